@@ -1,0 +1,49 @@
+# Two commands matter to a newcomer: `make run` and `make test`. The rest is for those who change the code.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DB     ?= demo.db
+HOST   ?= 127.0.0.1
+PORT   ?= 8000
+CYCLES ?= 20
+
+.PHONY: run test check test-all lint types locust crash bench wheel lock clean help
+
+help:            ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# One stamp: the venv is rebuilt when what it should hold has changed.
+$(VENV)/.stamp: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+run: $(VENV)/.stamp     ## serve a demo with 100 players on 127.0.0.1:8000
+	@$(BIN)/solidgreen demo --db $(DB) --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.stamp    ## every test that needs only Python, git and make
+	$(BIN)/pytest -m "not long"
+
+lint: $(VENV)/.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.stamp
+	$(BIN)/mypy
+
+check: lint types test  ## ruff, mypy --strict and the tests
+
+test-all: test          ## also what takes longer: kill cycles, the wheel, a load run
+	$(BIN)/pytest -m long
+	$(MAKE) locust USERS=20 SECONDS=10 FLOOR=0
+
+lock: $(VENV)/.stamp    ## resolve the dependencies again, for every supported Python
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+wheel: $(VENV)/.stamp   ## build dist/*.whl
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .hypothesis

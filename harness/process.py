@@ -1,0 +1,123 @@
+"""The `solidgreen` command as a process: seed a file, serve it, kill it, ask its verdict.
+
+Only the public command line is used, so that whatever is measured or proved here holds for what a user runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+JWT_SECRET = "harness-secret-that-is-long-enough-for-hs256"  # noqa: S105  tokens are valid for servers started here only
+READY_WITHIN_S = 30.0
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's environment with the harness's secret and `settings` (names without `SOLIDGREEN_`)."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SOLIDGREEN_")}
+    named = {f"SOLIDGREEN_{name.upper()}": value for name, value in settings.items()}
+    return inherited | {"SOLIDGREEN_JWT_SECRET": JWT_SECRET} | named
+
+
+def solidgreen(*arguments: str, check: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run one `solidgreen` command to its end. Raises `CalledProcessError` on a status other than 0 if `check`."""
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    done = subprocess.run(command, env=environment(**settings), capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(arguments)}: status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def seed(db: Path, players: int, balance: int = 100_000, currency: str = "EUR") -> list[dict[str, Any]]:
+    """Create `players` wallets of `balance` minor units; each with its access token, valid for a day."""
+    done = solidgreen(
+        "seed", "--db", str(db), "--players", str(players), "--balance", str(balance),
+        "--currency", currency, "--json", "--tokens",
+    )  # fmt: skip
+    seeded: list[dict[str, Any]] = json.loads(done.stdout)["players"]
+    return seeded
+
+
+def token(db: Path, user_id: int, role: str = "player") -> str:
+    """An access token from the command line."""
+    return solidgreen("token", "--db", str(db), "--user", str(user_id), "--role", role).stdout.strip()
+
+
+@dataclass
+class Server:
+    """One `solidgreen serve` process on loopback. Use as a context manager; leaving it stops the process."""
+
+    db: Path
+    port: int = field(default_factory=free_port)
+    redis_url: str | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    log: Path | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    def start(self) -> Server:
+        """Start and wait until `/health/live` answers. Raises `RuntimeError` with the log if it does not."""
+        command = [sys.executable, "-m", "cli.main", "serve", "--db", str(self.db), "--port", str(self.port)]
+        if self.redis_url:
+            command += ["--redis-url", self.redis_url]
+        self.log = self.log or self.db.with_suffix(f".{self.port}.log")
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=environment(**self.settings), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        deadline = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                urllib.request.urlopen(f"{self.http}/health/live", timeout=2).close()
+                return self
+            time.sleep(0.02)  # the process gives no other sign that its port is open
+        self.kill()
+        raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
+
+    def stop(self) -> int:
+        """SIGTERM, then the exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing in the process runs any more."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.kill()
