@@ -1,0 +1,154 @@
+"""The database file itself: make it, check that it is ours, lock it for the one process that writes.
+
+Every refusal is a `FileUnusable` of one line that says what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import stat
+from importlib import resources
+from pathlib import Path
+
+from engine.errors import FileUnusable
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x53474C44
+""""SGLD", in the file's header: tells our file from any other SQLite file (sqlite.org/fileformat2.html)."""
+
+_MAGIC = b"SQLite format 3\x00"
+
+
+def schema_sql() -> str:
+    """The text of `schema.sql`: packed beside this module in a wheel, at the top of the checkout
+    otherwise.
+    """
+    packed = resources.files("engine") / "schema.sql"
+    if packed.is_file():
+        return packed.read_text(encoding="utf-8")
+    return (Path(__file__).resolve().parent.parent / "schema.sql").read_text(encoding="utf-8")
+
+
+def create_if_missing(path: Path) -> None:
+    """Make an empty database of this schema, readable by its owner only. A file that exists is left alone.
+
+    It is built under another name and linked into place, so that a crash leaves either nothing or a whole
+    file.
+    """
+    if path.exists():
+        return
+    draft = path.with_name(f"{path.name}.new-{os.getpid()}")
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+            # auto_vacuum can only be chosen before the first table
+            # (sqlite.org/pragma.html#pragma_auto_vacuum).
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript(
+                f"BEGIN; {schema_sql()}; PRAGMA application_id = {APPLICATION_ID}; "
+                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT; PRAGMA journal_mode = WAL;"
+            )
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    except OSError as error:
+        raise FileUnusable(f"{path}: cannot be created: {error.strerror}") from error
+    except sqlite3.Error as error:
+        raise FileUnusable(f"{path}: cannot be created: {error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def check_is_ours(path: Path, *, writing: bool) -> None:
+    """Raise `FileUnusable` unless `path` is a database of this engine and version, and writable if
+    `writing`.
+    """
+    if not path.exists():
+        raise FileUnusable(f"{path}: no such file; make one with: solidgreen seed --db {path} --players 100")
+    if not path.is_file():
+        raise FileUnusable(f"{path}: is not a file")
+    # Root may write anywhere, but a file that its owner marked read-only was marked for a reason.
+    if writing and not (path.stat().st_mode & stat.S_IWUSR and os.access(path, os.W_OK)):
+        raise FileUnusable(f"{path}: is read-only; the server must be able to write to it")
+    if writing and not os.access(path.parent, os.W_OK):
+        raise FileUnusable(f"{path.parent}: is read-only; the server keeps its write-ahead log there")
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except OSError as error:
+        raise FileUnusable(f"{path}: cannot be read: {error.strerror}") from error
+    if magic != _MAGIC:
+        raise FileUnusable(f"{path}: is not an SQLite database")
+    try:
+        with contextlib.closing(open_read_only(path)) as connection:
+            (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            drift = _schema_drift(connection)
+    except sqlite3.Error as error:
+        raise FileUnusable(f"{path}: cannot be read as a database: {error}") from error
+    if application_id != APPLICATION_ID:
+        raise FileUnusable(f"{path}: is an SQLite database, but not one of Solid Green's")
+    if version != SCHEMA_VERSION:
+        raise FileUnusable(
+            f"{path}: has schema version {version}, and this program knows version {SCHEMA_VERSION}"
+        )
+    if drift:
+        raise FileUnusable(f"{path}: its schema has been altered: {drift}")
+
+
+def read_only_uri(path: Path) -> str:
+    """The name under which SQLite opens `path` without the right to write or checkpoint."""
+    return f"{path.absolute().as_uri()}?mode=ro"
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that can neither write nor checkpoint, for audits beside a running server."""
+    connection = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+class WriterLock:
+    """The lock beside the file that makes its holder the only process that writes.
+
+    SQLite before 3.51.3 can corrupt a WAL when two connections checkpoint at once, so this is about safety.
+    Raises `FileUnusable` at once if another process holds it. The kernel drops it when the process dies.
+    """
+
+    def __init__(self, path: Path) -> None:
+        beside = path.with_name(f"{path.name}.lock")
+        try:
+            self._descriptor = os.open(beside, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FileUnusable(f"{beside}: cannot be created: {error.strerror}") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise FileUnusable(f"{path}: is being served by another process; stop that one first") from error
+
+    def release(self) -> None:
+        """Let another process write. May be called once."""
+        os.close(self._descriptor)
+
+
+def _schema_drift(connection: sqlite3.Connection) -> str:
+    """What differs between this file's schema and `schema.sql`, in words; empty if nothing does.
+
+    A dropped trigger leaves every row as it was, so only this comparison shows that a rule is gone.
+    """
+    listing = """
+        SELECT type || ' ' || name, sql FROM sqlite_schema
+        WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'
+    """
+    with contextlib.closing(sqlite3.connect(":memory:")) as reference:
+        reference.executescript(schema_sql())
+        expected = dict(reference.execute(listing).fetchall())
+    found = dict(connection.execute(listing).fetchall())
+    missing = [f"{name} is missing" for name in expected.keys() - found.keys()]
+    foreign = [f"{name} is foreign" for name in found.keys() - expected.keys()]
+    changed = [f"{name} differs" for name in expected.keys() & found.keys() if expected[name] != found[name]]
+    return ", ".join(sorted(missing + foreign + changed))

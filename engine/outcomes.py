@@ -1,0 +1,99 @@
+"""What can be answered: outcomes are values. A rejected bet is a normal answer."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from engine.view import Entry
+
+
+class Code(Enum):
+    """Why a command was refused, in order of precedence: the first that applies is the answer. Source:
+    PROTOCOL.
+    """
+
+    INVALID_REQUEST = "INVALID_REQUEST"
+    UNAUTHORIZED = "UNAUTHORIZED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    STALE_REQUEST = "STALE_REQUEST"
+    NONCE_REUSED = "NONCE_REUSED"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    INTERNAL = "INTERNAL"
+    RATE_LIMITED = "RATE_LIMITED"
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
+    OVERLOADED = "OVERLOADED"
+    TIMED_OUT = "TIMED_OUT"
+    ACCOUNT_NOT_FOUND = "ACCOUNT_NOT_FOUND"
+    ACCOUNT_BLOCKED = "ACCOUNT_BLOCKED"
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+    BET_ROLLED_BACK = "BET_ROLLED_BACK"
+    BET_CLOSED = "BET_CLOSED"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+
+
+RETRYABLE = frozenset(
+    {
+        Code.OUTCOME_UNKNOWN,
+        Code.INTERNAL,
+        Code.RATE_LIMITED,
+        Code.CIRCUIT_OPEN,
+        Code.OVERLOADED,
+        Code.TIMED_OUT,
+    }
+)
+"""Codes after which the same `bet_id` may be sent again."""
+
+RECORDED = frozenset(
+    {
+        Code.ACCOUNT_BLOCKED,
+        Code.CURRENCY_MISMATCH,
+        Code.BET_ROLLED_BACK,
+        Code.LIMIT_EXCEEDED,
+        Code.INSUFFICIENT_FUNDS,
+    }
+)
+"""Refusals of a bet that are written down, so that a retry of the same bet stays refused."""
+
+
+class Wallet(msgspec.Struct, frozen=True, gc=False):
+    """A wallet as an answer shows it, in minor units. `seq` is the id of its newest ledger entry, 0 if it
+    has none.
+    """
+
+    seq: int
+    balance_minor: int
+    held_minor: int
+    available_minor: int
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The command's transaction is in the books, sealed by `block_id`.
+
+    `wallet` is the state that the first answer showed, also in a replay; `entries` is empty in a replay,
+    since nothing was posted.
+    """
+
+    transaction_id: int
+    block_id: int
+    wallet: Wallet
+    replayed: bool = False
+    entries: tuple[Entry, ...] = ()
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """The command did nothing. `wallet` is None where no wallet was looked at; `retry_after_us` where it
+    is known.
+    """
+
+    code: Code
+    wallet: Wallet | None = None
+    replayed: bool = False
+    retry_after_us: int | None = None
+
+
+Outcome = Accepted | Rejected

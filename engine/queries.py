@@ -1,0 +1,117 @@
+"""What can be read beside the writer: wallets, bets, the way an account came about. Plain `sqlite3`, read
+only.
+
+Each function takes a connection and leaves no statement open.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+from engine.commands import BET_SCOPE
+
+
+class WalletState(NamedTuple):
+    """A player's wallet now; `seq` is the id of its newest entry, 0 if it has none. Amounts in minor
+    units.
+    """
+
+    user_id: int
+    currency: str
+    status: str
+    balance_minor: int
+    held_minor: int
+    available_minor: int
+    seq: int
+
+
+class BetState(NamedTuple):
+    """A bet that is decided. `state` is `rejected` (then with its code) or one of `bets.state`.
+
+    A rejected bet has no transaction and no `seq`.
+    """
+
+    user_id: int
+    state: str
+    stake_minor: int
+    payout_minor: int
+    transaction_id: int | None
+    seq: int | None
+    code: str | None
+
+
+class PostedEntry(NamedTuple):
+    """One ledger entry as its holder sees it. `at_us` is its block's time."""
+
+    id: int
+    prev_id: int
+    transaction_id: int
+    ref_type: str
+    amount_minor: int
+    balance_after_minor: int
+    ref_id: str
+    at_us: int
+
+
+def wallet(connection: sqlite3.Connection, user_id: int) -> WalletState | None:
+    """The wallet of a player, or None if there is no player of this id."""
+    row = connection.execute(
+        """
+        SELECT id, currency, status, balance, held, balance - held - floor, last_entry_id
+        FROM users WHERE id = ? AND kind = 'player'
+        """,
+        (user_id,),
+    ).fetchone()
+    return None if row is None else WalletState(*row)
+
+
+def bet(connection: sqlite3.Connection, bet_id: str) -> BetState | None:
+    """The state of a bet that was confirmed or refused for good, or None if this file knows neither."""
+    row = connection.execute(
+        """
+        SELECT bets.user_id, bets.state, bets.stake, bets.payout, bets.transaction_id,
+               json_extract(transactions.answer, '$.seq'), NULL
+        FROM transactions JOIN bets ON bets.transaction_id = transactions.id
+        WHERE transactions.scope = ?1 AND transactions.key = ?2
+        UNION ALL
+        SELECT user_id, 'rejected', stake, 0, NULL, NULL, code FROM refusals WHERE bet_id = ?2
+        LIMIT 1
+        """,
+        (BET_SCOPE, bet_id),
+    ).fetchone()
+    return None if row is None else BetState(*row)
+
+
+def entries_after(
+    connection: sqlite3.Connection, user_id: int, from_seq: int, most: int
+) -> tuple[list[PostedEntry], bool]:
+    """The holder's entries with an id above `from_seq`, oldest first, at most `most`; and whether there are
+    more.
+
+    Follows the account's chain back from its newest entry, so it costs one look-up for each later entry.
+    """
+    (ids,) = connection.execute(
+        """
+        WITH RECURSIVE chain (id) AS (
+            SELECT last_entry_id FROM users WHERE id = ?1 AND last_entry_id > ?2
+            UNION ALL
+            SELECT prev_id FROM chain JOIN transaction_ledger USING (id) WHERE prev_id > ?2
+        )
+        SELECT json_group_array(id) FROM (SELECT id FROM chain ORDER BY id LIMIT ?3)
+        """,
+        (user_id, from_seq, most + 1),
+    ).fetchone()
+    found = connection.execute(
+        """
+        SELECT entry.id, entry.prev_id, entry.transaction_id, entry.ref_type, entry.amount,
+        entry.balance_after,
+               entry.ref_id, blocks.at
+        FROM json_each(?) AS wanted
+        JOIN transaction_ledger AS entry ON entry.id = wanted.value
+        JOIN blocks ON blocks.id = entry.block_id
+        ORDER BY entry.id
+        """,
+        (ids,),
+    ).fetchall()
+    return [PostedEntry(*row) for row in found[:most]], len(found) > most

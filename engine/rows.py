@@ -1,0 +1,140 @@
+"""A batch as rows: read the view that it touches, write what it changed. Plain `sqlite3`; called by the
+store only.
+
+The statements are the whole of the writer's SQL. How many run for one batch does not depend on its size.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from engine.blocks import Block
+from engine.commands import BET_SCOPE, Command
+from engine.view import GENESIS, Account, Head, Refusal, Transaction, View
+
+Books = dict[tuple[str, str], int]
+"""The ids of the house's own books by (kind, currency)."""
+
+_HEAD = """
+    SELECT id, hash, at, last_transaction_id, last_entry_id FROM blocks ORDER BY id DESC LIMIT 1
+"""
+_BOOKS = "SELECT kind, currency, id FROM users WHERE kind <> 'player'"
+_ACCOUNTS = """
+    SELECT id, kind, currency, status, balance, held, floor, version, last_entry_id, refused_minute,
+           refused_count, balance
+    FROM users WHERE id IN (SELECT value FROM json_each(?))
+"""
+_TRANSACTIONS = """
+    SELECT id, kind, scope, key, fingerprint, answer, block_id
+    FROM transactions WHERE scope = ? AND key IN (SELECT value FROM json_each(?))
+"""
+_REFUSALS = """
+    SELECT bet_id, user_id, stake, fingerprint, code, balance, held, at
+    FROM refusals WHERE bet_id IN (SELECT value FROM json_each(?))
+"""
+
+_OPEN_BATCH = "INSERT INTO batches (id) VALUES (?)"
+_ADD_TRANSACTION = """
+    INSERT INTO transactions (id, kind, scope, key, fingerprint, answer, block_id) VALUES (?, ?, ?, ?, ?,
+    ?, ?)
+"""
+_ADD_ENTRY = """
+    INSERT INTO transaction_ledger
+        (id, user_id, currency, amount, balance_after, ref_type, ref_id, transaction_id, block_id, prev_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_ADD_BET = """
+    INSERT INTO bets (transaction_id, user_id, currency, stake, game, round, selection, odds_milli)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_ADD_REFUSAL = """
+    INSERT INTO refusals (bet_id, user_id, stake, fingerprint, code, balance, held, at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+# The guard: the row is as it was read (its version), and the change leaves something available or nothing
+# is written. Fewer rows than accounts means that somebody else was faster.
+_CHANGE_ACCOUNT = """
+    UPDATE users
+    SET balance = balance + ?1, version = version + 1, last_entry_id = ?2, refused_minute = ?3,
+        refused_count = ?4
+    WHERE id = ?5 AND version = ?6 AND balance + ?1 - held - floor >= 0
+"""
+_SEAL = """
+    INSERT INTO blocks
+        (id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, root,
+        prev_hash,
+         hash, at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def read_books(connection: sqlite3.Connection) -> Books:
+    """The house's own books in this file."""
+    return {(kind, currency): user_id for kind, currency, user_id in connection.execute(_BOOKS)}
+
+
+def read_head(connection: sqlite3.Connection) -> Head:
+    """The newest block, or `GENESIS`."""
+    row = connection.execute(_HEAD).fetchone()
+    return GENESIS if row is None else Head(*row)
+
+
+def prefetch(connection: sqlite3.Connection, commands: Sequence[Command], books: Books, now_us: int) -> View:
+    """Read all that deciding `commands` may look at."""
+    keys: dict[str, list[str]] = {}
+    for command in commands:
+        keys.setdefault(command.scope, []).append(command.key)
+    known = [
+        Transaction(*row)
+        for scope, wanted in keys.items()
+        for row in connection.execute(_TRANSACTIONS, (scope, _json(wanted)))
+    ]
+    bet_ids = keys.get(BET_SCOPE, ())
+    refused = [Refusal(*row) for row in connection.execute(_REFUSALS, (_json(bet_ids),))] if bet_ids else []
+    user_ids = {command.user_id for command in commands}.union(books.values())
+    return View(
+        head=read_head(connection),
+        now_us=now_us,
+        accounts={row[0]: Account(*row) for row in connection.execute(_ACCOUNTS, (_json(user_ids),))},
+        books=books,
+        transactions={(transaction.scope, transaction.key): transaction for transaction in known},
+        refusals={refusal.bet_id: refusal for refusal in refused},
+    )
+
+
+def write(connection: sqlite3.Connection, view: View, block: Block | None) -> bool:
+    """Write what the view has changed, inside the transaction that the caller has begun.
+
+    Returns False, with the transaction half-written, if the guard found an account that is no longer as
+    it was read: the caller rolls back. `block` is None when only refusals are written.
+    """
+    if block is not None:
+        connection.execute(_OPEN_BATCH, (block.id,))
+        connection.executemany(_ADD_TRANSACTION, view.new_transactions)
+        connection.executemany(_ADD_ENTRY, view.new_entries)
+        connection.executemany(_ADD_BET, view.new_bets)
+    if view.new_refusals:
+        connection.executemany(_ADD_REFUSAL, view.new_refusals)
+    changes = [
+        (
+            account.balance_minor - account.opening_minor,
+            account.last_entry_id,
+            account.refused_minute,
+            account.refused_count,
+            account.id,
+            account.version,
+        )
+        for account in view.touched.values()
+    ]
+    if connection.executemany(_CHANGE_ACCOUNT, changes).rowcount != len(changes):
+        return False
+    if block is not None:
+        connection.execute(_SEAL, block)
+    return True
+
+
+def _json(values: Iterable[int | str]) -> str:
+    return msgspec.json.encode(list(values)).decode()

@@ -1,0 +1,227 @@
+-- Solid Green: the whole schema. The database enforces the rules of the books, not the program:
+-- whoever opens this file with any SQLite shell meets the same triggers and checks as the engine.
+-- Money is a count of minor units, time is microseconds since the Unix epoch (UTC), both signed 64-bit.
+-- The engine opens the file with foreign_keys=ON and recursive_triggers=ON; the rules that hold without
+-- them too say so. `docs/schema.md` lists each rule beside the attack that it stops.
+
+-- A holder of a balance: a player's wallet, or one of the house's own books, in one currency.
+-- balance is a cache of the sum of the holder's ledger entries; last_entry_id is the newest of them.
+CREATE TABLE users (
+    id            INTEGER PRIMARY KEY,
+    kind          TEXT NOT NULL CHECK (kind IN
+                      ('player', 'house', 'cash', 'fees', 'clearing', 'suspense', 'receivable')),
+    currency      TEXT NOT NULL CHECK (length(currency) = 3),
+    status        TEXT NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'blocked', 'closed')),
+    balance       INTEGER NOT NULL DEFAULT 0,
+    held          INTEGER NOT NULL DEFAULT 0 CHECK (held >= 0),
+    floor         INTEGER NOT NULL DEFAULT 0 CHECK (floor <= 0),
+    version       INTEGER NOT NULL DEFAULT 0 CHECK (version >= 0),
+    last_entry_id INTEGER NOT NULL DEFAULT 0,
+    -- How many refusals were recorded in one minute of block time: bounds what one user can make us store.
+    refused_minute INTEGER NOT NULL DEFAULT 0,
+    refused_count  INTEGER NOT NULL DEFAULT 0,
+    -- Nobody spends what he does not have or what is set aside.
+    CONSTRAINT available_is_not_negative CHECK (balance - held - floor >= 0),
+    -- A JSON client reads integers as doubles: beyond 2^53 - 1 it would be shown a wrong balance.
+    CONSTRAINT player_balance_fits_the_wire CHECK (kind <> 'player' OR balance <= 9007199254740991),
+    CONSTRAINT player_has_no_overdraft CHECK (kind <> 'player' OR floor = 0)
+) STRICT;
+
+-- One house, one cash book … per currency.
+CREATE UNIQUE INDEX one_book_of_a_kind ON users (currency, kind) WHERE kind <> 'player';
+
+-- A batch that has begun. The key is deferred: a batch is begun before the block that seals it, and cannot be
+-- committed without it. Transactions and entries may name only the batch that is open, so nothing commits
+-- unsealed. (A deferred key on each entry instead would make SQLite scan the whole ledger at every block,
+-- sqlite.org/foreignkeys.html section 3; docs/adr/0002 has the figures.)
+CREATE TABLE batches (
+    id INTEGER PRIMARY KEY REFERENCES blocks (id) DEFERRABLE INITIALLY DEFERRED
+) STRICT;
+
+-- One economic event. UNIQUE(scope, key) is what makes a command idempotent for ever; scope 'bet' is shared
+-- by all players, so a bet_id can move money once in the life of this file. answer is what was said first.
+CREATE TABLE transactions (
+    id          INTEGER PRIMARY KEY,
+    kind        TEXT NOT NULL CHECK (kind IN
+                    ('BET', 'WIN', 'REFUND', 'ROLLBACK', 'UNSETTLE', 'CASHOUT', 'DEPOSIT', 'WITHDRAWAL',
+                     'TRANSFER', 'HOLD', 'CAPTURE', 'RELEASE', 'PAYOUT')),
+    scope       TEXT NOT NULL CHECK (length(scope) > 0),
+    key         TEXT NOT NULL CHECK (length(key) > 0),
+    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
+    answer      TEXT NOT NULL,
+    block_id    INTEGER NOT NULL,
+    UNIQUE (scope, key)
+) STRICT;
+
+-- One signed posting. prev_id is the holder's entry before this one (0: none): following it from
+-- users.last_entry_id reads an account without an index by user, which would scatter every batch over
+-- hundreds of pages (docs/adr/0003). user_id and transaction_id need no foreign key: ledger_only_grows looks
+-- the holder up, the seal counts the transactions, and neither can be deleted.
+CREATE TABLE transaction_ledger (
+    id             INTEGER PRIMARY KEY,
+    user_id        INTEGER NOT NULL,
+    currency       TEXT NOT NULL,
+    amount         INTEGER NOT NULL CHECK (amount BETWEEN -9007199254740991 AND 9007199254740991 AND amount <> 0),
+    balance_after  INTEGER NOT NULL,
+    ref_type       TEXT NOT NULL CHECK (ref_type IN
+                       ('BET', 'WIN', 'REFUND', 'ROLLBACK', 'UNSETTLE', 'CASHOUT', 'DEPOSIT', 'WITHDRAWAL',
+                        'TRANSFER', 'CAPTURE', 'PAYOUT', 'FEE', 'TAX')),
+    ref_id         TEXT NOT NULL CHECK (length(ref_id) > 0),
+    transaction_id INTEGER NOT NULL,
+    block_id       INTEGER NOT NULL,
+    prev_id        INTEGER NOT NULL CHECK (prev_id >= 0 AND prev_id < id)
+) STRICT;
+
+-- The state of one bet, keyed by the transaction that placed it; its bet_id is that transaction's key.
+CREATE TABLE bets (
+    transaction_id INTEGER PRIMARY KEY REFERENCES transactions (id),
+    user_id        INTEGER NOT NULL,
+    currency       TEXT NOT NULL,
+    stake          INTEGER NOT NULL CHECK (stake > 0),
+    game           TEXT,
+    round          TEXT,
+    selection      TEXT,
+    odds_milli     INTEGER CHECK (odds_milli >= 1000),
+    state          TEXT NOT NULL DEFAULT 'confirmed' CHECK (state IN
+                       ('confirmed', 'won', 'lost', 'void', 'cashed_out', 'rolled_back')),
+    payout         INTEGER NOT NULL DEFAULT 0 CHECK (payout >= 0)
+) STRICT;
+
+-- A bet that was refused for good, so that its retry stays refused. No part of the chain: no money moved.
+CREATE TABLE refusals (
+    bet_id      TEXT PRIMARY KEY,
+    user_id     INTEGER NOT NULL REFERENCES users (id),
+    stake       INTEGER NOT NULL CHECK (stake > 0),
+    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
+    code        TEXT NOT NULL CHECK (code IN
+                    ('ACCOUNT_BLOCKED', 'CURRENCY_MISMATCH', 'BET_ROLLED_BACK', 'LIMIT_EXCEEDED',
+                     'INSUFFICIENT_FUNDS')),
+    balance     INTEGER NOT NULL,
+    held        INTEGER NOT NULL,
+    at          INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The seal of one committed batch: which transactions and entries it holds and, through prev_hash, all
+-- history before it. The bytes under `root` and `hash` are written down in docs/evidence.md.
+CREATE TABLE blocks (
+    id                   INTEGER PRIMARY KEY,
+    format               INTEGER NOT NULL CHECK (format >= 1),
+    first_transaction_id INTEGER NOT NULL,
+    last_transaction_id  INTEGER NOT NULL,
+    first_entry_id       INTEGER NOT NULL,
+    last_entry_id        INTEGER NOT NULL,
+    root                 BLOB NOT NULL CHECK (length(root) = 32),
+    prev_hash            BLOB NOT NULL CHECK (length(prev_hash) = 32),
+    hash                 BLOB NOT NULL CHECK (length(hash) = 32),
+    at                   INTEGER NOT NULL,
+    -- A block without a transaction would seal nothing; a transaction without an entry moved no money.
+    CHECK (last_transaction_id >= first_transaction_id),
+    CHECK (last_entry_id >= first_entry_id - 1)
+) STRICT;
+
+-- History is evidence: a correction is a new transaction. These hold whatever the pragmas are.
+CREATE TRIGGER ledger_is_never_updated BEFORE UPDATE ON transaction_ledger
+BEGIN SELECT RAISE(ABORT, 'transaction_ledger is append-only'); END;
+CREATE TRIGGER ledger_is_never_deleted BEFORE DELETE ON transaction_ledger
+BEGIN SELECT RAISE(ABORT, 'transaction_ledger is append-only'); END;
+CREATE TRIGGER transactions_are_never_updated BEFORE UPDATE ON transactions
+BEGIN SELECT RAISE(ABORT, 'transactions is append-only'); END;
+CREATE TRIGGER transactions_are_never_deleted BEFORE DELETE ON transactions
+BEGIN SELECT RAISE(ABORT, 'transactions is append-only'); END;
+CREATE TRIGGER blocks_are_never_updated BEFORE UPDATE ON blocks
+BEGIN SELECT RAISE(ABORT, 'blocks is append-only'); END;
+CREATE TRIGGER blocks_are_never_deleted BEFORE DELETE ON blocks
+BEGIN SELECT RAISE(ABORT, 'blocks is append-only'); END;
+CREATE TRIGGER batches_are_never_updated BEFORE UPDATE ON batches
+BEGIN SELECT RAISE(ABORT, 'batches is append-only'); END;
+CREATE TRIGGER batches_are_never_deleted BEFORE DELETE ON batches
+BEGIN SELECT RAISE(ABORT, 'batches is append-only'); END;
+CREATE TRIGGER refusals_are_never_updated BEFORE UPDATE ON refusals
+BEGIN SELECT RAISE(ABORT, 'refusals is append-only'); END;
+CREATE TRIGGER refusals_are_never_deleted BEFORE DELETE ON refusals
+BEGIN SELECT RAISE(ABORT, 'refusals is append-only'); END;
+CREATE TRIGGER bets_are_never_deleted BEFORE DELETE ON bets
+BEGIN SELECT RAISE(ABORT, 'bets are not deleted: roll them back'); END;
+CREATE TRIGGER users_are_never_deleted BEFORE DELETE ON users
+BEGIN SELECT RAISE(ABORT, 'users are not deleted: close them'); END;
+
+-- INSERT OR REPLACE deletes the row in its way, and fires no DELETE trigger while recursive_triggers is off
+-- (sqlite.org/lang_conflict.html). So each insert looks first, whatever the pragma.
+CREATE TRIGGER batches_open_one_by_one BEFORE INSERT ON batches
+WHEN NEW.id <> (SELECT coalesce(max(id), 0) + 1 FROM blocks) OR EXISTS (SELECT 1 FROM batches WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'batches: a batch opens after the newest block'); END;
+CREATE TRIGGER ledger_only_grows BEFORE INSERT ON transaction_ledger
+WHEN NEW.id <= (SELECT max(id) FROM transaction_ledger)
+  OR NEW.block_id IS NOT (SELECT max(id) FROM batches)
+  OR NEW.block_id IS (SELECT max(id) FROM blocks)
+  OR NEW.currency IS NOT (SELECT currency FROM users WHERE id = NEW.user_id)
+BEGIN
+    SELECT RAISE(ABORT, 'transaction_ledger: an entry follows the newest one, in the open batch, in its holder''s currency');
+END;
+CREATE TRIGGER transactions_only_grow BEFORE INSERT ON transactions
+WHEN NEW.id <= (SELECT max(id) FROM transactions)
+  OR NEW.block_id IS NOT (SELECT max(id) FROM batches)
+  OR NEW.block_id IS (SELECT max(id) FROM blocks)
+  OR EXISTS (SELECT 1 FROM transactions WHERE scope = NEW.scope AND key = NEW.key)
+BEGIN
+    SELECT RAISE(ABORT, 'transactions: a transaction follows the newest one, in the open batch, under a new key');
+END;
+CREATE TRIGGER bets_only_grow BEFORE INSERT ON bets
+WHEN NEW.transaction_id <= (SELECT max(transaction_id) FROM bets)
+BEGIN SELECT RAISE(ABORT, 'bets: a bet follows the newest one'); END;
+CREATE TRIGGER bets_keep_their_terms
+BEFORE UPDATE OF transaction_id, user_id, currency, stake, game, round, selection, odds_milli ON bets
+BEGIN SELECT RAISE(ABORT, 'bets: only state and payout change'); END;
+CREATE TRIGGER refusals_only_grow BEFORE INSERT ON refusals
+WHEN EXISTS (SELECT 1 FROM refusals WHERE bet_id = NEW.bet_id)
+BEGIN SELECT RAISE(ABORT, 'refusals: this bet was refused before'); END;
+
+-- Opening balances are deposits, like any other money: an account begins with nothing.
+CREATE TRIGGER users_begin_empty BEFORE INSERT ON users
+WHEN NEW.balance <> 0 OR NEW.held <> 0 OR NEW.last_entry_id <> 0
+  OR EXISTS (SELECT 1 FROM users WHERE id = NEW.id)
+  OR (NEW.kind <> 'player'
+      AND EXISTS (SELECT 1 FROM users WHERE currency = NEW.currency AND kind = NEW.kind AND kind <> 'player'))
+BEGIN SELECT RAISE(ABORT, 'users: an account is new and begins empty'); END;
+CREATE TRIGGER users_keep_their_identity BEFORE UPDATE OF id, kind, currency ON users
+BEGIN SELECT RAISE(ABORT, 'users: id, kind and currency do not change'); END;
+
+-- The seal. One chain without a gap or overlap, and every transaction in the block balanced in every currency.
+CREATE TRIGGER blocks_seal_what_they_say BEFORE INSERT ON blocks
+BEGIN
+    SELECT RAISE(ABORT, 'blocks: not the number of the open batch')
+    WHERE NEW.id <> (SELECT coalesce(max(id), 0) + 1 FROM blocks)
+       OR NEW.id IS NOT (SELECT max(id) FROM batches);
+
+    SELECT RAISE(ABORT, 'blocks: the first block begins at 1, after a hash of zeros')
+    WHERE NEW.id = 1
+      AND (NEW.prev_hash <> zeroblob(32) OR NEW.first_transaction_id <> 1 OR NEW.first_entry_id <> 1);
+
+    SELECT RAISE(ABORT, 'blocks: does not follow the block before it')
+    WHERE NEW.id > 1 AND NOT EXISTS (
+        SELECT 1 FROM blocks
+        WHERE id = NEW.id - 1 AND hash = NEW.prev_hash AND at <= NEW.at
+          AND last_transaction_id + 1 = NEW.first_transaction_id
+          AND last_entry_id + 1 = NEW.first_entry_id);
+
+    SELECT RAISE(ABORT, 'blocks: does not end at the newest transaction and entry')
+    WHERE NEW.last_transaction_id IS NOT (SELECT max(id) FROM transactions)
+       OR NEW.last_entry_id IS NOT (SELECT coalesce(max(id), 0) FROM transaction_ledger);
+
+    SELECT RAISE(ABORT, 'blocks: a transaction in its range names another block')
+    WHERE NEW.last_transaction_id - NEW.first_transaction_id + 1 <> (
+        SELECT count(*) FROM transactions
+        WHERE id BETWEEN NEW.first_transaction_id AND NEW.last_transaction_id AND block_id = NEW.id);
+
+    SELECT RAISE(ABORT, 'blocks: an entry in its range names another block, or a transaction of another block')
+    WHERE NEW.last_entry_id - NEW.first_entry_id + 1 <> (
+        SELECT count(*) FROM transaction_ledger
+        WHERE id BETWEEN NEW.first_entry_id AND NEW.last_entry_id AND block_id = NEW.id
+          AND transaction_id BETWEEN NEW.first_transaction_id AND NEW.last_transaction_id);
+
+    SELECT RAISE(ABORT, 'blocks: the entries of a transaction do not sum to zero')
+    WHERE EXISTS (
+        SELECT 1 FROM transaction_ledger
+        WHERE id BETWEEN NEW.first_entry_id AND NEW.last_entry_id
+        GROUP BY transaction_id, currency HAVING sum(amount) <> 0);
+END;
