@@ -1,0 +1,31 @@
+"""Fixtures that more than one test file uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[RedisServer]:
+    """One Redis for the whole run. Ask for `redis_server`, which is empty."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(shared_redis: RedisServer) -> RedisServer:
+    """A real Redis, empty, with no limit of memory. Not to be stopped: other tests use it as well."""
+    shared_redis.ask("FLUSHALL")
+    shared_redis.ask("CONFIG", "SET", "maxmemory", 0)
+    shared_redis.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    return shared_redis
+
+
+@pytest.fixture
+def mortal_redis() -> Iterator[RedisServer]:
+    """A real Redis of this test's own, to be killed, frozen and started again."""
+    with RedisServer() as server:
+        yield server
