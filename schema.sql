@@ -24,8 +24,10 @@ CREATE TABLE users (
     CONSTRAINT available_is_not_negative CHECK (balance - held - floor >= 0),
     -- A JSON client reads integers as doubles: beyond 2^53 - 1 it would be shown a wrong balance.
     CONSTRAINT player_balance_fits_the_wire CHECK (kind <> 'player' OR balance <= 9007199254740991),
-    CONSTRAINT player_has_no_overdraft CHECK (kind <> 'player' OR floor = 0)
-) STRICT;
+    CONSTRAINT player_has_no_overdraft CHECK (kind <> 'player' OR floor = 0),
+    CONSTRAINT user_ids_begin_at_one CHECK (id > 0)
+-- WITHOUT ROWID: 'UPDATE users SET rowid = …' would change the id and fire no UPDATE OF id trigger.
+) STRICT, WITHOUT ROWID;
 
 -- One house, one cash book … per currency.
 CREATE UNIQUE INDEX one_book_of_a_kind ON users (currency, kind) WHERE kind <> 'player';
@@ -50,7 +52,11 @@ CREATE TABLE transactions (
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
     answer      TEXT NOT NULL,
     block_id    INTEGER NOT NULL,
-    UNIQUE (scope, key)
+    UNIQUE (scope, key),
+    -- The first block counts from 1: a transaction 0 would commit beside it, sealed by nothing.
+    CONSTRAINT transaction_ids_begin_at_one CHECK (id > 0),
+    -- Under another scope the same bet_id could be paid a second time.
+    CONSTRAINT a_bet_is_known_by_its_bet_id CHECK (kind <> 'BET' OR scope = 'bet')
 ) STRICT;
 
 -- One signed posting. prev_id is the holder's entry before this one (0: none): following it from
@@ -73,8 +79,10 @@ CREATE TABLE transaction_ledger (
 ) STRICT;
 
 -- The state of one bet, keyed by the transaction that placed it; its bet_id is that transaction's key.
+-- No foreign key: bets_only_grow looks the transaction up, whatever the pragma, so that nobody can make up a
+-- confirmed bet that moved no money and have it settled.
 CREATE TABLE bets (
-    transaction_id INTEGER PRIMARY KEY REFERENCES transactions (id),
+    transaction_id INTEGER PRIMARY KEY,
     user_id        INTEGER NOT NULL,
     currency       TEXT NOT NULL,
     stake          INTEGER NOT NULL CHECK (stake > 0),
@@ -168,9 +176,13 @@ BEGIN
 END;
 CREATE TRIGGER bets_only_grow BEFORE INSERT ON bets
 WHEN NEW.transaction_id <= (SELECT max(transaction_id) FROM bets)
-BEGIN SELECT RAISE(ABORT, 'bets: a bet follows the newest one'); END;
-CREATE TRIGGER bets_keep_their_terms
-BEFORE UPDATE OF transaction_id, user_id, currency, stake, game, round, selection, odds_milli ON bets
+  OR NOT EXISTS (SELECT 1 FROM transactions WHERE id = NEW.transaction_id AND kind = 'BET'
+                   AND block_id > (SELECT coalesce(max(id), 0) FROM blocks))
+BEGIN SELECT RAISE(ABORT, 'bets: a bet follows the newest one, beside its transaction in the open batch'); END;
+-- Not UPDATE OF transaction_id: that trigger does not see 'SET rowid = …'.
+CREATE TRIGGER bets_keep_their_terms BEFORE UPDATE ON bets
+WHEN (NEW.transaction_id, NEW.user_id, NEW.currency, NEW.stake, NEW.game, NEW.round, NEW.selection, NEW.odds_milli)
+  IS NOT (OLD.transaction_id, OLD.user_id, OLD.currency, OLD.stake, OLD.game, OLD.round, OLD.selection, OLD.odds_milli)
 BEGIN SELECT RAISE(ABORT, 'bets: only state and payout change'); END;
 CREATE TRIGGER refusals_only_grow BEFORE INSERT ON refusals
 WHEN EXISTS (SELECT 1 FROM refusals WHERE bet_id = NEW.bet_id)

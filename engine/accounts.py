@@ -14,13 +14,15 @@ BOOK_KINDS = ("house", "cash", "fees", "clearing", "suspense", "receivable")
 
 def open_books(connection: sqlite3.Connection, currency: str, floor_minor: int = BOOK_FLOOR_MINOR) -> None:
     """Make the books of `currency` unless it has them. `floor_minor` (0 or below): how far each may go."""
-    connection.executemany(
-        """
-        INSERT INTO users (kind, currency, floor)
-        SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM users WHERE kind = ?1 AND currency = ?2)
-        """,
-        [(kind, currency, floor_minor) for kind in BOOK_KINDS],
-    )
+    for kind in BOOK_KINDS:
+        connection.execute(
+            """
+            INSERT INTO users (id, kind, currency, floor)
+            SELECT (SELECT coalesce(max(id), 0) + 1 FROM users), ?1, ?2, ?3
+            WHERE NOT EXISTS (SELECT 1 FROM users WHERE kind = ?1 AND currency = ?2)
+            """,
+            (kind, currency, floor_minor),
+        )
 
 
 def open_wallets(connection: sqlite3.Connection, currency: str, count: int) -> range:

@@ -1,0 +1,228 @@
+"""Attacks on what may change: holders of a balance, the states of bets, and values outside their range."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from books import (
+    ALICE,
+    BOB,
+    CASH,
+    FLOOR,
+    HOUSE,
+    HOUSE_USD,
+    NEXT,
+    PLAYER,
+    REFUSAL,
+    Attack,
+    Value,
+    attacks,
+    batch,
+    bet,
+    insert,
+)
+
+BEGINS_EMPTY = "users: an account is new and begins empty"
+IDENTITY = "users: id, kind and currency do not change"
+TERMS = "bets: only state and payout change"
+BETS_GROW = "bets: a bet follows the newest one"
+NOT_NEXT = "blocks: does not follow the block before it"
+BIG = 2**53
+REPLACE = "INSERT OR REPLACE"
+
+
+def _set(user: int, change: str) -> str:
+    return f"UPDATE users SET {change} WHERE id = {user}"
+
+
+def _moved(table: str, change: str) -> str:
+    return f"UPDATE OR REPLACE {table} SET {change}"
+
+
+def _new_user(**changes: Value) -> str:
+    return insert("users", {**PLAYER, **changes})
+
+
+# SET rowid changes an INTEGER PRIMARY KEY, and a trigger on UPDATE OF id does not see it; OR REPLACE deletes
+# the row in its way. A table WITHOUT ROWID has no such name: an OperationalError, not a constraint.
+ROWIDS = [
+    Attack(
+        f"a user moved {where} by {alias}",
+        _moved("users", f"{alias} = {target} WHERE id = {BOB}"),
+        f"{IDENTITY}|no such column: {alias}",
+        raises=sqlite3.Error,
+    )
+    for alias in ("rowid", "_rowid_", "oid")
+    for where, target in (("over another", ALICE), ("away", 99))
+]
+
+HOLDERS = [
+    *ROWIDS,
+    *attacks(
+        "available_is_not_negative",
+        {
+            "an overdraft": _set(ALICE, "balance = -1"),
+            "a house beyond its floor": _set(HOUSE, f"balance = {FLOOR - 1}"),
+            "more held than there is": _set(ALICE, "held = balance + 1"),
+        },
+    ),
+    Attack("less than nothing held", _set(ALICE, "held = -1"), "held >= 0"),
+    *attacks(
+        "player_has_no_overdraft",
+        {
+            "a player with an overdraft floor": _set(ALICE, "floor = -1"),
+            "a new player with an overdraft floor": _new_user(floor=-1),
+        },
+    ),
+    Attack("a floor above zero", _set(HOUSE, "floor = 1"), "floor <= 0"),
+    Attack(
+        "a balance that JSON would round", _set(ALICE, f"balance = {BIG}"), "player_balance_fits_the_wire"
+    ),
+    *attacks(
+        BEGINS_EMPTY,
+        {
+            "an account that begins with money": _new_user(balance=5),
+            "an account that begins with a hold": _new_user(kind="fees", currency="USD", floor=FLOOR, held=5),
+            "an account that begins with entries": _new_user(last_entry_id=8),
+            "an account in the place of another": insert("users", {**PLAYER, "id": ALICE}, REPLACE),
+            "an account that exists, by upsert": insert("users", {**PLAYER, "id": ALICE}).rstrip(";\n")
+            + " ON CONFLICT DO UPDATE SET balance = 9",
+            "a second house": _new_user(kind="house", floor=FLOOR),
+            "a second house, by REPLACE": insert("users", {**PLAYER, "kind": "house"}, REPLACE),
+        },
+    ),
+    *attacks(
+        "user_ids_begin_at_one",
+        {
+            "a user with the id zero": _new_user(id=0),
+            "a user with an id below zero": _new_user(id=-1),
+        },
+    ),
+    *attacks(
+        IDENTITY,
+        {
+            "another currency": _set(BOB, "currency = 'USD'"),
+            "another kind": _set(HOUSE_USD, "kind = 'fees'"),
+            "another id": _set(BOB, "id = 11"),
+            "the house of another currency": _moved("users", f"currency = 'USD' WHERE id = {HOUSE}"),
+        },
+    ),
+    *attacks(
+        "users are not deleted",
+        {
+            "a user deleted": f"DELETE FROM users WHERE id = {BOB}",
+            "all users deleted": "DELETE FROM users",
+        },
+    ),
+    Attack("an unknown kind of holder", _new_user(kind="bank"), "kind IN"),
+    Attack("a currency of four letters", _new_user(currency="EURO"), "length\\(currency\\) = 3"),
+    Attack("an unknown status", _set(BOB, "status = 'frozen'"), "status IN"),
+    Attack("a version below zero", _set(BOB, "version = -1"), "version >= 0"),
+]
+
+BETS = [
+    *(
+        Attack(
+            f"other terms: {column} = {value}",
+            f"UPDATE bets SET {column} = {value} WHERE transaction_id = 4",
+            TERMS,
+        )
+        for column, value in [
+            ("transaction_id", "5"),
+            ("rowid", "5"),
+            ("_rowid_", "5"),
+            ("oid", "5"),
+            ("user_id", str(ALICE)),
+            ("currency", "'USD'"),
+            ("stake", "1"),
+            ("game", "'roulette'"),
+            ("round", "'r2'"),
+            ("selection", "'one'"),
+            ("odds_milli", "9000"),
+            ("game", "NULL"),
+        ]
+    ),
+    Attack("a bet moved over another", _moved("bets", "rowid = 3 WHERE transaction_id = 4"), TERMS),
+    *attacks(
+        "bets are not deleted",
+        {
+            "a bet deleted": "DELETE FROM bets WHERE transaction_id = 4",
+            "all bets deleted": "DELETE FROM bets",
+        },
+    ),
+    *attacks(
+        BETS_GROW,
+        {
+            "the newest bet replaced": insert("bets", bet(4, BOB, 1), REPLACE),
+            "an older bet replaced": insert("bets", bet(3, ALICE, 1), REPLACE),
+            "other terms by upsert": insert("bets", bet(4, BOB, 1)).rstrip(";\n")
+            + " ON CONFLICT DO UPDATE SET stake = 1",
+            "a bet for a transaction long sealed": insert("bets", bet(2, BOB, 1)),
+            "a bet for a transaction that does not exist": insert("bets", bet(99, BOB, 1)),
+            "a bet replaced in its own batch": batch(late=insert("bets", bet(5, ALICE, 1), REPLACE)),
+            "a bet made up for a deposit": batch(event={"kind": "DEPOSIT", "scope": "op:DEPOSIT"}),
+            "a bet made up behind its block": batch(bet=None, after=insert("bets", bet(5, ALICE, 9999))),
+        },
+    ),
+    Attack("an unknown state", "UPDATE bets SET state = 'maybe' WHERE transaction_id = 4", "state IN"),
+    Attack("a payout below zero", "UPDATE bets SET payout = -1 WHERE transaction_id = 4", "payout >= 0"),
+    Attack("a stake of zero", batch(bet={"stake": 0}), "stake > 0"),
+    Attack("odds below one", batch(bet={"odds_milli": 999}), "odds_milli >= 1000"),
+]
+
+
+def _amount(amount: int) -> str:
+    """A batch that balances: this amount against two halves, which are in range when it is just outside."""
+    half = amount // 2
+    return batch(
+        debit={"user_id": CASH, "amount": -half},
+        credit={"amount": amount},
+        late=insert("transaction_ledger", {**NEXT["debit"][1], "id": 11, "user_id": CASH, "amount": -half}),
+        bet=None,
+        block={"last_entry_id": 11},
+    )
+
+
+VALUES = [
+    *attacks(
+        "CHECK constraint failed: amount",
+        {
+            "an amount of zero": batch(debit={"amount": 0}, credit={"amount": 0}),
+            "an amount of 2^53": _amount(BIG),
+            "an amount of -2^53": _amount(-BIG),
+        },
+    ),
+    Attack("an unknown kind of transaction", batch(event={"kind": "GIFT"}, bet=None), "kind IN"),
+    Attack("an empty scope", batch(event={"kind": "WIN", "scope": ""}, bet=None), r"length\(scope\) > 0"),
+    Attack("an empty key", batch(event={"key": ""}), r"length\(key\) > 0"),
+    *attacks(
+        r"length\(fingerprint\) = 32",
+        {
+            "a short fingerprint": batch(event={"fingerprint": b"x"}),
+            "a refusal with a short fingerprint": insert(
+                "refusals", {**REFUSAL, "bet_id": "b", "fingerprint": b"x"}
+            ),
+        },
+    ),
+    Attack("an unknown ref_type", batch(debit={"ref_type": "GIFT"}), "ref_type IN"),
+    Attack("an empty ref_id", batch(debit={"ref_id": ""}), r"length\(ref_id\) > 0"),
+    *attacks(
+        "prev_id >= 0 AND prev_id < id",
+        {
+            "an entry before itself": batch(debit={"prev_id": 9}),
+            "an entry before the first": batch(debit={"prev_id": -1}),
+        },
+    ),
+    Attack("a format of zero", batch(block={"format": 0}), "format >= 1"),
+    Attack("a short root", batch(block={"root": b"x"}), r"length\(root\) = 32"),
+    Attack("a short hash", batch(block={"hash": b"x"}), r"length\(hash\) = 32"),
+    Attack("a short previous hash", batch(block={"prev_hash": b"x"}), NOT_NEXT),
+    Attack(
+        "a refusal that is not for good",
+        insert("refusals", {**REFUSAL, "bet_id": "b", "code": "STALE_REQUEST"}),
+        "code IN",
+    ),
+    Attack(
+        "a refused stake of zero", insert("refusals", {**REFUSAL, "bet_id": "b", "stake": 0}), "stake > 0"
+    ),
+]

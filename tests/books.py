@@ -1,0 +1,250 @@
+"""A valid little file of the books, and the next batch as SQL text, with nothing but the sqlite3 module.
+
+Whoever attacks the schema here has what any SQLite shell has: no room of the project is imported.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SCHEMA = (Path(__file__).resolve().parent.parent / "schema.sql").read_text(encoding="utf-8")
+
+Value = int | float | str | bytes | None
+Row = Mapping[str, Value]
+Template = Mapping[str, tuple[str, Row]]
+
+# What the engine sets, and what a shell gets that asks for nothing.
+ENGINE_PRAGMAS = {"foreign_keys": "ON", "recursive_triggers": "ON"}
+SQLITE_DEFAULTS = {"foreign_keys": "OFF", "recursive_triggers": "OFF"}
+
+HOUSE, CASH, HOUSE_USD, CASH_USD, ALICE, BOB = 1, 2, 7, 8, 9, 10
+FLOOR = -(2**62)
+ZERO_HASH, HASH_1, HASH_2, HASH_3 = (bytes([byte]) * 32 for byte in range(4))
+PRINT = b"\xfe" * 32  # a fingerprint; the schema looks at its length alone
+
+
+def literal(value: Value) -> str:
+    """A value as SQL text, so that an attack reads as what one would type into a shell."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"x'{value.hex()}'"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
+
+
+def insert(table: str, row: Row, verb: str = "INSERT") -> str:
+    """One INSERT statement; `verb` may be 'INSERT OR REPLACE'."""
+    return f"{verb} INTO {table} ({', '.join(row)}) VALUES ({', '.join(map(literal, row.values()))});\n"
+
+
+def event(number: int, block: int, kind: str, scope: str, key: str) -> Row:
+    """A row of `transactions`."""
+    return {
+        "id": number,
+        "kind": kind,
+        "scope": scope,
+        "key": key,
+        "fingerprint": PRINT,
+        "answer": "{}",
+        "block_id": block,
+    }
+
+
+def entry(number: int, user: int, amount: int, after: int, why: tuple[str, str, int, int], prev: int) -> Row:
+    """One posting; `why` is its ref_type, ref_id, transaction and block."""
+    ref_type, ref_id, transaction, block = why
+    return {
+        "id": number,
+        "user_id": user,
+        "currency": "EUR",
+        "amount": amount,
+        "balance_after": after,
+        "ref_type": ref_type,
+        "ref_id": ref_id,
+        "transaction_id": transaction,
+        "block_id": block,
+        "prev_id": prev,
+    }
+
+
+def bet(transaction: int, user: int, stake: int) -> Row:
+    """A row of `bets`, with every term set."""
+    return {
+        "transaction_id": transaction,
+        "user_id": user,
+        "currency": "EUR",
+        "stake": stake,
+        "game": "dice",
+        "round": "r1",
+        "selection": "six",
+        "odds_milli": 6000,
+        "state": "confirmed",
+        "payout": 0,
+    }
+
+
+def block(
+    number: int, transactions: tuple[int, int], entries: tuple[int, int], prev: bytes, own: bytes
+) -> Row:
+    """A row of `blocks`; `transactions` and `entries` are the first and last of its range."""
+    return {
+        "id": number,
+        "format": 1,
+        "first_transaction_id": transactions[0],
+        "last_transaction_id": transactions[1],
+        "first_entry_id": entries[0],
+        "last_entry_id": entries[1],
+        "root": PRINT,
+        "prev_hash": prev,
+        "hash": own,
+        "at": 1_760_000_000_000_000 + number,
+    }
+
+
+# Three batches: opening deposits, two bets, and the bet that comes next (the one that the attacks bend).
+FIRST: Template = {
+    "batch": ("batches", {"id": 1}),
+    "event": ("transactions", event(1, 1, "DEPOSIT", "seed:DEPOSIT", "alice")),
+    "debit": ("transaction_ledger", entry(1, CASH, -1000, -1000, ("DEPOSIT", "1", 1, 1), 0)),
+    "credit": ("transaction_ledger", entry(2, ALICE, 1000, 1000, ("DEPOSIT", "1", 1, 1), 0)),
+    "event2": ("transactions", event(2, 1, "DEPOSIT", "seed:DEPOSIT", "bob")),
+    "debit2": ("transaction_ledger", entry(3, CASH, -500, -1500, ("DEPOSIT", "2", 2, 1), 1)),
+    "credit2": ("transaction_ledger", entry(4, BOB, 500, 500, ("DEPOSIT", "2", 2, 1), 0)),
+    "block": ("blocks", block(1, (1, 2), (1, 4), ZERO_HASH, HASH_1)),
+}
+SECOND: Template = {
+    "batch": ("batches", {"id": 2}),
+    "event": ("transactions", event(3, 2, "BET", "bet", "bet-3")),
+    "debit": ("transaction_ledger", entry(5, ALICE, -200, 800, ("BET", "bet-3", 3, 2), 2)),
+    "credit": ("transaction_ledger", entry(6, HOUSE, 200, 200, ("BET", "bet-3", 3, 2), 0)),
+    "bet": ("bets", bet(3, ALICE, 200)),
+    "event2": ("transactions", event(4, 2, "BET", "bet", "bet-4")),
+    "debit2": ("transaction_ledger", entry(7, BOB, -100, 400, ("BET", "bet-4", 4, 2), 4)),
+    "credit2": ("transaction_ledger", entry(8, HOUSE, 100, 300, ("BET", "bet-4", 4, 2), 6)),
+    "bet2": ("bets", bet(4, BOB, 100)),
+    "block": ("blocks", block(2, (3, 4), (5, 8), HASH_1, HASH_2)),
+}
+NEXT: Template = {
+    "batch": ("batches", {"id": 3}),
+    "event": ("transactions", event(5, 3, "BET", "bet", "bet-5")),
+    "debit": ("transaction_ledger", entry(9, ALICE, -30, 770, ("BET", "bet-5", 5, 3), 5)),
+    "credit": ("transaction_ledger", entry(10, HOUSE, 30, 330, ("BET", "bet-5", 5, 3), 8)),
+    "bet": ("bets", bet(5, ALICE, 30)),
+    "block": ("blocks", block(3, (5, 5), (9, 10), HASH_2, HASH_3)),
+}
+REFUSAL: Row = {
+    "bet_id": "bet-refused",
+    "user_id": BOB,
+    "stake": 900,
+    "fingerprint": PRINT,
+    "code": "INSUFFICIENT_FUNDS",
+    "balance": 400,
+    "held": 0,
+    "at": 1,
+}
+PLAYER: Row = {
+    "id": 11,
+    "kind": "player",
+    "currency": "EUR",
+    "status": "open",
+    "balance": 0,
+    "held": 0,
+    "floor": 0,
+    "version": 0,
+    "last_entry_id": 0,
+    "refused_minute": 0,
+    "refused_count": 0,
+}
+
+# What the engine does with its guarded UPDATE: the cached balance follows the entries.
+BALANCES_FOLLOW = """UPDATE users SET
+    balance = (SELECT coalesce(sum(amount), 0) FROM transaction_ledger WHERE user_id = users.id),
+    last_entry_id = (SELECT coalesce(max(id), 0) FROM transaction_ledger WHERE user_id = users.id);
+"""
+
+
+def batch(
+    template: Template = NEXT,
+    *,
+    early: str = "",
+    late: str = "",
+    after: str = "",
+    verb: str = "INSERT",
+    **changes: Row | None,
+) -> str:
+    """A batch as one SQL transaction; `changes` bend a row of the template by its name, None leaves it out.
+
+    `early` is SQL behind the opening of the batch, `late` just before the block, `after` just behind it.
+    """
+    unknown = set(changes) - set(template)
+    assert not unknown, f"no such row in the template: {unknown}"
+    sql = {}
+    for name, (table, row) in template.items():
+        change = changes.get(name, {})
+        sql[name] = "" if change is None else insert(table, {**row, **change}, verb)
+    opening, seal = sql.pop("batch"), sql.pop("block")
+    return "BEGIN;\n" + opening + early + "".join(sql.values()) + late + seal + after + "COMMIT;\n"
+
+
+def users() -> str:
+    """The holders: six books in EUR (1 to 6), two in USD (7, 8), the players ALICE and BOB (9, 10)."""
+    books = ["house", "cash", "fees", "clearing", "suspense", "receivable"]
+    holders = [(kind, "EUR", FLOOR) for kind in books] + [(kind, "USD", FLOOR) for kind in books[:2]]
+    holders += [("player", "EUR", 0)] * 2
+    return "".join(
+        insert("users", {"id": number, "kind": kind, "currency": currency, "floor": floor})
+        for number, (kind, currency, floor) in enumerate(holders, start=1)
+    )
+
+
+def open_books(
+    pragmas: Mapping[str, str], *, schema: str = SCHEMA, history: bool = True
+) -> sqlite3.Connection:
+    """A new file in memory, with its holders and, unless `history` is False, two blocks of history."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    for name, value in pragmas.items():
+        db.execute(f"PRAGMA {name} = {value}")
+    db.executescript(schema + users())
+    if history:
+        db.executescript(batch(FIRST) + batch(SECOND) + insert("refusals", REFUSAL) + BALANCES_FOLLOW)
+    return db
+
+
+def content(db: sqlite3.Connection) -> list[str]:
+    """Everything in the file, the schema too, as the SQL text that would make it again."""
+    return list(db.iterdump())
+
+
+@dataclass(frozen=True)
+class Attack:
+    """Something that must fail, whatever the pragmas are: SQL that is one statement or one transaction."""
+
+    name: str
+    sql: str
+    words: str  # what the error says, as a regular expression
+    on_new_file: bool = False  # before the first block instead of after the second
+    raises: type[sqlite3.Error] = sqlite3.IntegrityError
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def attempt(db: sqlite3.Connection, sql: str) -> sqlite3.Error | None:
+    """Run the script; on an error roll back what is open and return the error."""
+    try:
+        db.executescript(sql)
+    except sqlite3.Error as error:
+        if db.in_transaction:
+            db.rollback()
+        return error
+    return None
+
+
+def attacks(words: str, scripts: Mapping[str, str], *, on_new_file: bool = False) -> list[Attack]:
+    """Attacks by name that are refused with the same words."""
+    return [Attack(name, sql, words, on_new_file) for name, sql in scripts.items()]

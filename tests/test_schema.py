@@ -1,0 +1,192 @@
+"""The database enforces the rules of the books: each attack on them fails, with nothing but sqlite3."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from books import (
+    ALICE,
+    BALANCES_FOLLOW,
+    ENGINE_PRAGMAS,
+    HASH_2,
+    HASH_3,
+    NEXT,
+    SQLITE_DEFAULTS,
+    Attack,
+    attempt,
+    batch,
+    block,
+    content,
+    event,
+    insert,
+    open_books,
+)
+from schema_attacks import ACCEPTED_ROWS, ATTACKS, STOPPED_BY_FOREIGN_KEYS
+
+PRAGMAS = [pytest.param(ENGINE_PRAGMAS, id="engine"), pytest.param(SQLITE_DEFAULTS, id="defaults")]
+
+BALANCES_EQUAL_LEDGER = """
+    SELECT count(*) FROM users WHERE balance IS NOT
+        (SELECT coalesce(sum(amount), 0) FROM transaction_ledger WHERE user_id = users.id)
+"""
+
+
+@pytest.mark.parametrize("pragmas", PRAGMAS)
+@pytest.mark.parametrize("attack", ATTACKS, ids=str)
+def test_an_attack_aborts_and_changes_nothing(attack: Attack, pragmas: dict[str, str]) -> None:
+    db = open_books(pragmas, history=not attack.on_new_file)
+    before = content(db)
+
+    error = attempt(db, attack.sql)
+
+    assert isinstance(error, attack.raises), error or "the attack succeeded"
+    assert re.search(attack.words, str(error)), error
+    assert content(db) == before
+
+
+@pytest.mark.parametrize("attack", STOPPED_BY_FOREIGN_KEYS, ids=str)
+def test_with_foreign_keys_on_this_aborts_and_changes_nothing(attack: Attack) -> None:
+    db = open_books(ENGINE_PRAGMAS)
+    before = content(db)
+
+    error = attempt(db, attack.sql)
+
+    assert isinstance(error, attack.raises), error or "the attack succeeded"
+    assert re.search(attack.words, str(error)), error
+    assert content(db) == before
+
+
+@pytest.mark.parametrize("attack", STOPPED_BY_FOREIGN_KEYS, ids=str)
+def test_with_foreign_keys_off_this_goes_through_and_a_check_finds_it(attack: Attack) -> None:
+    """A limit of the schema, pinned so that docs/schema.md stays true: `foreign_key_check` still sees it."""
+    db = open_books(SQLITE_DEFAULTS)
+    before = content(db)
+    assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+
+    assert attempt(db, attack.sql) is None
+
+    assert content(db) != before
+    assert db.execute("PRAGMA foreign_key_check").fetchall() != []
+
+
+def test_what_a_shell_left_unsealed_is_sealed_by_the_next_block_or_never() -> None:
+    """With foreign_keys=OFF money can lie unsealed in the file; no later block can step over it."""
+    db = open_books(SQLITE_DEFAULTS)
+    unsealed = batch().replace(insert("blocks", NEXT["block"][1]), "")
+    assert attempt(db, unsealed) is None
+    assert "batches: a batch opens after the newest block" in str(attempt(db, insert("batches", {"id": 3})))
+
+    skipped = insert("blocks", block(3, (6, 6), (11, 10), HASH_2, HASH_3))
+    error = attempt(
+        db, "BEGIN;" + insert("transactions", event(6, 3, "BET", "bet", "b")) + skipped + "COMMIT"
+    )
+
+    assert "blocks: does not follow the block before it" in str(error)
+    assert attempt(db, insert("blocks", NEXT["block"][1])) is None
+
+
+def test_ignored_checks_let_an_overdraft_through_and_integrity_check_finds_it() -> None:
+    """A limit of the schema: that PRAGMA switches the CHECKs off, but not the triggers."""
+    db = open_books(ENGINE_PRAGMAS)
+
+    db.execute("PRAGMA ignore_check_constraints = ON")
+    assert attempt(db, f"UPDATE users SET balance = -1 WHERE id = {ALICE}") is None
+    assert attempt(db, "DELETE FROM transaction_ledger") is not None
+    db.execute("PRAGMA ignore_check_constraints = OFF")
+
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("CHECK constraint failed in users",)]
+
+
+def test_a_cached_balance_can_be_overwritten_and_the_ledger_tells() -> None:
+    """A limit of the schema: `reconcile` finds it, with the one statement that any shell can run."""
+    db = open_books(ENGINE_PRAGMAS)
+    assert db.execute(BALANCES_EQUAL_LEDGER).fetchone() == (0,)
+
+    assert attempt(db, f"UPDATE users SET balance = balance + 1 WHERE id = {ALICE}") is None
+
+    assert db.execute(BALANCES_EQUAL_LEDGER).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("pragmas", PRAGMAS)
+def test_a_valid_batch_passes(pragmas: dict[str, str]) -> None:
+    db = open_books(pragmas)
+
+    assert attempt(db, batch(late=BALANCES_FOLLOW)) is None
+
+    assert db.execute("SELECT max(id), count(*) FROM blocks").fetchone() == (3, 3)
+    assert db.execute("SELECT balance, last_entry_id FROM users WHERE id = ?", (ALICE,)).fetchone() == (
+        770,
+        9,
+    )
+    assert db.execute(BALANCES_EQUAL_LEDGER).fetchone() == (0,)
+    assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize("pragmas", PRAGMAS)
+@pytest.mark.parametrize("table", ACCEPTED_ROWS)
+def test_the_rows_that_the_attacks_bend_are_accepted_unbent(table: str, pragmas: dict[str, str]) -> None:
+    """Otherwise a wrong value would be refused for a reason that has nothing to do with it."""
+    place, row = ACCEPTED_ROWS[table]
+    db = open_books(pragmas)
+    before = content(db)
+
+    assert attempt(db, batch() if place else insert(table, row)) is None
+
+    assert content(db) != before
+
+
+@pytest.mark.parametrize("pragmas", PRAGMAS)
+def test_a_transaction_without_entries_passes(pragmas: dict[str, str]) -> None:
+    """A rollback of a bet never seen is recorded, and moves no money."""
+    db = open_books(pragmas)
+    unseen = {"kind": "ROLLBACK", "key": "never-seen"}
+
+    sql = batch(event=unseen, debit=None, credit=None, bet=None, block={"last_entry_id": 8})
+    assert attempt(db, sql) is None
+
+    assert db.execute("SELECT first_entry_id, last_entry_id FROM blocks WHERE id = 3").fetchone() == (9, 8)
+    following = batch(
+        batch={"id": 4},
+        event={"id": 6, "block_id": 4},
+        debit={"block_id": 4, "transaction_id": 6},
+        credit={"block_id": 4, "transaction_id": 6},
+        bet={"transaction_id": 6},
+        block=block(4, (6, 6), (9, 10), HASH_3, b"\x04" * 32),
+    )
+    assert attempt(db, following) is None
+
+
+@pytest.mark.parametrize("pragmas", PRAGMAS)
+def test_two_blocks_at_the_same_time_pass(pragmas: dict[str, str]) -> None:
+    db = open_books(pragmas)
+    (newest,) = db.execute("SELECT at FROM blocks WHERE id = 2").fetchone()
+
+    assert attempt(db, batch(block={"at": newest})) is None
+
+
+@pytest.mark.parametrize("pragmas", PRAGMAS)
+@pytest.mark.parametrize("state", ["won", "lost", "void", "cashed_out", "rolled_back", "confirmed"])
+def test_a_bet_changes_its_state_and_payout(state: str, pragmas: dict[str, str]) -> None:
+    db = open_books(pragmas)
+
+    assert attempt(db, f"UPDATE bets SET state = '{state}', payout = 700 WHERE transaction_id = 3") is None
+
+    assert db.execute("SELECT state, payout, stake FROM bets WHERE transaction_id = 3").fetchone() == (
+        state,
+        700,
+        200,
+    )
+
+
+def test_strict_takes_whole_numbers_in_other_clothes() -> None:
+    """A limit of STRICT: `1.0` and `'7'` are stored as integers, so types are checked before SQL."""
+    db = open_books(ENGINE_PRAGMAS)
+
+    assert attempt(db, f"UPDATE users SET version = 1.0, held = '7' WHERE id = {ALICE}") is None
+
+    row = db.execute(
+        "SELECT typeof(version), typeof(held), held FROM users WHERE id = ?", (ALICE,)
+    ).fetchone()
+    assert row == ("integer", "integer", 7)

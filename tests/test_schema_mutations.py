@@ -1,0 +1,146 @@
+"""Every rule of schema.sql is needed: without it, an attack succeeds.
+
+The schema is read as text and weakened in one place at a time: a trigger, one condition or one check of a
+trigger, a CHECK, a NOT NULL, a key, STRICT. A rule that nothing attacks, or that does nothing, survives here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from books import ENGINE_PRAGMAS, SCHEMA, SQLITE_DEFAULTS, attempt, content, open_books
+from schema_attacks import ATTACKS, STOPPED_BY_FOREIGN_KEYS
+
+# Rules that another rule holds as well, by that rule. Each is kept as a second lock, or for the reader.
+SURVIVORS_BY_REASON: dict[str, list[str]] = {
+    "transactions_only_grow looks the key up, fast by this index": ["transactions: UNIQUE (scope, key)"],
+    "users_begin_empty looks the book up, fast by this index": ["users: one_book_of_a_kind"],
+    "the seal: it begins after the last entry and ends at the newest": [
+        "blocks: CHECK last_entry_id >= first_entry_id - 1",
+        "blocks: last_transaction_id NOT NULL",
+        "blocks: last_entry_id NOT NULL",
+    ],
+    "the seal: it equals the hash before it, or 32 zeros": ["blocks: CHECK length(prev_hash) = 32"],
+    "the seal counts the entries of its own transactions": ["transaction_ledger: transaction_id NOT NULL"],
+    "ledger_only_grows and transactions_only_grow compare with IS NOT": [
+        "transactions: block_id NOT NULL",
+        "transaction_ledger: block_id NOT NULL",
+        "transaction_ledger: user_id NOT NULL",
+        "transaction_ledger: currency NOT NULL",
+    ],
+    "the primary key; a REPLACE writes the same row again": [
+        "batches_open_one_by_one when EXISTS (SELECT 1 FROM batches WHERE id = NEW.id)"
+    ],
+    "an INTEGER PRIMARY KEY takes nothing but integers": ["batches: STRICT"],
+    "a block of nothing: without a batch there is no transaction to seal": [
+        "blocks_seal_what_they_say where NEW.id IS NOT (SELECT max(id) FROM batches)"
+    ],
+}
+HELD_TWICE = {rule for rules in SURVIVORS_BY_REASON.values() for rule in rules}
+
+
+def _one_line(sql: str) -> str:
+    return " ".join(sql.split())
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the bracket closes that opens at `start`."""
+    depth = 0
+    for at in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        if depth == 0:
+            return at
+    raise AssertionError("a bracket that nothing closes")
+
+
+def _alternatives(condition: str, offset: int) -> Iterator[tuple[int, int]]:
+    """The spans between the ORs of a condition that stand in no bracket; none if there is no OR."""
+    depth, begin, spans = 0, 0, []
+    for token in re.finditer(r"[()]|\bOR\b", condition):
+        if token[0] == "OR" and depth == 0:
+            spans.append((begin, token.start()))
+            begin = token.end()
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+    if spans:
+        yield from ((offset + a, offset + b) for a, b in [*spans, (begin, len(condition))])
+
+
+def _weakened_triggers(schema: str) -> Iterator[tuple[str, str]]:
+    def cut(start: int, end: int, by: str = "") -> str:
+        return schema[:start] + by + schema[end:]
+
+    for trigger in re.finditer(r"CREATE TRIGGER (\w+).*?END;", schema, re.DOTALL):
+        name, (start, end) = trigger[1], trigger.span()
+        yield name, cut(start, end)
+        # Every condition of it: WHEN … BEGIN, and WHERE … of each statement that raises.
+        for guard in re.finditer(r"\bWHEN\b(.*?)\bBEGIN\b|\bWHERE\b(.*?);", trigger[0], re.DOTALL):
+            group = 1 if guard[1] is not None else 2
+            word = "when" if group == 1 else "where"
+            for a, b in _alternatives(guard[group], start + guard.start(group)):
+                yield f"{name} {word} {_one_line(schema[a:b])}", cut(a, b, " 0 ")
+        for check in re.finditer(r"SELECT RAISE\(ABORT, '([^']*)'\)\s+WHERE\b.*?;", trigger[0], re.DOTALL):
+            yield f"{name} raises {check[1]}", cut(start + check.start(), start + check.end())
+
+
+def _weakened_tables(schema: str) -> Iterator[tuple[str, str]]:
+    for table in re.finditer(r"CREATE TABLE (\w+) \((.*?)\n\) STRICT[^;]*;", schema, re.DOTALL):
+        name, text, offset = table[1], table[0], table.start()
+
+        def cut(start: int, end: int, by: str, offset: int = offset) -> str:
+            return schema[: offset + start] + by + schema[offset + end :]
+
+        for check in re.finditer(r"CHECK \(", text):
+            opens, closes = check.end() - 1, _closing(text, check.end() - 1)
+            condition = text[opens + 1 : closes]
+            yield f"{name}: CHECK {_one_line(condition)}", cut(opens, closes + 1, "(1)")
+        for column in re.finditer(r"(\w+) +(?:INTEGER|TEXT|BLOB) (NOT NULL)", text):
+            yield f"{name}: {column[1]} NOT NULL", cut(column.start(2), column.end(2), "")
+        for rule in re.finditer(r"REFERENCES \w+ \(id\)(?: DEFERRABLE INITIALLY DEFERRED)?", text):
+            yield f"{name}: {rule[0]}", cut(rule.start(), rule.end(), "")
+        for rule in re.finditer(r",\s+(UNIQUE \([^)]*\))", text):
+            yield f"{name}: {rule[1]}", cut(rule.start(), rule.end(), "")
+        strict = text.rindex("STRICT")
+        yield f"{name}: STRICT", cut(strict, len(text) - 1, text[strict + 6 : -1].lstrip(","))
+    for index in re.finditer(r"CREATE UNIQUE INDEX (\w+) ON (\w+).*?;", schema, re.DOTALL):
+        yield f"{index[2]}: {index[1]}", schema[: index.start()] + schema[index.end() :]
+
+
+# Without comments, in which the words of SQL are just words.
+PLAIN = re.sub(r"--.*", "", SCHEMA)
+MUTANTS = [*_weakened_triggers(PLAIN), *_weakened_tables(PLAIN)]
+
+
+def _first_success(schema: str) -> str | None:
+    """The first attack that goes through on a file with this schema, and changes it."""
+    for pragmas, stopped in [(SQLITE_DEFAULTS, ATTACKS), (ENGINE_PRAGMAS, ATTACKS + STOPPED_BY_FOREIGN_KEYS)]:
+        files = {new: open_books(pragmas, schema=schema, history=not new) for new in (False, True)}
+        before = {new: content(db) for new, db in files.items()}
+        for attack in stopped:
+            # An attack that fails changes nothing, as test_schema.py shows, so the file serves the next one.
+            db = files[attack.on_new_file]
+            if attempt(db, attack.sql) is None and content(db) != before[attack.on_new_file]:
+                return attack.name
+    return None
+
+
+@pytest.mark.parametrize(("rule", "weakened"), MUTANTS, ids=[rule for rule, _ in MUTANTS])
+def test_without_this_rule_an_attack_succeeds(rule: str, weakened: str) -> None:
+    success = _first_success(weakened)
+
+    assert (success is None) == (rule in HELD_TWICE), success or "no attack needs this rule"
+
+
+def test_every_rule_of_the_schema_is_weakened_once() -> None:
+    """The reader of SQL above is a small one: count what it found with plain words."""
+    rules = [rule for rule, _ in MUTANTS]
+    assert len(rules) == len(set(rules))
+    assert set(rules) >= HELD_TWICE
+    whole = [rule for rule in rules if re.fullmatch(r"\w+", rule)]
+    assert len(whole) == PLAIN.count("CREATE TRIGGER")
+    assert sum(": CHECK " in rule for rule in rules) == PLAIN.count("CHECK (")
+    assert sum(rule.endswith(" NOT NULL") for rule in rules) == PLAIN.count("NOT NULL")
+    assert sum(": REFERENCES " in rule for rule in rules) == PLAIN.count("REFERENCES")
+    assert sum(rule.endswith(": STRICT") for rule in rules) == PLAIN.count("CREATE TABLE")
+    assert sum(" raises " in rule for rule in rules) == PLAIN.count("SELECT RAISE") - len(whole) + 1
