@@ -1,0 +1,1 @@
+"""The `solidgreen` command: what operators, auditors and scripts type."""

@@ -80,7 +80,7 @@ def _place(view: View, command: PlaceBet, now_us: int, objection: Code | None) -
             transaction_id, "BET", BET_SCOPE, command.bet_id, fingerprint, _as_text(wallet), view.block_id
         )
     )
-    return Accepted(transaction_id, view.block_id, wallet, entries=(stake, counter))
+    return Accepted(transaction_id, view.block_id, wallet, entries=(stake, counter), at_us=view.at_us)
 
 
 def _deposit(view: View, command: Deposit, objection: Code | None) -> Outcome:
@@ -119,7 +119,7 @@ def _deposit(view: View, command: Deposit, objection: Code | None) -> Outcome:
             view.block_id,
         )
     )
-    return Accepted(transaction_id, view.block_id, wallet, entries=(paid_in, counter))
+    return Accepted(transaction_id, view.block_id, wallet, entries=(paid_in, counter), at_us=view.at_us)
 
 
 def _why_not(account: Account, currency: str, stake_minor: int) -> Code | None:

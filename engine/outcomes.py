@@ -75,7 +75,7 @@ class Accepted(msgspec.Struct, frozen=True):
     """The command's transaction is in the books, sealed by `block_id`.
 
     `wallet` is the state that the first answer showed, also in a replay; `entries` is empty in a replay,
-    since nothing was posted.
+    since nothing was posted. `at_us` is the block's time, 0 in a replay.
     """
 
     transaction_id: int
@@ -83,6 +83,7 @@ class Accepted(msgspec.Struct, frozen=True):
     wallet: Wallet
     replayed: bool = False
     entries: tuple[Entry, ...] = ()
+    at_us: int = 0
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,366 @@
+"""The queue and the writer task: from a command to its outcome.
+
+    submit ──▶ queue ──▶ gather: close a batch, ask the nonce guard ──▶ write: commit, then answer
+        │                (one round trip, while the batch before it is being committed)
+        └────▶ turned away (breaker, overload, stopping): look the key up, answer replay or objection
+
+Both tasks are the batcher's own, so that no request can cancel a commit; a caller that has vanished is
+simply not told. Nobody hears of a batch before its COMMIT has returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from batcher.breaker import Admission, Breaker, Status
+from batcher.nonces import Claim, NonceGuard, Verdict
+from batcher.policy import BatchLimits, Queue
+from engine.commands import Command, PlaceBet
+from engine.errors import BatchAborted, BatchRefused, StoreFault
+from engine.outcomes import Accepted, Code, Outcome, Rejected
+from engine.store import Asked, Store
+
+log = logging.getLogger("solidgreen.batcher")
+
+WATCH_S = 0.1
+"""How often the breaker is told of a commit that hangs and of a queue that ages."""
+
+TURNED_AWAY_MAX = 20_000
+"""Commands waiting for the look-up that tells a replay from a refusal; beyond it they hear OUTCOME_UNKNOWN,
+which claims nothing about the bet."""
+
+
+class Asker(Protocol):
+    """Whoever wants the outcome of a command. Called on the event loop; must neither block nor raise."""
+
+    def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
+        """`outcome` is final: what it says moved is on disk."""
+        ...
+
+
+Posted = Callable[[Accepted, Asker], None]
+"""Told of each newly accepted command after its asker: the entries are for the other sockets of their
+wallets.
+"""
+
+
+class Job(msgspec.Struct, eq=False, gc=False):
+    """One command on its way."""
+
+    command: Command
+    asker: Asker
+    request_id: str
+    arrived_us: int
+    is_probe: bool = False
+    objection: Code | None = None
+
+
+class Pending(msgspec.Struct, eq=False, gc=False):
+    """A bet that is not decided yet, and how many commands under its `bet_id` are on their way."""
+
+    command: PlaceBet
+    under_way: int = 0
+
+
+def monotonic_us() -> int:
+    """The monotonic clock: deadlines, ages, durations."""
+    return time.monotonic_ns() // 1000
+
+
+def wall_us() -> int:
+    """The wall clock: `sent_at` windows and block times."""
+    return time.time_ns() // 1000
+
+
+class Batcher:
+    """Groups commands into batches and has them committed. `start` it inside the event loop, `drain` it at
+    the end.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        guard: NonceGuard,
+        *,
+        breaker: Breaker | None = None,
+        limits: BatchLimits | None = None,
+        posted: Posted = lambda accepted, asker: None,
+        clock: Callable[[], int] = monotonic_us,
+        wall_clock: Callable[[], int] = wall_us,
+    ) -> None:
+        self.limits = limits or BatchLimits()
+        self._store = store
+        self._guard = guard
+        self._breaker = breaker or Breaker()
+        self._posted = posted
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._queue: Queue[Job] = Queue(self.limits)
+        self._pending: dict[str, Pending] = {}
+        self._doubtful: set[str] = set()
+        self._turned_away: list[Job] = []
+        self._prepared: list[Job] = []
+        self._commit_began_us: int | None = None
+        self._failure: str | None = None
+        self._stopping = False
+        self._arrived = asyncio.Event()
+        self._handed_over = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._taken.set()
+        self._look_up_due = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._unanswered = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start the tasks. Call once, inside the running event loop."""
+        for loop in (self._gather, self._write, self._look_up, self._watch):
+            task = asyncio.create_task(loop(), name=f"batcher {loop.__name__.strip('_')}")
+            task.add_done_callback(self._task_ended)
+            self._tasks.append(task)
+
+    def submit(self, command: Command, asker: Asker, request_id: str, objection: Code | None = None) -> None:
+        """Take a command in; `asker` hears its outcome exactly once, in a later turn of the event loop.
+
+        `objection` is what the door holds against it (a rate limit): then it is only looked up, not executed.
+        """
+        now_us = self._clock()
+        job = Job(command, asker, request_id, now_us)
+        self._unanswered += 1
+        self._idle.clear()
+        objection = objection or self._why_not(job, now_us)
+        if objection is None and not self._queue.offer(job):
+            objection = Code.OVERLOADED
+        if objection is not None:
+            self._turn_away([job], objection)
+            return
+        if isinstance(command, PlaceBet):
+            pending = self._pending.get(command.bet_id)
+            if pending is None:
+                pending = self._pending[command.bet_id] = Pending(command)
+            pending.under_way += 1
+        self._arrived.set()
+
+    def pending(self, bet_id: str) -> PlaceBet | None:
+        """The bet of this id if it is still undecided, whoever placed it."""
+        pending = self._pending.get(bet_id)
+        return None if pending is None else pending.command
+
+    def is_doubtful(self, bet_id: str) -> bool:
+        """Whether this bet was in a batch whose COMMIT ended unknown: only a restart can tell."""
+        return bet_id in self._doubtful
+
+    @property
+    def failure(self) -> str | None:
+        """Why no money is taken until a restart; None while all is well."""
+        return self._failure
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `drain` has begun."""
+        return self._stopping
+
+    def breaker_status(self) -> Status:
+        """State of the circuit breaker, now."""
+        return self._breaker.status(self._clock())
+
+    def queue_length(self) -> int:
+        """Commands that wait for a batch."""
+        return len(self._queue)
+
+    async def drain(self) -> None:
+        """Refuse new commands, finish those under way, then stop the tasks."""
+        self._stopping = True
+        await self._idle.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- the door
+    # ----------------------------------------------------------------------------------------------
+
+    def _why_not(self, job: Job, now_us: int) -> Code | None:
+        if self._stopping:
+            return Code.OVERLOADED
+        if self._failure is not None:
+            return Code.CIRCUIT_OPEN
+        admission = self._breaker.admit(now_us)
+        if not admission:
+            return Code.CIRCUIT_OPEN
+        job.is_probe = admission is Admission.PROBE
+        return None
+
+    def _turn_away(self, jobs: Iterable[Job], objection: Code) -> None:
+        """Have `jobs` answered without executing them. "Rejected" must be true, so the key is looked up
+        first: a retry of a bet that was paid is told so, and one whose first copy is under way claims
+        nothing."""
+        for job in jobs:
+            command = job.command
+            undecided = isinstance(command, PlaceBet) and (
+                command.bet_id in self._pending or command.bet_id in self._doubtful
+            )
+            if undecided or len(self._turned_away) >= TURNED_AWAY_MAX:
+                asyncio.get_running_loop().call_soon(self._resolve, job, Rejected(Code.OUTCOME_UNKNOWN))
+                continue
+            job.objection = job.objection or objection
+            self._turned_away.append(job)
+            self._look_up_due.set()
+
+    async def _look_up(self) -> None:
+        while True:
+            await self._look_up_due.wait()
+            self._look_up_due.clear()
+            jobs, self._turned_away = self._turned_away, []
+            try:
+                outcomes = await self._store.answer(_asked(jobs), self._wall_clock())
+            except Exception:  # reading failed: nothing is known of these bets, and others must go on
+                log.exception("looking up %d commands failed", len(jobs))
+                outcomes = [Rejected(Code.INTERNAL)] * len(jobs)
+            retry_after_us = self._breaker.retry_after_us(self._clock()) or None
+            for job, outcome in zip(jobs, outcomes, strict=True):
+                waits = isinstance(outcome, Rejected) and outcome.code is Code.CIRCUIT_OPEN
+                self._resolve(
+                    job, Rejected(Code.CIRCUIT_OPEN, retry_after_us=retry_after_us) if waits else outcome
+                )
+
+    # -- the pipeline
+    # ------------------------------------------------------------------------------------------
+
+    async def _gather(self) -> None:
+        while True:
+            await self._taken.wait()
+            await self._arrived.wait()
+            self._arrived.clear()
+            batch = self._queue.close_batch()
+            if not batch:
+                continue
+            if len(self._queue):
+                self._arrived.set()
+            await self._ask_nonces(batch)
+            self._prepared = batch
+            self._taken.clear()
+            self._handed_over.set()
+
+    async def _ask_nonces(self, batch: Sequence[Job]) -> None:
+        bets = [job for job in batch if isinstance(job.command, PlaceBet)]
+        verdicts = await self._guard.claim([_claim(job.command) for job in bets])
+        for job, verdict in zip(bets, verdicts, strict=True):
+            if verdict is not Verdict.FRESH:
+                job.objection = Code.NONCE_REUSED if verdict is Verdict.REUSED else Code.OVERLOADED
+
+    async def _write(self) -> None:
+        while True:
+            await self._handed_over.wait()
+            self._handed_over.clear()
+            batch, self._prepared = self._prepared, []
+            self._taken.set()
+            began_us = self._clock()
+            for job in batch:
+                if job.objection is None and self.limits.expired(job.arrived_us, began_us):
+                    job.objection = Code.TIMED_OUT
+            self._breaker.queue_waited(began_us, began_us - batch[0].arrived_us)
+            await self._commit_or_bisect(batch)
+
+    async def _commit_or_bisect(self, batch: list[Job]) -> None:
+        """Commit `batch`; where something in it makes that impossible, its halves, down to the culprit."""
+        parts = [batch]
+        while parts:
+            part = parts.pop(0)
+            if self._failure is not None:
+                self._forget(part)
+                self._turn_away(part, Code.CIRCUIT_OPEN)
+                continue
+            began_us = self._commit_began_us = self._clock()
+            try:
+                outcomes = await self._store.commit(_asked(part), self._wall_clock())
+            except BatchAborted as fault:
+                if len(part) > 1:
+                    parts[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
+                    continue
+                log.error("a command fails by itself and was refused: %s", part[0].command, exc_info=fault)
+                outcomes = [Rejected(Code.INTERNAL)]
+            except BatchRefused as fault:
+                log.error("a batch of %d was refused by the storage: %s", len(part), fault)
+                self._breaker.commit_failed(self._clock())
+                self._forget(part)
+                self._turn_away(part, Code.OVERLOADED)
+                continue
+            except Exception as fault:  # CommitUnknown, or a bug: either way nobody knows what is on disk
+                self._fail(part, fault)
+                continue
+            finally:
+                self._commit_began_us = None
+            now_us = self._clock()
+            self._breaker.commit_succeeded(now_us, now_us - began_us)
+            self._forget(part)
+            # Only after COMMIT: a client that hears "confirmed" may act on it at once, and a crash before
+            # COMMIT would leave it acting on money that never moved.
+            for job, outcome in zip(part, outcomes, strict=True):
+                self._resolve(job, outcome)
+
+    def _fail(self, part: Sequence[Job], fault: Exception) -> None:
+        """COMMIT ended unknown: stop taking money until a restart has read the file again."""
+        self._failure = str(fault) if isinstance(fault, StoreFault) else repr(fault)
+        log.critical(
+            "no money is taken until this server is restarted; %d commands have an unknown outcome: %s",
+            len(part),
+            self._failure,
+            exc_info=None if isinstance(fault, StoreFault) else fault,
+        )
+        self._doubtful.update(job.command.key for job in part if isinstance(job.command, PlaceBet))
+        self._forget(part)
+        for job in part:
+            self._resolve(job, Rejected(Code.OUTCOME_UNKNOWN))
+
+    def _forget(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if isinstance(job.command, PlaceBet):
+                bet_id = job.command.bet_id
+                pending = self._pending[bet_id]
+                pending.under_way -= 1
+                if not pending.under_way:
+                    del self._pending[bet_id]
+
+    def _resolve(self, job: Job, outcome: Outcome) -> None:
+        if job.is_probe:
+            job.is_probe = False
+            self._breaker.probe_done()
+        try:
+            job.asker.answer(job.request_id, job.command, outcome)
+            if isinstance(outcome, Accepted) and outcome.entries:
+                self._posted(outcome, job.asker)
+        except Exception:  # one broken listener must not cost the others their answer
+            log.exception("an asker failed to take its answer")
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._idle.set()
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A task that ends by itself is a bug. Commands would wait for ever, so say so and take no more."""
+        if not task.cancelled():
+            self._failure = f"the {task.get_name()} task has died"
+            log.critical("%s; restart this server", self._failure, exc_info=task.exception())
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now_us = self._clock()
+            self._breaker.queue_waited(now_us, self._queue.oldest_age_us(now_us))
+            if self._commit_began_us is not None:
+                self._breaker.commit_running(now_us, now_us - self._commit_began_us)
+
+
+def _asked(jobs: Sequence[Job]) -> list[Asked]:
+    return [Asked(job.command, job.objection) for job in jobs]
+
+
+def _claim(command: Command) -> Claim:
+    assert isinstance(command, PlaceBet)
+    return Claim(command.user_id, command.nonce, command.bet_id)

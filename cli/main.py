@@ -1,0 +1,208 @@
+"""Parses the command line and runs one command. Exit status: 0 all is well, 1 a check found something, 2 the
+call was wrong. Source: PROTOCOL, "Command line".
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sqlite3
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from cli import audit, operate
+from engine.errors import SolidGreenError
+from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR
+from ws.protocol import ROLES
+from ws.settings import variable
+
+WRONG_CALL = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_CALL, f"{self.prog}: {message}\n(try: {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(
+        level=options.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        status: int = options.run(options)
+    except SolidGreenError as error:
+        print(f"solidgreen {options.command}: {error}", file=sys.stderr)
+        return WRONG_CALL
+    except sqlite3.Error as error:
+        print(f"solidgreen {options.command}: {options.db}: {error}", file=sys.stderr)
+        return WRONG_CALL
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough. Python would complain once more when it flushes at
+        # exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def build_parser() -> Parser:
+    """The whole command line."""
+    parser = Parser(
+        prog="solidgreen",
+        description="A betting wallet: one process, one SQLite file, every bet booked before it is green.",
+        epilog="Start with: solidgreen seed --db demo.db --players 100, then: solidgreen serve --db demo.db",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str, run: object, more: str = "") -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary, description=f"{summary}. {more}".strip())
+        added.set_defaults(run=run)
+        db = variable("db")
+        added.add_argument(
+            "--db",
+            type=Path,
+            metavar="FILE",
+            required=db is None,
+            default=db and Path(db),
+            help="the database file",
+        )
+        added.add_argument(
+            "--log-level",
+            choices=["debug", "info", "warning", "error"],
+            default=variable("log_level", "info"),
+            help="how much to say on standard error (default: %(default)s)",
+        )
+        return added
+
+    serve = command("serve", "Take bets over a WebSocket until Ctrl-C", operate.serve)
+    serve.add_argument("--host", default=variable("host", "127.0.0.1"), help="address (default: %(default)s)")
+    serve.add_argument(
+        "--port",
+        type=_port,
+        default=variable("port", "8000"),
+        help="TCP port, 0 for any free one (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--redis-url", default=variable("redis_url"), help="keep nonces in this Redis, not in memory"
+    )
+    serve.add_argument(
+        "--origins",
+        default=variable("origins", ""),
+        help="origins of web pages that may connect, separated by commas, besides the server's own",
+    )
+
+    seed = command(
+        "seed", "Add players with an opening balance", operate.seed, "Makes the file if there is none."
+    )
+    seed.add_argument(
+        "--players", type=_count, default=100, metavar="N", help="how many (default: %(default)s)"
+    )
+    seed.add_argument(
+        "--balance",
+        type=_amount,
+        default=100_000,
+        metavar="MINOR",
+        help="of each, in minor units: 100000 is 1000.00 EUR (default: %(default)s)",
+    )
+    seed.add_argument("--currency", type=_currency, default="EUR", help="(default: %(default)s)")
+    seed.add_argument(
+        "--house-floor",
+        type=int,
+        default=variable("house_floor", str(BOOK_FLOOR_MINOR)),
+        metavar="MINOR",
+        help="how far below zero the house's books of a new currency may go (default: -2^62)",
+    )
+    seed.add_argument(
+        "--tokens", action="store_true", help="add an access token, valid for a day, to each player"
+    )
+    seed.add_argument("--json", action="store_true", help="print the players as JSON")
+
+    token = command("token", "Print an access token", operate.token)
+    token.add_argument("--user", type=_count, required=True, metavar="ID", help="users.id")
+    token.add_argument("--role", choices=sorted(ROLES), default="player", help="(default: %(default)s)")
+    token.add_argument(
+        "--life",
+        type=_count,
+        default=3600,
+        metavar="SECONDS",
+        help="how long it is valid (default: %(default)s)",
+    )
+
+    reconcile = command(
+        "reconcile",
+        "Sum the ledger and compare it with every balance",
+        audit.reconcile,
+        "Reads only; works while the server runs. Exit status 1 if anything differs, each finding on a line.",
+    )
+    reconcile.add_argument("--json", action="store_true", help="print the verdict as JSON")
+
+    statement = command(
+        "statement",
+        "Show where an account's money went",
+        audit.statement,
+        "Reads only; works while the server runs. TIME is RFC 3339, such as 2026-01-31T12:00:00Z.",
+    )
+    statement.add_argument("--user", type=_count, required=True, metavar="ID", help="users.id")
+    statement.add_argument("--from", dest="from_us", type=_time, metavar="TIME", help="entries from here on")
+    statement.add_argument("--to", dest="to_us", type=_time, metavar="TIME", help="entries before this")
+    statement.add_argument(
+        "--at", dest="at_us", type=_time, metavar="TIME", help="only the balance at this time"
+    )
+    statement.add_argument("--json", action="store_true", help="print it as JSON")
+
+    doctor = command(
+        "doctor",
+        "Look for what keeps this file or machine from serving",
+        audit.doctor,
+        "Reads only. Exit status 1 if it finds something.",
+    )
+    doctor.add_argument("--redis-url", default=variable("redis_url"), help="also look at this Redis")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    return parser
+
+
+def _integer(text: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.lstrip("-").isdigit() and low <= int(text) <= high):
+        raise argparse.ArgumentTypeError(f"expected an integer from {low} to {high}, not {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    return _integer(text, 0, 65_535)
+
+
+def _count(text: str) -> int:
+    return _integer(text, 1, WIRE_MAX_MINOR)
+
+
+def _amount(text: str) -> int:
+    return _integer(text, 0, WIRE_MAX_MINOR)
+
+
+def _currency(text: str) -> str:
+    if text not in CURRENCY_DECIMALS:
+        raise argparse.ArgumentTypeError(
+            f"expected one of {', '.join(sorted(CURRENCY_DECIMALS))}, not {text!r}"
+        )
+    return text
+
+
+def _time(text: str) -> int:
+    try:
+        return audit.parse_time_us(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The composition root: builds store, guard, batcher and doors, and serves them until a signal.
+
+The order at the end matters: refuse new bets, commit what is queued, send the last answers, close every
+socket with 1001, and only then let the web server and the file go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+
+from batcher.batcher import Batcher
+from batcher.memory_nonces import MemoryGuard
+from batcher.nonces import FallbackGuard, NonceGuard
+from batcher.redis_nonces import RedisGuard
+from engine.store import Store
+from ws.http import health_routes
+from ws.hub import Hub
+from ws.messages import Limits
+from ws.protocol import CloseCode
+from ws.session import Door, Session
+from ws.settings import SettingInvalid, Settings
+
+log = logging.getLogger("solidgreen")
+
+SUBPROTOCOL: Final = "wallet.v1"
+DRAIN_S: Final = 8.0
+"""How long a stop waits for the queue and the last answers: with uvicorn's own steps it ends within 10 s."""
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status: 0, or 1 if the storage failed on the way.
+
+    Raises `FileUnusable` or `SettingInvalid` before anything is served.
+    """
+    listener = _listen(settings)
+    with contextlib.closing(listener):
+        guard = _guard(settings)
+        store = await Store.open(settings.db)
+        try:
+            hub = Hub()
+            limits = Limits()
+            batcher = Batcher(store, guard, posted=hub.posted)
+            door = Door(store, batcher, hub, settings.jwt_secret, limits)
+            batcher.start()
+            await guard.claim(
+                []
+            )  # reach the nonce store now, so that its state is known before the first bet
+            server = _Server(_uvicorn_config(_application(door, guard, settings.origins), limits), door)
+            _announce(settings, listener)
+            _spare_the_collector()
+            await server.serve(sockets=[listener])
+            return 0 if batcher.failure is None else 1
+        finally:
+            await guard.close()
+            await store.close()
+
+
+def _application(door: Door, guard: NonceGuard, origins: frozenset[str]) -> Starlette:
+    async def wallet_socket(websocket: WebSocket) -> None:
+        if not _is_welcome(websocket, origins):
+            await websocket.close()  # before it is accepted, this is an HTTP 403
+            return
+        if SUBPROTOCOL not in websocket.scope["subprotocols"]:
+            await websocket.accept()
+            await websocket.close(CloseCode.NOT_THIS_PROTOCOL, f"ask for the subprotocol {SUBPROTOCOL}")
+            return
+        await websocket.accept(SUBPROTOCOL)
+        await Session(websocket, door).run(_bearer(websocket))
+
+    return Starlette(routes=[WebSocketRoute("/ws", wallet_socket), *health_routes(door.batcher, guard)])
+
+
+def _is_welcome(websocket: WebSocket, origins: frozenset[str]) -> bool:
+    """A page may connect from the server's own origin or a configured one; programs send no Origin at all."""
+    origin = websocket.headers.get("origin")
+    return origin is None or origin in origins or urlsplit(origin).netloc == websocket.headers.get("host")
+
+
+def _bearer(websocket: WebSocket) -> str | None:
+    scheme, _, token = websocket.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _guard(settings: Settings) -> NonceGuard:
+    if settings.redis_url is None:
+        return MemoryGuard()
+    try:
+        return FallbackGuard(RedisGuard(settings.redis_url), MemoryGuard(), time.monotonic)
+    except ValueError as error:
+        raise SettingInvalid(f"redis_url: {error}") from error
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Bind before the file is opened: a port that is taken is the most common mistake, and costs nothing."""
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingInvalid(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
+
+
+def _uvicorn_config(application: Starlette, limits: Limits) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=limits.frame_bytes,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        server_header=False,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but it drains before it closes sockets, and a stop by signal is a success."""
+
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
+        super().__init__(config)
+        self._door = door
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn raises the signal again when it has stopped, and would end with its status instead of 0."""
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal stops in good order, the second at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse, commit, answer, close; then uvicorn's own steps."""
+        log.info("stopping: committing what is queued")
+        for server in self.servers:
+            server.close()  # no new connections while the old ones are being served
+        draining = asyncio.create_task(self._drain(), name="drain")
+        deadline = time.monotonic() + DRAIN_S
+        while not draining.done() and not self.force_exit and time.monotonic() < deadline:
+            await asyncio.wait([draining], timeout=0.1)
+        if not draining.done():
+            log.warning(
+                "stopping without waiting any longer; unanswered bets can be asked for after the start"
+            )
+            draining.cancel()
+        await super().shutdown(sockets)
+        log.info("stopped")
+
+    async def _drain(self) -> None:
+        await self._door.batcher.drain()
+        for session in self._door.hub.everybody():
+            session.end_because_stopping()
+        await self._door.hub.wait_until_empty()
+
+
+def _announce(settings: Settings, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    nonces = "Redis" if settings.redis_url else "memory"
+    log.info("serving %s on ws://%s:%d/ws, nonces in %s; stop with Ctrl-C", settings.db, host, port, nonces)
+
+
+def _spare_the_collector() -> None:
+    """Millions of small records live briefly: full collections would find nothing and stop the loop
+    meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

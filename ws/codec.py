@@ -1,0 +1,234 @@
+"""JSON to requests and replies to JSON, commands from requests and messages from outcomes. Pure.
+
+Decoding is strict: a float is no integer, not even `1.0`, a boolean neither, and an unknown field is
+refused. One bad element of an array does not void the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET
+
+from engine.commands import PlaceBet
+from engine.outcomes import RETRYABLE, Accepted, Code, Outcome
+from engine.view import Entry
+from ws.messages import (
+    EXPECTED,
+    AnyRequest,
+    BetConfirmed,
+    BetPlace,
+    BetRejected,
+    Error,
+    Id,
+    Reply,
+    WalletEntry,
+)
+
+AS_BET_REJECTED = frozenset(
+    {
+        Code.RATE_LIMITED,
+        Code.CIRCUIT_OPEN,
+        Code.OVERLOADED,
+        Code.TIMED_OUT,
+        Code.ACCOUNT_NOT_FOUND,
+        Code.ACCOUNT_BLOCKED,
+        Code.CURRENCY_MISMATCH,
+        Code.BET_ROLLED_BACK,
+        Code.BET_CLOSED,
+        Code.LIMIT_EXCEEDED,
+        Code.INSUFFICIENT_FUNDS,
+    }
+)
+"""Codes that say of a bet that it moved no money; the others are an `error`, which says nothing about it."""
+
+WORDS: dict[Code, str] = {
+    Code.INVALID_REQUEST: "the request is not one of this protocol",
+    Code.UNAUTHORIZED: "authenticate first",
+    Code.FORBIDDEN: "this role may not do that",
+    Code.NOT_FOUND: "no such thing is known here",
+    Code.IDEMPOTENCY_CONFLICT: "this id was used before for another request",
+    Code.STALE_REQUEST: "sent_at is more than 80 s behind or 10 s ahead of the server's time; send it anew",
+    Code.NONCE_REUSED: "this nonce was used for another bet",
+    Code.OUTCOME_UNKNOWN: "whether this took place is not known now; ask with bet.get, or send it again",
+    Code.INTERNAL: "something went wrong here; send the same again",
+    Code.RATE_LIMITED: "too many at a time; send the same again later",
+    Code.CIRCUIT_OPEN: "no bets are taken at the moment; send the same again later",
+    Code.OVERLOADED: "too much is going on; send the same again later",
+    Code.TIMED_OUT: "it waited past its deadline and was not executed; send the same again",
+    Code.ACCOUNT_NOT_FOUND: "there is no such wallet",
+    Code.ACCOUNT_BLOCKED: "this wallet is blocked or closed",
+    Code.CURRENCY_MISMATCH: "this wallet is kept in another currency",
+    Code.BET_ROLLED_BACK: "this bet was rolled back before it arrived",
+    Code.BET_CLOSED: "this bet is closed",
+    Code.LIMIT_EXCEEDED: "a limit of this wallet does not allow it",
+    Code.INSUFFICIENT_FUNDS: "the available balance does not cover it",
+}
+"""What each code means, for people. The code is the contract; the words may change."""
+
+
+class Malformed(NamedTuple):
+    """A message that is no request: why, and its `id` where one could be read."""
+
+    id: str | None
+    message: str
+
+
+def decode_frame(text: str, frame_messages: int) -> Sequence[AnyRequest | Malformed]:
+    """The requests of one text frame, in order; at least one element. Never raises.
+
+    A frame that is no JSON, or has more than `frame_messages` elements, is one `Malformed` without an id.
+    """
+    if not text.lstrip().startswith("["):
+        return [_decode_one(text)]
+    try:
+        requests: Sequence[AnyRequest | Malformed] = _MANY.decode(text)
+    except msgspec.ValidationError:
+        requests = _decode_each(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        return [Malformed(None, f"the frame is not JSON: {_reason(error)}")]
+    if not requests:
+        return [Malformed(None, "the frame is an empty array")]
+    if len(requests) > frame_messages:
+        return [
+            Malformed(None, f"the frame has {len(requests)} messages; at most {frame_messages} are allowed")
+        ]
+    return requests
+
+
+def encode_frame(replies: Sequence[Reply]) -> str:
+    """One frame: the object itself for one reply, an array for more."""
+    return _ENCODER.encode(replies[0] if len(replies) == 1 else replies).decode()
+
+
+def to_command(request: BetPlace, user_id: int) -> PlaceBet:
+    """The command that stakes money of `user_id`'s wallet."""
+    return PlaceBet(
+        request.bet_id,
+        user_id,
+        request.stake,
+        request.nonce,
+        request.sent_at * 1000,
+        request.currency,
+        request.game,
+        request.round,
+        request.selection,
+        request.odds_milli,
+    )
+
+
+def bet_answer(request_id: str, command: PlaceBet, outcome: Outcome) -> Reply:
+    """The message that tells a bet's outcome."""
+    if isinstance(outcome, Accepted):
+        wallet = outcome.wallet
+        return BetConfirmed(
+            request_id,
+            command.bet_id,
+            command.stake_minor,
+            outcome.transaction_id,
+            outcome.block_id,
+            wallet.seq,
+            wallet.balance_minor,
+            wallet.held_minor,
+            wallet.available_minor,
+            outcome.replayed,
+        )
+    code = outcome.code
+    if code not in AS_BET_REJECTED:
+        return error(request_id, code)
+    shown = outcome.wallet
+    return BetRejected(
+        request_id,
+        command.bet_id,
+        code.name,
+        WORDS[code],
+        code in RETRYABLE,
+        outcome.replayed,
+        balance=UNSET if shown is None else shown.balance_minor,
+        held=UNSET if shown is None else shown.held_minor,
+        available=UNSET if shown is None else shown.available_minor,
+        retry_after_ms=UNSET if outcome.retry_after_us is None else -(-outcome.retry_after_us // 1000),
+    )
+
+
+def error(request_id: str | None, code: Code, message: str | None = None) -> Error:
+    """An `error`, in `message`'s words or in the code's own."""
+    return Error(request_id, code.name, message or WORDS[code], code in RETRYABLE)
+
+
+def pushed(entry: Entry, at_us: int) -> WalletEntry:
+    """The push that tells the other sockets of a wallet about an entry of a block of time `at_us`."""
+    return WalletEntry(
+        seq=entry.id,
+        prev_seq=entry.prev_id,
+        transaction_id=entry.transaction_id,
+        kind=entry.ref_type,
+        amount=entry.amount_minor,
+        balance=entry.balance_after_minor,
+        at=at_us // 1000,
+        bet_id=entry.ref_id if entry.ref_type in KINDS_OF_BETS else UNSET,
+    )
+
+
+KINDS_OF_BETS = frozenset({"BET", "WIN", "REFUND", "ROLLBACK", "UNSETTLE", "CASHOUT"})
+"""Entries whose `ref_id` is a `bet_id`."""
+
+_ONE = msgspec.json.Decoder(AnyRequest)
+_MANY = msgspec.json.Decoder(list[AnyRequest])
+_EACH = msgspec.json.Decoder(list[msgspec.Raw])
+_ENCODER = msgspec.json.Encoder()
+
+
+class _Named(msgspec.Struct):
+    """Just enough of a bad message to answer it."""
+
+    id: Id | None = None
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+def _decode_each(text: str) -> Sequence[AnyRequest | Malformed]:
+    try:
+        elements = _EACH.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        return [Malformed(None, f"the frame is not JSON: {_reason(error)}")]
+    return [_decode_one(element) for element in elements]
+
+
+def _decode_one(text: str | msgspec.Raw) -> AnyRequest | Malformed:
+    try:
+        request: AnyRequest = _ONE.decode(text)
+    except msgspec.ValidationError as error:
+        return Malformed(_id_of(text), _in_words(str(error)))
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        return Malformed(None, f"the message is not JSON: {_reason(error)}")
+    return request
+
+
+def _id_of(text: str | msgspec.Raw) -> str | None:
+    try:
+        return _NAMED.decode(text).id
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return None
+
+
+_AT_FIELD = re.compile(r" - at `\$\.(\w+)")
+_MISSING_FIELD = re.compile(r"^Object missing required field `(\w+)`")
+_UNKNOWN_FIELD = re.compile(r"^Object contains unknown field `(.*)`", re.DOTALL)
+
+
+def _in_words(complaint: str) -> str:
+    """msgspec's complaint in this protocol's words: "stake: expected an integer from 1 to …"."""
+    if found := _UNKNOWN_FIELD.search(complaint):
+        return f"{found[1][:64]}: unknown field"
+    if found := _MISSING_FIELD.search(complaint) or _AT_FIELD.search(complaint):
+        return f"{found[1]}: expected {EXPECTED[found[1]]}"
+    return "a message is an object with a type and an id"
+
+
+def _reason(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)

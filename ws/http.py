@@ -1,0 +1,42 @@
+"""Health over HTTP: is the process alive, and may it be sent bets? Source: PROTOCOL, `/health/live`,
+`/health/ready`.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from batcher.batcher import Batcher
+from batcher.breaker import State
+from batcher.nonces import NonceGuard
+
+
+def health_routes(batcher: Batcher, guard: NonceGuard) -> list[Route]:
+    """The two routes. Live: the loop answers. Ready: 503 while bets would be refused, and why."""
+
+    async def live(request: Request) -> JSONResponse:
+        return JSONResponse({"status": "live"})
+
+    async def ready(request: Request) -> JSONResponse:
+        breaker = batcher.breaker_status()
+        nonces = guard.health()
+        is_ready = batcher.failure is None and breaker.state is not State.OPEN and not batcher.is_stopping
+        report = {
+            "status": "ready" if is_ready else "not ready",
+            "storage": {"status": "ok"}
+            if batcher.failure is None
+            else {"status": "failed", "why": batcher.failure},
+            "breaker": {
+                "status": breaker.state.value,
+                "why": breaker.reason.value if breaker.reason else None,
+                "stable_for_another_ms": breaker.remaining_us // 1000,
+            },
+            # Money never depends on nonces, so a store that is away degrades the server and does not stop it.
+            "nonces": {"status": "ok"} if nonces is None else {"status": "degraded", "why": nonces},
+            "queue": {"waiting": batcher.queue_length(), "stopping": batcher.is_stopping},
+        }
+        return JSONResponse(report, status_code=200 if is_ready else 503)
+
+    return [Route("/health/live", live), Route("/health/ready", ready)]

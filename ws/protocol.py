@@ -1,0 +1,215 @@
+"""One session as a state machine: a frame in, effects out. No sockets, no clock, no waiting: pure.
+
+    state        what comes              effects                                       next state
+    -----------  ----------------------  --------------------------------------------  ----------
+    STRANGER     auth, alone in a frame  Authenticate                                  STRANGER
+    STRANGER     anything else           error UNAUTHORIZED, Close 4401                CLOSED
+    STRANGER     welcome()               welcome                                       OPEN
+    OPEN         bet.place               bet.pending, Submit                           OPEN
+    OPEN         bet.place, too many     Submit with an objection                      OPEN
+    OPEN         bet.get … resume        Look                                          OPEN
+    OPEN         ping                    pong                                          OPEN
+    OPEN         no request              error INVALID_REQUEST                         OPEN
+    any          a binary frame          Close 4400                                    CLOSED
+    CLOSED       anything                nothing                                       CLOSED
+
+The shell (`session.py`) sends what is to be sent, hands on commands, and reports outcomes with `answered`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final, NamedTuple
+
+from engine.commands import PlaceBet
+from engine.outcomes import Code, Outcome
+from engine.snapshots import WalletState
+from ws.codec import Malformed, bet_answer, decode_frame, error, to_command
+from ws.messages import (
+    AnyRequest,
+    Auth,
+    BalanceGet,
+    BetGet,
+    BetPending,
+    BetPlace,
+    Limits,
+    Ping,
+    Pong,
+    Reply,
+    Resume,
+    Welcome,
+)
+
+MAY_BET_FOR_OTHERS: Final = frozenset({"operator", "admin"})
+MAY_READ_ALL: Final = frozenset({"operator", "auditor", "admin"})
+ROLES: Final = frozenset({"player"}) | MAY_READ_ALL
+
+
+class CloseCode(int, Enum):
+    """Why the server ends a socket. Source: PROTOCOL, close codes."""
+
+    DONE = 1000
+    STOPPING = 1001
+    FAULT = 1011
+    NOT_THIS_PROTOCOL = 4400
+    NOT_AUTHENTICATED = 4401
+    NO_AUTH_IN_TIME = 4408
+    TOO_MUCH = 4429
+
+
+class Identity(NamedTuple):
+    """Who a token says is asking. `expires_at_s`: seconds since the Unix epoch."""
+
+    user_id: int
+    role: str
+    expires_at_s: int
+
+
+class Authenticate(NamedTuple):
+    """Check this token, then call `welcome` or close with 4401."""
+
+    token: str
+
+
+class Submit(NamedTuple):
+    """Hand this command to the batcher; its outcome comes back through `answered`."""
+
+    request_id: str
+    command: PlaceBet
+    objection: Code | None = None
+
+
+class Look(NamedTuple):
+    """Read something and answer it."""
+
+    request: BetGet | BalanceGet | Resume
+
+
+class Close(NamedTuple):
+    """Send what is to be sent, then close."""
+
+    code: CloseCode
+    reason: str
+
+
+Effect = Reply | Authenticate | Submit | Look | Close
+
+
+class State(Enum):
+    """Where a session stands."""
+
+    STRANGER = "stranger"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Conversation:
+    """The server's side of one socket."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.state = State.STRANGER
+        self.identity: Identity | None = None
+        self._limits = limits
+        self._in_flight = 0
+
+    def welcome(self, identity: Identity, wallet: WalletState | None, now_ms: int) -> Welcome:
+        """The token was good. `wallet` is None for whoever is not a player."""
+        assert self.state is State.STRANGER
+        self.state = State.OPEN
+        self.identity = identity
+        if wallet is None:
+            return Welcome(identity.user_id, identity.role, now_ms, self._limits)
+        return Welcome(
+            identity.user_id,
+            identity.role,
+            now_ms,
+            self._limits,
+            wallet.currency,
+            wallet.balance_minor,
+            wallet.held_minor,
+            wallet.available_minor,
+            wallet.seq,
+        )
+
+    def close(self, code: CloseCode, reason: str) -> Iterator[Effect]:
+        """End the session, once."""
+        if self.state is not State.CLOSED:
+            self.state = State.CLOSED
+            yield Close(code, reason)
+
+    def receive_bytes(self) -> Iterator[Effect]:
+        """A binary frame came: whoever sends it does not speak this protocol."""
+        return self.close(CloseCode.NOT_THIS_PROTOCOL, "frames of this protocol are text")
+
+    def receive_text(self, text: str, now_ms: int) -> Iterator[Effect]:
+        """A text frame came. `now_ms`: wall clock, for `pong`. Nothing that a frame holds raises."""
+        if self.state is State.CLOSED:
+            return
+        requests = decode_frame(text, self._limits.frame_messages)
+        if self.state is State.STRANGER:
+            yield from self._from_stranger(requests[0] if len(requests) == 1 else None)
+            return
+        for request in requests:
+            match request:
+                case BetPlace():
+                    yield from self._place(request)
+                case Ping():
+                    yield Pong(request.id, now_ms)
+                case BetGet():
+                    yield Look(request)
+                case BalanceGet() | Resume():
+                    yield (
+                        Look(request)
+                        if self._has_wallet()
+                        else self._forbid(request.id, "this role has no wallet")
+                    )
+                case Auth():
+                    yield error(request.id, Code.INVALID_REQUEST, "this socket is authenticated already")
+                case Malformed():
+                    yield error(request.id, Code.INVALID_REQUEST, request.message)
+
+    def answered(self, request_id: str, command: PlaceBet, outcome: Outcome) -> Reply:
+        """A submitted command has its outcome."""
+        self._in_flight -= 1
+        return bet_answer(request_id, command, outcome)
+
+    def _from_stranger(self, request: AnyRequest | Malformed | None) -> Iterator[Effect]:
+        if isinstance(request, Auth):
+            yield Authenticate(request.token)
+            return
+        if isinstance(request, Malformed):
+            yield error(request.id, Code.INVALID_REQUEST, request.message)
+        else:
+            yield error(None if request is None else request.id, Code.UNAUTHORIZED)
+        yield from self.close(
+            CloseCode.NOT_AUTHENTICATED, "the first message must be auth, in a frame of its own"
+        )
+
+    def _place(self, request: BetPlace) -> Iterator[Effect]:
+        assert self.identity is not None
+        user_id = self.identity.user_id
+        if self.identity.role in MAY_BET_FOR_OTHERS:
+            if request.user_id is None:
+                yield error(request.id, Code.INVALID_REQUEST, "user_id: whose wallet? an operator must say")
+                return
+            user_id = request.user_id
+        elif self.identity.role != "player":
+            yield self._forbid(request.id, "this role may not place bets")
+            return
+        elif request.user_id is not None:
+            yield self._forbid(request.id, "user_id: for operators only")
+            return
+        command = to_command(request, user_id)
+        self._in_flight += 1
+        if self._in_flight > self._limits.in_flight:
+            yield Submit(request.id, command, Code.RATE_LIMITED)
+            return
+        yield BetPending(request.id, request.bet_id)
+        yield Submit(request.id, command)
+
+    def _has_wallet(self) -> bool:
+        return self.identity is not None and self.identity.role == "player"
+
+    def _forbid(self, request_id: str, message: str) -> Reply:
+        return error(request_id, Code.FORBIDDEN, message)

@@ -1,0 +1,313 @@
+"""One live connection: feed the conversation, drain its effects, close. All decisions are in `protocol.py`.
+
+Two tasks share a socket. The reader takes frames and carries out their effects; the sender wakes up when
+a commit has answers, or a push is due, and sends all of them in one frame. Replies of one batch thus cost
+one frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import UNSET
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+
+from batcher.batcher import Batcher
+from engine import queries
+from engine.commands import Command, PlaceBet
+from engine.outcomes import Code, Outcome
+from engine.snapshots import PostedEntry
+from engine.store import Store
+from ws.auth import TokenRefused, identify
+from ws.codec import KINDS_OF_BETS, encode_frame, error
+from ws.hub import Hub
+from ws.messages import (
+    Balance,
+    BalanceGet,
+    BetGet,
+    BetState,
+    Limits,
+    Reply,
+    Resume,
+    Resumed,
+    WalletEntry,
+)
+from ws.protocol import (
+    MAY_READ_ALL,
+    Authenticate,
+    Close,
+    CloseCode,
+    Conversation,
+    Effect,
+    Identity,
+    Look,
+    State,
+    Submit,
+)
+
+log = logging.getLogger("solidgreen.ws")
+
+AUTH_WITHIN_S: Final = 5.0
+RESUME_ENTRIES_MAX: Final = 10_000
+"""Entries that one `resume` answers (PROTOCOL)."""
+
+FRAME_REPLIES_MAX: Final = 500
+"""Replies in one frame: some 130 KB, well below the 1 MiB that client libraries take by default."""
+
+OUTBOX_MAX: Final = 2000
+"""Replies waiting for a slow reader, at about 130 bytes: PROTOCOL's in-flight limit of answers and as many
+pushes again. Beyond it the socket is closed with 4429; the client reconnects and resumes.
+"""
+
+LAST_WORDS_S: Final = 1.0
+"""How long a session that failed waits for its close frame to leave."""
+
+
+GONE: Final = (WebSocketDisconnect, WebSocketDisconnected)
+"""What Starlette raises when the peer, or our own close, was faster than what was to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What every session needs."""
+
+    store: Store
+    batcher: Batcher
+    hub: Hub
+    jwt_secret: str
+    limits: Limits
+
+
+class Session:
+    """One socket, from its acceptance to its end."""
+
+    def __init__(self, websocket: WebSocket, door: Door) -> None:
+        self._websocket = websocket
+        self._door = door
+        self._conversation = Conversation(door.limits)
+        self._outbox: list[Reply] = []
+        self._due = asyncio.Event()
+        self._closing: Close | None = None
+        self._wallet_id: int | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+
+    async def run(self, bearer: str | None) -> None:
+        """Serve the accepted socket until a side ends it. `bearer`: the token of the handshake, if any."""
+        self._door.hub.enter(self)
+        sender = asyncio.create_task(self._send_when_due(), name="session sender")
+        try:
+            if bearer is None:
+                self._later(AUTH_WITHIN_S, self._end_unauthenticated)
+            else:
+                await self._authenticate(bearer)
+            while True:
+                message = await self._websocket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                text = message.get("text")
+                if text is None:
+                    await self._carry_out(self._conversation.receive_bytes())
+                else:
+                    await self._carry_out(self._conversation.receive_text(text, _now_ms()))
+        except GONE:
+            pass  # the peer has gone while something was being sent; nothing is owed to it
+        except Exception:
+            log.exception("a session failed")
+            self._end(CloseCode.FAULT, "an error in the server")
+            await asyncio.wait([sender], timeout=LAST_WORDS_S)
+        finally:
+            self._door.hub.leave(self, self._wallet_id)
+            for timer in self._timers:
+                timer.cancel()
+            sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sender
+
+    # -- called by the batcher and the hub: they must not wait
+    # --------------------------------------------------
+
+    def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
+        """A command of this socket has its outcome."""
+        assert isinstance(command, PlaceBet)
+        self._enqueue(self._conversation.answered(request_id, command, outcome))
+
+    def push(self, message: WalletEntry) -> None:
+        """Something was posted to this socket's wallet by somebody else."""
+        self._enqueue(message)
+
+    def end_because_stopping(self) -> None:
+        """The server stops."""
+        self._end(CloseCode.STOPPING, "the server is stopping")
+
+    # -- effects
+    # ----------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Submit():
+                    self._door.batcher.submit(effect.command, self, effect.request_id, effect.objection)
+                case Look():
+                    await self._look(effect.request)
+                case Authenticate():
+                    await self._authenticate(effect.token)
+                case Close():
+                    self._closing = effect
+                    self._due.set()
+                case _:
+                    self._outbox.append(effect)
+        if self._outbox:
+            # By the sender, in the next turn of the loop: frames that came in one read are answered in one.
+            self._due.set()
+
+    async def _authenticate(self, token: str) -> None:
+        try:
+            identity = identify(self._door.jwt_secret, token)
+        except TokenRefused as refused:
+            self._enqueue(error(None, Code.UNAUTHORIZED, str(refused)))
+            self._end(CloseCode.NOT_AUTHENTICATED, str(refused))
+            return
+        wallet = None
+        if identity.role == "player":
+            # Followed before it is read: an entry posted in between is pushed, and its seq tells that it is
+            # old.
+            self._door.hub.follow(identity.user_id, self)
+            self._wallet_id = identity.user_id
+            wallet = await self._door.store.read(
+                lambda connection: queries.wallet(connection, identity.user_id)
+            )
+            if wallet is None:
+                self._enqueue(error(None, Code.UNAUTHORIZED, "the token names a wallet that does not exist"))
+                self._end(CloseCode.NOT_AUTHENTICATED, "no such wallet")
+                return
+        if self._conversation.state is not State.STRANGER:
+            return  # closed while the wallet was read
+        for timer in self._timers:
+            timer.cancel()
+        self._later(identity.expires_at_s - time.time(), self._end_expired)
+        self._outbox.insert(0, self._conversation.welcome(identity, wallet, _now_ms()))
+        self._due.set()
+
+    async def _look(self, request: BetGet | BalanceGet | Resume) -> None:
+        identity = self._conversation.identity
+        assert identity is not None
+        match request:
+            case BetGet():
+                self._outbox.append(await self._bet_state(request, identity))
+            case BalanceGet():
+                wallet = await self._door.store.read(lambda c: queries.wallet(c, identity.user_id))
+                assert wallet is not None
+                self._outbox.append(
+                    Balance(
+                        request.id,
+                        wallet.currency,
+                        wallet.balance_minor,
+                        wallet.held_minor,
+                        wallet.available_minor,
+                        wallet.seq,
+                    )
+                )
+            case Resume():
+                entries, more = await self._door.store.read(
+                    lambda c: queries.entries_after(c, identity.user_id, request.from_seq, RESUME_ENTRIES_MAX)
+                )
+                seq = entries[-1].id if entries else request.from_seq
+                replies = [*map(_resumed_entry, entries), Resumed(request.id, seq, more, gap=False)]
+                await self._send(replies)
+
+    async def _bet_state(self, request: BetGet, identity: Identity) -> Reply:
+        reads_all = identity.role in MAY_READ_ALL
+        batcher = self._door.batcher
+        undecided = batcher.pending(request.bet_id)
+        if undecided is not None:
+            if not reads_all and undecided.user_id != identity.user_id:
+                return error(request.id, Code.NOT_FOUND)
+            return BetState(request.id, request.bet_id, "pending", undecided.stake_minor, 0)
+        if batcher.is_doubtful(request.bet_id):
+            return error(request.id, Code.OUTCOME_UNKNOWN)
+        bet = await self._door.store.read(lambda connection: queries.bet(connection, request.bet_id))
+        if bet is None or not (reads_all or bet.user_id == identity.user_id):
+            return error(request.id, Code.NOT_FOUND)
+        return BetState(
+            request.id,
+            request.bet_id,
+            bet.state,
+            bet.stake_minor,
+            bet.payout_minor,
+            UNSET if bet.transaction_id is None else bet.transaction_id,
+            UNSET if bet.seq is None else bet.seq,
+            UNSET if bet.code is None else bet.code,
+        )
+
+    # -- sending and ending
+    # -------------------------------------------------------------------------------------
+
+    def _enqueue(self, reply: Reply) -> None:
+        if len(self._outbox) >= OUTBOX_MAX:
+            self._outbox.clear()
+            self._end(CloseCode.TOO_MUCH, "reading too slowly; reconnect and resume")
+            return
+        if self._closing is None or self._closing.code is not CloseCode.TOO_MUCH:
+            self._outbox.append(reply)
+            self._due.set()
+
+    async def _send_when_due(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            if self._conversation.state is State.STRANGER:
+                continue  # a push that came before the welcome waits for it
+            try:
+                await self._flush()
+                if self._closing is not None:
+                    await self._websocket.close(self._closing.code, self._closing.reason)
+                    return
+            except GONE:
+                return  # the socket has gone; the reader learns of it by itself
+
+    async def _flush(self) -> None:
+        replies, self._outbox = self._outbox, []
+        await self._send(replies)
+
+    async def _send(self, replies: list[Reply]) -> None:
+        for start in range(0, len(replies), FRAME_REPLIES_MAX):
+            frame = encode_frame(replies[start : start + FRAME_REPLIES_MAX])
+            await self._websocket.send({"type": "websocket.send", "text": frame})
+
+    def _end(self, code: CloseCode, reason: str) -> None:
+        for effect in self._conversation.close(code, reason):
+            assert isinstance(effect, Close)
+            self._closing = effect
+            self._due.set()
+
+    def _later(self, delay_s: float, action: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(max(delay_s, 0.0), action))
+
+    def _end_unauthenticated(self) -> None:
+        self._end(CloseCode.NO_AUTH_IN_TIME, f"no auth within {AUTH_WITHIN_S:.0f} s")
+
+    def _end_expired(self) -> None:
+        self._end(CloseCode.NOT_AUTHENTICATED, "the token has expired")
+
+
+def _resumed_entry(entry: PostedEntry) -> WalletEntry:
+    return WalletEntry(
+        seq=entry.id,
+        prev_seq=entry.prev_id,
+        transaction_id=entry.transaction_id,
+        kind=entry.ref_type,
+        amount=entry.amount_minor,
+        balance=entry.balance_after_minor,
+        at=entry.at_us // 1000,
+        bet_id=entry.ref_id if entry.ref_type in KINDS_OF_BETS else UNSET,
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,75 @@
+"""What can be configured. Each setting is also an environment variable: `SOLIDGREEN_` and its name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.errors import SolidGreenError
+
+SECRET_BYTES_MIN = 32
+"""HS256 wants a key at least as long as its hash (RFC 7518, section 3.2)."""
+
+
+class SettingInvalid(SolidGreenError):
+    """A setting has a value that makes no sense. The message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that `serve` can be told."""
+
+    db: Path
+    """The database file."""
+    jwt_secret: str = field(repr=False)
+    """Signs and checks access tokens (HS256); at least 32 bytes."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    """0 takes any free port."""
+    redis_url: str | None = None
+    """Where nonces are kept; without it, in this process's memory."""
+    origins: frozenset[str] = frozenset()
+    """Origins of pages that may connect, besides the server's own."""
+    log_level: str = "info"
+
+
+def variable(
+    name: str, default: str | None = None, environment: Mapping[str, str] = os.environ
+) -> str | None:
+    """The value of `SOLIDGREEN_{NAME}`; an empty one counts as absent."""
+    return environment.get(f"SOLIDGREEN_{name.upper()}") or default
+
+
+def jwt_secret(db: Path, *, create: bool, given: str | None = None) -> str:
+    """The secret that signs tokens: `given`, or the file beside `db`, made once with mode 0600 if `create`.
+
+    Raises `SettingInvalid` if it is too short, or absent and not to be made.
+    """
+    if given is None:
+        beside = db.with_name(f"{db.name}.jwt-secret")
+        try:
+            if create and not beside.exists():
+                _make_secret(beside)
+            given = beside.read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise SettingInvalid(f"{beside}: {error.strerror}; or set SOLIDGREEN_JWT_SECRET") from error
+    if len(given.encode()) < SECRET_BYTES_MIN:
+        raise SettingInvalid(f"the JWT secret is shorter than {SECRET_BYTES_MIN} bytes")
+    return given
+
+
+def _make_secret(path: Path) -> None:
+    # Written under another name and linked into place: two processes that start together agree on one secret.
+    draft = path.with_name(f"{path.name}.new-{os.getpid()}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        os.write(descriptor, secrets.token_urlsafe(48).encode())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.close(descriptor)
+        draft.unlink()
