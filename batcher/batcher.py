@@ -149,7 +149,9 @@ class Batcher:
         self._arrived.set()
 
     def pending(self, bet_id: str) -> PlaceBet | None:
-        """The bet of this id if it is still undecided, whoever placed it."""
+        """The bet of this id if a command under it is on its way, whoever sent it; an earlier copy may be
+        decided.
+        """
         pending = self._pending.get(bet_id)
         return None if pending is None else pending.command
 

@@ -38,7 +38,9 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def solidgreen(*arguments: str, check: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run one `solidgreen` command to its end. Raises `CalledProcessError` on a status other than 0 if `check`."""
+    """Run one `solidgreen` command to its end. Raises `CalledProcessError` on a status other than 0 if
+    `check`.
+    """
     command = [sys.executable, "-m", "cli.main", *arguments]
     done = subprocess.run(command, env=environment(**settings), capture_output=True, text=True, check=False)
     if check and done.returncode != 0:

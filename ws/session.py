@@ -222,17 +222,19 @@ class Session:
                 await self._send(replies)
 
     async def _bet_state(self, request: BetGet, identity: Identity) -> Reply:
-        reads_all = identity.role in MAY_READ_ALL
+        def is_shown(user_id: int) -> bool:
+            return user_id == identity.user_id or identity.role in MAY_READ_ALL
+
         batcher = self._door.batcher
-        undecided = batcher.pending(request.bet_id)
-        if undecided is not None:
-            if not reads_all and undecided.user_id != identity.user_id:
-                return error(request.id, Code.NOT_FOUND)
-            return BetState(request.id, request.bet_id, "pending", undecided.stake_minor, 0)
         if batcher.is_doubtful(request.bet_id):
             return error(request.id, Code.OUTCOME_UNKNOWN)
+        # The queue before the file: a bet that is decided in between is found in one of them. The file has
+        # the last word, since what waits in the queue may be a copy of a bet that is decided.
+        waiting = batcher.pending(request.bet_id)
         bet = await self._door.store.read(lambda connection: queries.bet(connection, request.bet_id))
-        if bet is None or not (reads_all or bet.user_id == identity.user_id):
+        if bet is None and waiting is not None and is_shown(waiting.user_id):
+            return BetState(request.id, request.bet_id, "pending", waiting.stake_minor, 0)
+        if bet is None or not is_shown(bet.user_id):
             return error(request.id, Code.NOT_FOUND)
         return BetState(
             request.id,
@@ -272,7 +274,9 @@ class Session:
                 return  # the socket has gone; the reader learns of it by itself
 
     async def _flush(self) -> None:
-        replies, self._outbox = self._outbox, []
+        # Emptied, not replaced: whoever holds on to the list across an await must not append to a stale one.
+        replies = self._outbox.copy()
+        self._outbox.clear()
         await self._send(replies)
 
     async def _send(self, replies: list[Reply]) -> None:

@@ -1,0 +1,1 @@
+"""Measurements of the wallet beside ceilings taken in the same run: `python -m bench.run`."""

@@ -1,0 +1,225 @@
+"""The witness: a log of every request sent and every answer heard, and what those answers promise.
+
+The log is the wire's own transcript, one JSON object a line, written and flushed *before* a request leaves
+and *as* a reply arrives, by the process that is not killed:
+
+    {"player":7,"seeded":100000}                   a wallet, and what it held at first
+    {"run":3}                                      a server process was started
+    {"user":7,"sent":{"type":"bet.place",...}}     `id` is unique over the whole log
+    {"heard":{"type":"bet.confirmed",...}}
+
+`History` is read from that file alone, so that the check depends on nothing that the load generator believes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that must not be: which check found it, about what, and the figures."""
+
+    check: str
+    subject: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.subject}: {self.detail}"
+
+
+class Standing(Enum):
+    """What has been promised about a bet."""
+
+    OPEN = "open"  # sent, and nothing heard that binds: its money may have moved or not
+    DEFERRED = "deferred"  # refused with retryable:true: no money has moved, a retry may move it
+    REFUSED = "refused"  # refused for good
+    CONFIRMED = "confirmed"
+
+
+@dataclass
+class Bet:
+    """One `bet_id`: how it was sent, and everything heard about it."""
+
+    bet_id: str
+    user_id: int
+    stake: int
+    request: Json
+    answers: list[Json] = field(default_factory=list)
+    """`bet.confirmed`, and `bet.rejected` with retryable:false: binding, so all must be alike."""
+    sendings: int = 0
+    unanswered: int = 0
+    """Of the sendings: those that may still have an effect."""
+    deferrals: int = 0
+    found: Json | None = None
+    """The first `bet.state` that settled what was open."""
+    lookups: list[Json] = field(default_factory=list)
+    """Replies to `bet.get` from when the bet was no longer open: all must be alike."""
+
+    @property
+    def standing(self) -> Standing:
+        words = [answer["type"] for answer in self.answers]
+        state = self.found["state"] if self.found else None
+        if "bet.confirmed" in words or state == "confirmed":
+            return Standing.CONFIRMED
+        if "bet.rejected" in words or state == "rejected":
+            return Standing.REFUSED
+        return Standing.DEFERRED if self.deferrals and not self.unanswered else Standing.OPEN
+
+    @property
+    def acknowledgement(self) -> Json | None:
+        """What the player was told first, if anything: an answer, else the `bet.state` that settled it."""
+        return self.answers[0] if self.answers else self.found
+
+
+class History:
+    """What the log says, bet by bet."""
+
+    def __init__(self, records: Iterable[Json] = ()) -> None:
+        self.bets: dict[str, Bet] = {}
+        self.seeded: dict[int, int] = {}
+        self.runs = 0
+        self.errors: Counter[str] = Counter()
+        """Replies of type `error`, by code, but for the `NOT_FOUND` of a `bet.get`."""
+        self._asked: dict[str, Json] = {}
+        self._read_bytes = 0
+        for record in records:
+            self.add(record)
+
+    def catch_up(self, log: Path) -> None:
+        """Take in what `log` holds beyond what was read of it before."""
+        with log.open("rb") as lines:
+            lines.seek(self._read_bytes)
+            for line in lines:
+                self.add(json.loads(line))
+            self._read_bytes = lines.tell()
+
+    def standing(self, standing: Standing) -> list[Bet]:
+        """The bets that stand so, in the order in which they were first sent."""
+        return [bet for bet in self.bets.values() if bet.standing is standing]
+
+    def add(self, record: Json) -> None:
+        """Take in one record. Raises `KeyError` for a reply to a request that the log does not hold."""
+        if "heard" in record:
+            message = record["heard"]
+            if message.get("id") is not None:
+                self._hear(message, self._asked[message["id"]])
+        elif "sent" in record:
+            request = record["sent"]
+            self._asked[request["id"]] = request
+            if request["type"] == "bet.place":
+                fresh = Bet(request["bet_id"], record["user"], request["stake"], request)
+                bet = self.bets.setdefault(request["bet_id"], fresh)
+                bet.sendings += 1
+                bet.unanswered += 1
+        elif "player" in record:
+            self.seeded[record["player"]] = record["seeded"]
+        elif "run" in record:
+            self.runs = record["run"]
+
+    def _hear(self, message: Json, request: Json) -> None:
+        bet = self.bets[request["bet_id"]]
+        if request["type"] == "bet.get":
+            self._look_up(bet, message)
+        elif message["type"] == "bet.confirmed" or (
+            message["type"] == "bet.rejected" and not message["retryable"]
+        ):
+            bet.unanswered -= 1
+            bet.answers.append(message)
+        elif message["type"] == "bet.rejected":
+            bet.unanswered -= 1
+            bet.deferrals += 1
+        elif message["type"] == "error":
+            self.errors[message["code"]] += (
+                1  # says nothing about the bet, which stays as unanswered as it was
+            )
+
+    def _look_up(self, bet: Bet, message: Json) -> None:
+        if bet.standing is not Standing.OPEN:
+            bet.lookups.append(message)
+        elif message["type"] == "bet.state" and message["state"] != "pending":
+            bet.found = message
+        elif message["type"] == "error" and message["code"] == "NOT_FOUND":
+            # Asked only once the server that could have decided it is dead: what that one was sent is void.
+            bet.unanswered = 0
+
+    def contradictions(self) -> Iterator[Finding]:
+        """Where the answers alone disagree, whatever the books say."""
+        for code, times in self.errors.items():
+            if code != "OUTCOME_UNKNOWN":
+                yield Finding("unexpected_error", code, f"heard {times} times for a well-formed bet")
+        for bet in self.bets.values():
+            first, *others = [_telling(answer) for answer in bet.answers] or [{}]
+            if any(other != first for other in others):
+                yield Finding("answers_differ", bet.bet_id, f"{bet.answers}")
+            if sum(not answer["replayed"] for answer in bet.answers) + (bet.found is not None) > 1:
+                yield Finding(
+                    "answered_anew", bet.bet_id, f"replayed:false for what was known: {bet.answers}"
+                )
+            lookups = [_telling(lookup) for lookup in [*([bet.found] if bet.found else []), *bet.lookups]]
+            if any(lookup != lookups[0] for lookup in lookups):
+                yield Finding("lookups_differ", bet.bet_id, f"{lookups}")
+            for lookup in lookups:
+                if not _agree(bet, lookup):
+                    yield Finding("lookup_denies_answer", bet.bet_id, f"{bet.acknowledgement}, then {lookup}")
+
+
+def _agree(bet: Bet, lookup: Json) -> bool:
+    """Whether a reply to `bet.get` says of the bet what its answer said."""
+    told = bet.acknowledgement
+    if bet.standing is not Standing.CONFIRMED or told is None:
+        return lookup.get("state") != "confirmed"
+    return all(lookup.get(name) == told[name] for name in ("transaction_id", "seq", "stake"))
+
+
+def _telling(message: Json) -> Json:
+    """`message` without what may differ between two tellings of the same answer."""
+    return {name: value for name, value in message.items() if name not in ("id", "replayed")}
+
+
+class Witness:
+    """Keeps the log of one trial. Each record is in the file, flushed, before the caller goes on."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log.open("x", encoding="utf-8")
+        self._ids = 0
+        self.acknowledged = 0
+        """Binding first answers heard since the last `run`."""
+
+    def record(self, **record: Any) -> None:
+        self._log.write(json.dumps(record, separators=(",", ":")) + "\n")
+        self._log.flush()
+
+    def run(self, number: int) -> None:
+        """A server process was started: its number, from 1."""
+        self.acknowledged = 0
+        self.record(run=number)
+
+    def sending(self, user_id: int, request: Json) -> Json:
+        """Log `request`, about to be sent for `user_id`; the request with the `id` to send it with."""
+        self._ids += 1
+        request = request | {"id": f"w{self._ids}"}
+        self.record(user=user_id, sent=request)
+        return request
+
+    def heard(self, message: Json) -> None:
+        """Log `message` if it is a reply that binds or excuses; for `wire.connect(on_message=…)`."""
+        if message["type"] in ("bet.confirmed", "bet.rejected", "bet.state", "error"):
+            self.record(heard=message)
+            if not message.get("retryable") and message.get("replayed") is False:
+                self.acknowledged += 1
+
+    def __enter__(self) -> Witness:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._log.close()
