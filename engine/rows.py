@@ -1,7 +1,7 @@
 """A batch as rows: read the view that it touches, write what it changed. Plain `sqlite3`; called by the
 store only.
 
-The statements are the whole of the writer's SQL. How many run for one batch does not depend on its size.
+The statements are the whole of the writer's SQL.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from engine.blocks import Block
+from engine.bulk import in_bulk
 from engine.commands import BET_SCOPE, Command
 from engine.view import GENESIS, Account, Head, Refusal, Transaction, View
 
@@ -38,29 +39,30 @@ _REFUSALS = """
 
 _OPEN_BATCH = "INSERT INTO batches (id) VALUES (?)"
 _ADD_TRANSACTION = """
-    INSERT INTO transactions (id, kind, scope, key, fingerprint, answer, block_id) VALUES (?, ?, ?, ?, ?,
-    ?, ?)
+    INSERT INTO transactions (id, kind, scope, key, fingerprint, answer, block_id)
+    VALUES {rows}
 """
 _ADD_ENTRY = """
     INSERT INTO transaction_ledger
         (id, user_id, currency, amount, balance_after, ref_type, ref_id, transaction_id, block_id, prev_id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES {rows}
 """
 _ADD_BET = """
     INSERT INTO bets (transaction_id, user_id, currency, stake, game, round, selection, odds_milli)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES {rows}
 """
 _ADD_REFUSAL = """
     INSERT INTO refusals (bet_id, user_id, stake, fingerprint, code, balance, held, at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES {rows}
 """
 # The guard: the row is as it was read (its version), and the change leaves something available or nothing
 # is written. Fewer rows than accounts means that somebody else was faster.
-_CHANGE_ACCOUNT = """
+_CHANGE_ACCOUNTS = """
     UPDATE users
-    SET balance = balance + ?1, version = version + 1, last_entry_id = ?2, refused_minute = ?3,
-        refused_count = ?4
-    WHERE id = ?5 AND version = ?6 AND balance + ?1 - held - floor >= 0
+    SET balance = balance + column1, version = version + 1, last_entry_id = column2, refused_minute = column3,
+        refused_count = column4
+    FROM (VALUES {rows})
+    WHERE id = column5 AND version = column6 AND balance + column1 - held - floor >= 0
 """
 _SEAL = """
     INSERT INTO blocks
@@ -113,11 +115,10 @@ def write(connection: sqlite3.Connection, view: View, block: Block | None) -> bo
     """
     if block is not None:
         connection.execute(_OPEN_BATCH, (block.id,))
-        connection.executemany(_ADD_TRANSACTION, view.new_transactions)
-        connection.executemany(_ADD_ENTRY, view.new_entries)
-        connection.executemany(_ADD_BET, view.new_bets)
-    if view.new_refusals:
-        connection.executemany(_ADD_REFUSAL, view.new_refusals)
+        in_bulk(connection, _ADD_TRANSACTION, view.new_transactions)
+        in_bulk(connection, _ADD_ENTRY, view.new_entries)
+        in_bulk(connection, _ADD_BET, view.new_bets)
+    in_bulk(connection, _ADD_REFUSAL, view.new_refusals)
     changes = [
         (
             account.balance_minor - account.opening_minor,
@@ -129,7 +130,7 @@ def write(connection: sqlite3.Connection, view: View, block: Block | None) -> bo
         )
         for account in view.touched.values()
     ]
-    if connection.executemany(_CHANGE_ACCOUNT, changes).rowcount != len(changes):
+    if in_bulk(connection, _CHANGE_ACCOUNTS, changes) != len(changes):
         return False
     if block is not None:
         connection.execute(_SEAL, block)

@@ -1,0 +1,133 @@
+"""The shape of the house, read from the imports: arrows run one way, and pure modules stay pure."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("cli", "ws", "batcher", "engine")  # each may import those after it
+OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room imports them
+PURE = {
+    *("engine.money", "engine.commands", "engine.outcomes", "engine.view", "engine.decide", "engine.blocks"),
+    *("engine.errors", "engine.checks", "engine.snapshots"),
+    *("batcher.policy", "batcher.breaker"),
+    *("ws.messages", "ws.codec", "ws.protocol"),
+}
+NOT_PURE = {
+    *(
+        "asyncio",
+        "threading",
+        "concurrent",
+        "time",
+        "datetime",
+        "random",
+        "secrets",
+        "uuid",
+        "logging",
+        "os",
+        "io",
+    ),
+    *(
+        "sqlite3",
+        "aiosqlite",
+        "redis",
+        "socket",
+        "subprocess",
+        "pathlib",
+        "starlette",
+        "uvicorn",
+        "websockets",
+    ),
+}
+ONLY_IMPORTER = {"aiosqlite": {"engine.store"}, "redis": {"batcher.redis_nonces"}, "jwt": {"ws.auth"}}
+MAY_OPEN_THE_STORE = {"ws.app", "cli.operate"}
+SECOND_LOOK_LINES = 500
+MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide who imports whom"
+            assert node.module is not None
+            if node.module in ROOMS:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def by_name(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=name_of)
+
+
+@by_name(MODULES)
+def test_arrows_run_one_way(path: Path) -> None:
+    room = ROOMS.index(name_of(path).split(".")[0])
+    above = set(ROOMS[:room]) | set(OUTSIDE)
+    assert not {name for name in imports_of(path) if name.split(".")[0] in above}
+
+
+@by_name([path for path in MODULES if name_of(path) in PURE])
+def test_a_pure_module_imports_only_pure_ones(path: Path) -> None:
+    for name in imports_of(path):
+        top = name.split(".")[0]
+        assert top not in NOT_PURE, f"{name} has a clock, chance or I/O"
+        assert top not in ROOMS or name in PURE, f"{name} is not pure"
+
+
+def test_every_pure_module_exists() -> None:
+    assert {name_of(path) for path in MODULES} >= PURE
+
+
+@by_name(MODULES)
+def test_a_driver_has_one_importer(path: Path) -> None:
+    for name in imports_of(path):
+        importers = ONLY_IMPORTER.get(name.split(".")[0])
+        assert importers is None or name_of(path) in importers
+
+
+@by_name(MODULES)
+def test_only_the_composition_root_and_the_command_line_open_the_store(path: Path) -> None:
+    if "Store.open(" in path.read_text(encoding="utf-8"):
+        assert name_of(path) in MAY_OPEN_THE_STORE
+
+
+@pytest.mark.parametrize(
+    "outside", [ROOT / "harness", ROOT / "bench", ROOT / "tests/crash", ROOT / "locustfile.py"]
+)
+def test_load_and_crash_runs_speak_only_the_wire(outside: Path) -> None:
+    for path in sorted(outside.rglob("*.py")) if outside.is_dir() else [outside]:
+        assert not {name for name in imports_of(path) if name.split(".")[0] in ROOMS}, path
+
+
+def test_there_are_no_circles() -> None:
+    graph = {name_of(path): set(imports_of(path)) for path in MODULES}
+    finished: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join([*trail, name])
+        if name in graph and name not in finished:
+            for imported in graph[name]:
+                visit(imported, (*trail, name))
+            finished.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@by_name([*MODULES, ROOT / "locustfile.py"])
+def test_a_module_holds_one_idea(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    # One file on purpose: readers copy it whole.
+    limit = 700 if path.name == "locustfile.py" else SECOND_LOOK_LINES
+    assert lines <= limit, f"{lines} lines deserve a second look"
