@@ -6,6 +6,10 @@ DB     ?= demo.db
 HOST   ?= 127.0.0.1
 PORT   ?= 8000
 CYCLES ?= 20
+USERS  ?= 100
+SECONDS ?= 30
+FLOOR  ?= 3000
+ARGS   ?=
 
 .PHONY: run test check test-all lint types locust crash bench wheel lock clean help
 
@@ -20,7 +24,15 @@ $(VENV)/.stamp: pyproject.toml requirements.lock
 	@touch $@
 
 run: $(VENV)/.stamp     ## serve a demo with 100 players on 127.0.0.1:8000
-	@$(BIN)/solidgreen demo --db $(DB) --host $(HOST) --port $(PORT)
+	@test -e $(DB) || $(BIN)/solidgreen seed --db $(DB) --players 100
+	@printf '%s\n' '' \
+		'Try it from a second terminal, in this folder (Ctrl-C here stops the server):' \
+		'  place a bet as player 7  $(BIN)/python examples/place_bet.py --db $(DB) --url ws://$(HOST):$(PORT)/ws' \
+		'  get his access token     $(BIN)/solidgreen token --db $(DB) --user 7' \
+		'  check the books          $(BIN)/solidgreen reconcile --db $(DB)' \
+		'  see his entries          $(BIN)/solidgreen statement --db $(DB) --user 7' \
+		'WebSocket ws://$(HOST):$(PORT)/ws (subprotocol wallet.v1), health http://$(HOST):$(PORT)/health/ready' ''
+	@exec $(BIN)/solidgreen serve --db $(DB) --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.stamp    ## every test that needs only Python, git and make
 	$(BIN)/pytest -m "not long"
@@ -37,6 +49,15 @@ check: lint types test  ## ruff, mypy --strict and the tests
 test-all: test          ## also what takes longer: kill cycles, the wheel, a load run
 	$(BIN)/pytest -m long
 	$(MAKE) locust USERS=20 SECONDS=10 FLOOR=0
+
+locust: $(VENV)/.stamp  ## Locust, headless, against a server of its own: USERS= SECONDS= FLOOR=
+	$(BIN)/python -m harness.locust_run --users $(USERS) --seconds $(SECONDS) --floor $(FLOOR)
+
+crash: $(VENV)/.stamp   ## kill -9 with bets in flight, CYCLES= times, and audit what is left
+	$(BIN)/python -m tests.crash.kill_cycles --cycles $(CYCLES)
+
+bench: $(VENV)/.stamp   ## the whole path of a bet beside a bare echo: ARGS=
+	$(BIN)/python -m bench.run $(ARGS)
 
 lock: $(VENV)/.stamp    ## resolve the dependencies again, for every supported Python
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \

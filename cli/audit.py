@@ -10,8 +10,8 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 from batcher.nonces import NonceStoreAway
 from batcher.redis_nonces import RedisGuard
@@ -21,6 +21,9 @@ from engine.money import in_major_units
 from engine.reconcile import reconcile as reconcile_file
 from engine.statement import FOREVER_US, Statement
 from engine.statement import statement as read_statement
+from ws.settings import secret_file
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 DISK_FREE_MIN_BYTES = 1 << 30
 """Below it a day of bets no longer fits."""
@@ -47,9 +50,7 @@ def reconcile(options: argparse.Namespace) -> int:
     else:
         for finding in report.findings:
             print(_line(finding))
-        verdict = (
-            "every balance is the sum of its entries" if report.ok else f"{len(report.findings)} findings"
-        )
+        verdict = "every balance is the sum of its entries" if report.ok else _count(report.findings)
         print(f"{options.db}: {report.users} accounts, {report.entries} entries: {verdict}")
     return 0 if report.ok else 1
 
@@ -57,6 +58,9 @@ def reconcile(options: argparse.Namespace) -> int:
 def statement(options: argparse.Namespace) -> int:
     """Print an account's entries with a running balance, or its balance at one time."""
     check_is_ours(options.db, writing=False)
+    if options.at_us is not None and (options.from_us, options.to_us) != (None, None):
+        print("solidgreen statement: --at goes without --from and --to", file=sys.stderr)
+        return 2
     # A balance "at" a time counts what was posted at that very microsecond.
     to_us = options.at_us + 1 if options.at_us is not None else options.to_us
     with contextlib.closing(open_read_only(options.db)) as connection:
@@ -83,16 +87,21 @@ def doctor(options: argparse.Namespace) -> int:
     else:
         for finding in findings:
             print(_line(finding))
-        print(f"{options.db}: {'nothing stands in the way' if not findings else f'{len(findings)} findings'}")
+        print(f"{options.db}: {_count(findings) if findings else 'nothing stands in the way'}")
     return 1 if findings else 0
 
 
 def parse_time_us(text: str) -> int:
-    """Microseconds since the Unix epoch of an RFC 3339 time. Raises `ValueError` without an offset."""
+    """Microseconds since the Unix epoch of an RFC 3339 time. Raises `ValueError` without an offset, and where
+    UTC has no such year.
+    """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("an RFC 3339 time ends with Z or an offset, such as 2026-01-31T12:00:00Z")
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    try:
+        since = moment.astimezone(UTC) - EPOCH
+    except OverflowError as error:
+        raise ValueError("in UTC it is before the year 1 or after 9999") from error
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
@@ -119,8 +128,9 @@ def _ailments(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     free_bytes = shutil.disk_usage(options.db.absolute().parent).free
     if free_bytes < DISK_FREE_MIN_BYTES:
         yield {"check": "disk", "why": f"{free_bytes >> 20} MiB free beside the file"}
-    if options.db.stat().st_mode & 0o077:
-        yield {"check": "mode", "why": f"others may read {options.db}; chmod 600 it"}
+    for file in (options.db, secret_file(options.db)):
+        if file.exists() and file.stat().st_mode & 0o077:
+            yield {"check": "mode", "why": f"others may read {file}; chmod 600 it"}
     if options.redis_url:
         why = asyncio.run(_ask_redis(options.redis_url))
         if why:
@@ -141,14 +151,18 @@ async def _ask_redis(url: str) -> str | None:
     return None
 
 
+def _count(findings: Sequence[object]) -> str:
+    return "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+
+
 def _line(finding: dict[str, object]) -> str:
     details = ", ".join(f"{name} {value}" for name, value in finding.items() if name != "check")
     return f"{finding['check']}: {details}"
 
 
 def _rfc3339(at_us: int) -> str:
-    seconds, microseconds = divmod(at_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{microseconds:06}Z"
+    moment = EPOCH + timedelta(microseconds=at_us)
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def _print_balance(found: Statement, options: argparse.Namespace) -> None:

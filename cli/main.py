@@ -20,6 +20,10 @@ from ws.protocol import ROLES
 from ws.settings import variable
 
 WRONG_CALL = 2
+BROKEN_PIPE = 128 + 13
+"""What a shell reports of a program that SIGPIPE ended. 0 would say that all is well, unread."""
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,7 +35,27 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    options = build_parser().parse_args(arguments)
+    try:
+        try:
+            return _run(build_parser().parse_args(arguments))
+        finally:
+            sys.stdout.flush()  # here, and also after --help: at exit nobody could catch what it raises
+    except BrokenPipeError:
+        _discard_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        # A full disk under the output, for one. Status 1 would say that a check was made and found something.
+        _discard_output()
+        print(f"solidgreen: {error}", file=sys.stderr)
+        return WRONG_CALL
+
+
+def _discard_output() -> None:
+    """What is still buffered cannot be written; Python would try again at exit and end with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(options: argparse.Namespace) -> int:
     logging.basicConfig(
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -45,11 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except sqlite3.Error as error:
         print(f"solidgreen {options.command}: {options.db}: {error}", file=sys.stderr)
         return WRONG_CALL
-    except BrokenPipeError:
-        # The reader, such as `head`, has seen enough. Python would complain once more when it flushes at
-        # exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         return 130
     return status
@@ -78,9 +97,10 @@ def build_parser() -> Parser:
         )
         added.add_argument(
             "--log-level",
-            choices=["debug", "info", "warning", "error"],
+            type=_log_level,
             default=variable("log_level", "info"),
-            help="how much to say on standard error (default: %(default)s)",
+            metavar="LEVEL",
+            help=f"how much to say on standard error: {', '.join(LOG_LEVELS)} (default: %(default)s)",
         )
         return added
 
@@ -114,10 +134,16 @@ def build_parser() -> Parser:
         metavar="MINOR",
         help="of each, in minor units: 100000 is 1000.00 EUR (default: %(default)s)",
     )
-    seed.add_argument("--currency", type=_currency, default="EUR", help="(default: %(default)s)")
+    seed.add_argument(
+        "--currency",
+        type=_currency,
+        default="EUR",
+        metavar="CODE",
+        help="of the wallets, three letters of ISO 4217 (default: %(default)s)",
+    )
     seed.add_argument(
         "--house-floor",
-        type=int,
+        type=_floor,
         default=variable("house_floor", str(BOOK_FLOOR_MINOR)),
         metavar="MINOR",
         help="how far below zero the house's books of a new currency may go (default: -2^62)",
@@ -129,7 +155,12 @@ def build_parser() -> Parser:
 
     token = command("token", "Print an access token", operate.token)
     token.add_argument("--user", type=_count, required=True, metavar="ID", help="users.id")
-    token.add_argument("--role", choices=sorted(ROLES), default="player", help="(default: %(default)s)")
+    token.add_argument(
+        "--role",
+        choices=sorted(ROLES),
+        default="player",
+        help="what its bearer may do (default: %(default)s)",
+    )
     token.add_argument(
         "--life",
         type=_count,
@@ -172,8 +203,10 @@ def build_parser() -> Parser:
 
 
 def _integer(text: str, low: int, high: int) -> int:
-    if not (text.isascii() and text.lstrip("-").isdigit() and low <= int(text) <= high):
-        raise argparse.ArgumentTypeError(f"expected an integer from {low} to {high}, not {text!r}")
+    digits = text.removeprefix("-")
+    # The length first: int() raises for thousands of digits.
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and low <= int(text) <= high):
+        raise argparse.ArgumentTypeError(f"expected an integer from {low} to {high}, not {text[:40]!r}")
     return int(text)
 
 
@@ -187,6 +220,16 @@ def _count(text: str) -> int:
 
 def _amount(text: str) -> int:
     return _integer(text, 0, WIRE_MAX_MINOR)
+
+
+def _floor(text: str) -> int:
+    return _integer(text, BOOK_FLOOR_MINOR, 0)
+
+
+def _log_level(text: str) -> str:  # argparse does not hold a default, so the environment, against `choices`
+    if text not in LOG_LEVELS:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(LOG_LEVELS)}, not {text!r}")
+    return text
 
 
 def _currency(text: str) -> str:

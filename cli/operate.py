@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import uvloop
 
@@ -52,12 +51,16 @@ def serve(options: argparse.Namespace) -> int:
 
 def seed(options: argparse.Namespace) -> int:
     """Make books and wallets, and pay the opening balances in as deposits through ordinary blocks."""
+    given = variable("jwt_secret")
+    if options.tokens and given is not None:
+        # A secret that cannot be used is told before anybody is paid.
+        jwt_secret(options.db, create=False, given=given)
     ids = asyncio.run(_seed(options))
     players: list[dict[str, Any]] = [
         {"id": id_, "balance": options.balance, "currency": options.currency} for id_ in ids
     ]
     if options.tokens:
-        secret = jwt_secret(options.db, create=True, given=variable("jwt_secret"))
+        secret = jwt_secret(options.db, create=True, given=given)
         now_s = int(time.time())
         for player in players:
             player["token"] = issue(secret, player["id"], "player", now_s, SEEDED_TOKEN_LIFE_S)
@@ -92,8 +95,7 @@ async def _seed(options: argparse.Namespace) -> range:
         await store.write(lambda c: open_books(c, options.currency, options.house_floor))
         await store.refresh_books()
         ids = await store.write(lambda c: open_wallets(c, options.currency, options.players))
-        run = uuid4()  # so that a second seed deposits again instead of replaying the first
-        deposits = [Asked(Deposit(f"{run}:{id_}", id_, options.balance, "cli")) for id_ in ids]
+        deposits = [Asked(Deposit(f"opening:{id_}", id_, options.balance, "cli")) for id_ in ids]
         for start in range(0, len(deposits) if options.balance else 0, SEED_BATCH):
             outcomes = await store.commit(deposits[start : start + SEED_BATCH], time.time_ns() // 1000)
             refused = [outcome for outcome in outcomes if not isinstance(outcome, Accepted)]

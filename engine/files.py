@@ -38,7 +38,7 @@ def create_if_missing(path: Path) -> None:
     It is built under another name and linked into place, so that a crash leaves either nothing or a whole
     file.
     """
-    if path.exists():
+    if _exists(path):
         return
     draft = path.with_name(f"{path.name}.new-{os.getpid()}")
     try:
@@ -66,7 +66,7 @@ def check_is_ours(path: Path, *, writing: bool) -> None:
     """Raise `FileUnusable` unless `path` is a database of this engine and version, and writable if
     `writing`.
     """
-    if not path.exists():
+    if not _exists(path):
         raise FileUnusable(f"{path}: no such file; make one with: solidgreen seed --db {path} --players 100")
     if not path.is_file():
         raise FileUnusable(f"{path}: is not a file")
@@ -97,6 +97,17 @@ def check_is_ours(path: Path, *, writing: bool) -> None:
         )
     if drift:
         raise FileUnusable(f"{path}: its schema has been altered: {drift}")
+
+
+def _exists(path: Path) -> bool:
+    # Not Path.exists: it raises for a name that is too long or a folder that may not be searched.
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise FileUnusable(f"{path}: cannot be opened: {error.strerror}") from error
+    return True
 
 
 def read_only_uri(path: Path) -> str:

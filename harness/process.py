@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-JWT_SECRET = "harness-secret-that-is-long-enough-for-hs256"  # noqa: S105  tokens are valid for servers started here only
+JWT_SECRET = "harness-secret-that-is-long-enough-for-hs256"  # signs tokens for servers started here only
 READY_WITHIN_S = 30.0
 
 

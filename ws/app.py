@@ -181,6 +181,7 @@ class _Server(uvicorn.Server):
 
 def _announce(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
+    host = f"[{host}]" if ":" in host else host
     nonces = "Redis" if settings.redis_url else "memory"
     log.info("serving %s on ws://%s:%d/ws, nonces in %s; stop with Ctrl-C", settings.db, host, port, nonces)
 

@@ -95,7 +95,7 @@ class Session:
         self._due = asyncio.Event()
         self._closing: Close | None = None
         self._wallet_id: int | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, bearer: str | None) -> None:
         """Serve the accepted socket until a side ends it. `bearer`: the token of the handshake, if any."""
@@ -123,8 +123,8 @@ class Session:
             await asyncio.wait([sender], timeout=LAST_WORDS_S)
         finally:
             self._door.hub.leave(self, self._wallet_id)
-            for timer in self._timers:
-                timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             sender.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sender
@@ -188,10 +188,8 @@ class Session:
                 return
         if self._conversation.state is not State.STRANGER:
             return  # closed while the wallet was read
-        for timer in self._timers:
-            timer.cancel()
-        self._later(identity.expires_at_s - time.time(), self._end_expired)
         self._outbox.insert(0, self._conversation.welcome(identity, wallet, _now_ms()))
+        self._end_when_expired()
         self._due.set()
 
     async def _look(self, request: BetGet | BalanceGet | Resume) -> None:
@@ -291,13 +289,22 @@ class Session:
             self._due.set()
 
     def _later(self, delay_s: float, action: Callable[[], None]) -> None:
-        self._timers.append(asyncio.get_running_loop().call_later(max(delay_s, 0.0), action))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, action)
 
     def _end_unauthenticated(self) -> None:
         self._end(CloseCode.NO_AUTH_IN_TIME, f"no auth within {AUTH_WITHIN_S:.0f} s")
 
-    def _end_expired(self) -> None:
-        self._end(CloseCode.NOT_AUTHENTICATED, "the token has expired")
+    def _end_when_expired(self) -> None:
+        identity = self._conversation.identity
+        assert identity is not None
+        left_s = identity.expires_at_s - time.time()
+        if left_s <= 0:
+            self._end(CloseCode.NOT_AUTHENTICATED, "the token has expired")
+        else:
+            # Looked at again every hour: a token may live longer than a timer can, and the clock may be set.
+            self._later(min(left_s, 3600.0), self._end_when_expired)
 
 
 def _resumed_entry(entry: PostedEntry) -> WalletEntry:

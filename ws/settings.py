@@ -44,20 +44,31 @@ def variable(
     return environment.get(f"SOLIDGREEN_{name.upper()}") or default
 
 
+def secret_file(db: Path) -> Path:
+    """Where the secret is kept that was made for `db`."""
+    return db.with_name(f"{db.name}.jwt-secret")
+
+
 def jwt_secret(db: Path, *, create: bool, given: str | None = None) -> str:
     """The secret that signs tokens: `given`, or the file beside `db`, made once with mode 0600 if `create`.
 
     Raises `SettingInvalid` if it is too short, or absent and not to be made.
     """
     if given is None:
-        beside = db.with_name(f"{db.name}.jwt-secret")
+        beside = secret_file(db)
         try:
             if create and not beside.exists():
                 _make_secret(beside)
             given = beside.read_text(encoding="ascii").strip()
         except OSError as error:
             raise SettingInvalid(f"{beside}: {error.strerror}; or set SOLIDGREEN_JWT_SECRET") from error
-    if len(given.encode()) < SECRET_BYTES_MIN:
+        except UnicodeDecodeError as error:
+            raise SettingInvalid(f"{beside}: is not the secret that was made there; delete it") from error
+    try:
+        size_bytes = len(given.encode())
+    except UnicodeEncodeError as error:
+        raise SettingInvalid("the JWT secret is not UTF-8") from error
+    if size_bytes < SECRET_BYTES_MIN:
         raise SettingInvalid(f"the JWT secret is shorter than {SECRET_BYTES_MIN} bytes")
     return given
 

@@ -1,0 +1,86 @@
+"""`solidgreen doctor`: each ailment of a file, a disk, a clock or a Redis is found, and named."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from command import harm, overwrite_page_of, run, seed, well
+from redis_server import RedisServer
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """A sound file, to be harmed."""
+    file = tmp_path / "demo.db"
+    seed(file, players=1)
+    return file
+
+
+def findings(*arguments: str | Path, **settings: str) -> list[dict[str, Any]]:
+    done = run("doctor", "--json", *arguments, **settings)
+    assert done.err == ""
+    told = done.json
+    assert told.keys() == {"ok", "findings"}
+    assert (told["ok"], done.status) == ((True, 0) if not told["findings"] else (False, 1))
+    found: list[dict[str, Any]] = told["findings"]
+    return found
+
+
+def test_doctor_finds_nothing_wrong_with_a_sound_file(db: Path) -> None:
+    assert findings("--db", db) == []
+    assert well("doctor", "--db", db).out == f"{db}: nothing stands in the way\n"
+
+
+def test_doctor_finds_a_damaged_page(db: Path) -> None:
+    overwrite_page_of(db, "transaction_ledger")
+    found = findings("--db", db)
+    assert found
+    assert {finding["check"] for finding in found} == {"integrity"}
+
+
+def test_doctor_finds_a_row_that_points_nowhere(db: Path) -> None:
+    harm(db, "INSERT INTO batches (id) SELECT max(id) + 1 FROM blocks")  # a shell checks no foreign key
+    assert findings("--db", db) == [
+        {"check": "foreign_key", "table": "batches", "row": 2, "parent": "blocks"}
+    ]
+
+
+def test_doctor_finds_a_block_from_the_future(db: Path) -> None:
+    with closing(sqlite3.connect(db)) as connection, connection:
+        name = "blocks_are_never_updated"
+        (trigger,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (name,)).fetchone()
+        connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("UPDATE blocks SET at = ?", (time.time_ns() // 1000 + 3_600_000_000,))
+        connection.execute(trigger)
+    ((found),) = findings("--db", db)
+    assert found["check"] == "clock"
+    assert "3599 s ahead" in found["why"] or "3600 s ahead" in found["why"]
+
+
+def test_doctor_finds_a_file_that_others_may_read(db: Path) -> None:
+    db.chmod(0o644)
+    assert findings("--db", db) == [{"check": "mode", "why": f"others may read {db}; chmod 600 it"}]
+
+
+def test_doctor_finds_a_disk_that_is_nearly_full(db: Path) -> None:
+    usage = mock.Mock(free=(1 << 30) - 1)
+    with mock.patch("shutil.disk_usage", return_value=usage):
+        assert findings("--db", db) == [{"check": "disk", "why": "1023 MiB free beside the file"}]
+
+
+def test_doctor_asks_redis(db: Path, redis_server: RedisServer) -> None:
+    assert findings("--db", db, redis_url=redis_server.url) == []
+    redis_server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    ((found),) = findings("--db", db, "--redis-url", redis_server.url)
+    assert found["check"] == "redis"
+    assert "noeviction" in found["why"]
+    for nowhere, words in {"redis://127.0.0.1:1/0": "is it running", "http://127.0.0.1": "redis://"}.items():
+        ((found),) = findings("--db", db, "--redis-url", nowhere)
+        assert found["check"] == "redis"
+        assert words in found["why"]
