@@ -23,7 +23,7 @@ from batcher.nonces import Claim, NonceGuard, Verdict
 from batcher.policy import BatchLimits, Queue
 from engine.commands import Command, PlaceBet
 from engine.errors import BatchAborted, BatchRefused, StoreFault
-from engine.outcomes import Accepted, Code, Outcome, Rejected
+from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected
 from engine.store import Asked, Store
 
 log = logging.getLogger("solidgreen.batcher")
@@ -109,6 +109,8 @@ class Batcher:
         self._commit_began_us: int | None = None
         self._failure: str | None = None
         self._stopping = False
+        self._stopped = False
+        self._admitted_meanwhile: set[str] | None = None
         self._arrived = asyncio.Event()
         self._handed_over = asyncio.Event()
         self._taken = asyncio.Event()
@@ -146,6 +148,8 @@ class Batcher:
             if pending is None:
                 pending = self._pending[command.bet_id] = Pending(command)
             pending.under_way += 1
+            if self._admitted_meanwhile is not None:
+                self._admitted_meanwhile.add(command.bet_id)
         self._arrived.set()
 
     def pending(self, bet_id: str) -> PlaceBet | None:
@@ -180,13 +184,14 @@ class Batcher:
     async def drain(self) -> None:
         """Refuse new commands, finish those under way, then stop the tasks."""
         self._stopping = True
-        await self._idle.wait()
+        while self._unanswered:  # again: a command may come in before this task wakes up
+            await self._idle.wait()
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- the door
-    # ----------------------------------------------------------------------------------------------
 
     def _why_not(self, job: Job, now_us: int) -> Code | None:
         if self._stopping:
@@ -205,35 +210,41 @@ class Batcher:
         nothing."""
         for job in jobs:
             command = job.command
-            undecided = isinstance(command, PlaceBet) and (
-                command.bet_id in self._pending or command.bet_id in self._doubtful
-            )
-            if undecided or len(self._turned_away) >= TURNED_AWAY_MAX:
+            if self._is_undecided(command) or self._stopped or len(self._turned_away) >= TURNED_AWAY_MAX:
                 asyncio.get_running_loop().call_soon(self._resolve, job, Rejected(Code.OUTCOME_UNKNOWN))
                 continue
             job.objection = job.objection or objection
             self._turned_away.append(job)
             self._look_up_due.set()
 
+    def _is_undecided(self, command: Command) -> bool:
+        return isinstance(command, PlaceBet) and (
+            command.bet_id in self._pending or command.bet_id in self._doubtful
+        )
+
     async def _look_up(self) -> None:
         while True:
             await self._look_up_due.wait()
             self._look_up_due.clear()
             jobs, self._turned_away = self._turned_away, []
+            # What is found out about these is no longer true once a copy has been executed meanwhile.
+            self._admitted_meanwhile = {job.command.key for job in jobs if self._is_undecided(job.command)}
             try:
                 outcomes = await self._store.answer(_asked(jobs), self._wall_clock())
             except Exception:  # reading failed: nothing is known of these bets, and others must go on
                 log.exception("looking up %d commands failed", len(jobs))
                 outcomes = [Rejected(Code.INTERNAL)] * len(jobs)
             retry_after_us = self._breaker.retry_after_us(self._clock()) or None
+            overtaken, self._admitted_meanwhile = self._admitted_meanwhile, None
             for job, outcome in zip(jobs, outcomes, strict=True):
-                waits = isinstance(outcome, Rejected) and outcome.code is Code.CIRCUIT_OPEN
-                self._resolve(
-                    job, Rejected(Code.CIRCUIT_OPEN, retry_after_us=retry_after_us) if waits else outcome
-                )
+                if isinstance(outcome, Rejected) and job.command.key in overtaken:
+                    self._resolve(job, Rejected(Code.OUTCOME_UNKNOWN))
+                elif isinstance(outcome, Rejected) and outcome.code is Code.CIRCUIT_OPEN:
+                    self._resolve(job, Rejected(Code.CIRCUIT_OPEN, retry_after_us=retry_after_us))
+                else:
+                    self._resolve(job, outcome)
 
     # -- the pipeline
-    # ------------------------------------------------------------------------------------------
 
     async def _gather(self) -> None:
         while True:
@@ -252,7 +263,11 @@ class Batcher:
 
     async def _ask_nonces(self, batch: Sequence[Job]) -> None:
         bets = [job for job in batch if isinstance(job.command, PlaceBet)]
-        verdicts = await self._guard.claim([_claim(job.command) for job in bets])
+        try:
+            verdicts = await self._guard.claim([_claim(job.command) for job in bets])
+        except Exception:  # a bug in a guard: nobody may wait for ever because of it
+            log.exception("a nonce guard broke its contract")
+            verdicts = [Verdict.SHED] * len(bets)
         for job, verdict in zip(bets, verdicts, strict=True):
             if verdict is not Verdict.FRESH:
                 job.objection = Code.NONCE_REUSED if verdict is Verdict.REUSED else Code.OVERLOADED
@@ -264,11 +279,22 @@ class Batcher:
             batch, self._prepared = self._prepared, []
             self._taken.set()
             began_us = self._clock()
-            for job in batch:
-                if job.objection is None and self.limits.expired(job.arrived_us, began_us):
-                    job.objection = Code.TIMED_OUT
+            self._time_out(batch, began_us)
             self._breaker.queue_waited(began_us, began_us - batch[0].arrived_us)
             await self._commit_or_bisect(batch)
+
+    def _time_out(self, batch: Sequence[Job], now_us: int) -> None:
+        late = [job for job in batch if job.objection is None and self.limits.expired(job.arrived_us, now_us)]
+        if late:
+            # A retry that came in time moves the money in this very commit, so nobody may say it was not.
+            in_time = {
+                job.command.key
+                for job in batch
+                if job.objection is None and not self.limits.expired(job.arrived_us, now_us)
+            }
+            for job in late:
+                if job.command.key not in in_time:
+                    job.objection = Code.TIMED_OUT
 
     async def _commit_or_bisect(self, batch: list[Job]) -> None:
         """Commit `batch`; where something in it makes that impossible, its halves, down to the culprit."""
@@ -300,7 +326,8 @@ class Batcher:
             finally:
                 self._commit_began_us = None
             now_us = self._clock()
-            self._breaker.commit_succeeded(now_us, now_us - began_us)
+            if any(map(_was_written, outcomes)):  # else nothing was written, which tells nothing of the disk
+                self._breaker.commit_succeeded(now_us, now_us - began_us)
             self._forget(part)
             # Only after COMMIT: a client that hears "confirmed" may act on it at once, and a crash before
             # COMMIT would leave it acting on money that never moved.
@@ -336,10 +363,13 @@ class Batcher:
             self._breaker.probe_done()
         try:
             job.asker.answer(job.request_id, job.command, outcome)
-            if isinstance(outcome, Accepted) and outcome.entries:
-                self._posted(outcome, job.asker)
         except Exception:  # one broken listener must not cost the others their answer
             log.exception("an asker failed to take its answer")
+        if isinstance(outcome, Accepted) and outcome.entries:
+            try:
+                self._posted(outcome, job.asker)
+            except Exception:
+                log.exception("entries could not be posted")
         self._unanswered -= 1
         if not self._unanswered:
             self._idle.set()
@@ -366,3 +396,10 @@ def _asked(jobs: Sequence[Job]) -> list[Asked]:
 def _claim(command: Command) -> Claim:
     assert isinstance(command, PlaceBet)
     return Claim(command.user_id, command.nonce, command.bet_id)
+
+
+def _was_written(outcome: Outcome) -> bool:
+    """Whether this outcome has just been written."""
+    if isinstance(outcome, Accepted):
+        return not outcome.replayed
+    return outcome.code in RECORDED and not outcome.replayed

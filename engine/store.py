@@ -157,11 +157,14 @@ class Store:
             view, outcomes = self._decide_all(connection, commands, batch, now_us)
             if not view.changed:
                 return outcomes
-            block = (
-                seal(view.head, view.at_us, view.new_transactions, view.new_entries)
-                if view.new_transactions
-                else None
-            )
+            try:
+                block = (
+                    seal(view.head, view.at_us, view.new_transactions, view.new_entries)
+                    if view.new_transactions
+                    else None
+                )
+            except Exception as error:
+                raise BatchAborted("seal", repr(error)) from error
             if self._write(connection, view, block):
                 return outcomes
         raise BatchRefused("guard", f"accounts changed under the batch {GUARD_ATTEMPTS} times")
@@ -186,7 +189,7 @@ class Store:
             if not rows.write(connection, view, block):
                 connection.execute("ROLLBACK")
                 return False
-        except (sqlite3.Error, OverflowError) as error:
+        except Exception as error:
             self._roll_back(connection)
             raise _fault("write", error) from error
         try:

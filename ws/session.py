@@ -130,7 +130,6 @@ class Session:
                 await sender
 
     # -- called by the batcher and the hub: they must not wait
-    # --------------------------------------------------
 
     def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
         """A command of this socket has its outcome."""
@@ -146,7 +145,6 @@ class Session:
         self._end(CloseCode.STOPPING, "the server is stopping")
 
     # -- effects
-    # ----------------------------------------------------------------------------------------------
 
     async def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -230,6 +228,8 @@ class Session:
         # the last word, since what waits in the queue may be a copy of a bet that is decided.
         waiting = batcher.pending(request.bet_id)
         bet = await self._door.store.read(lambda connection: queries.bet(connection, request.bet_id))
+        if bet is None and batcher.is_doubtful(request.bet_id):
+            return error(request.id, Code.OUTCOME_UNKNOWN)  # its COMMIT failed while the file was read
         if bet is None and waiting is not None and is_shown(waiting.user_id):
             return BetState(request.id, request.bet_id, "pending", waiting.stake_minor, 0)
         if bet is None or not is_shown(bet.user_id):
@@ -246,7 +246,6 @@ class Session:
         )
 
     # -- sending and ending
-    # -------------------------------------------------------------------------------------
 
     def _enqueue(self, reply: Reply) -> None:
         if len(self._outbox) >= OUTBOX_MAX:
