@@ -1,7 +1,7 @@
 """The queue and the writer task: from a command to its outcome.
 
     submit ──▶ queue ──▶ gather: close a batch, ask the nonce guard ──▶ write: commit, then answer
-        │                (one round trip, while the batch before it is being committed)
+        │                (one round trip, during the COMMIT of the batch before it)
         └────▶ turned away (breaker, overload, stopping): look the key up, answer replay or objection
 
 Both tasks are the batcher's own, so that no request can cancel a commit; a caller that has vanished is
@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -113,8 +114,8 @@ class Batcher:
         self._admitted_meanwhile: set[str] | None = None
         self._arrived = asyncio.Event()
         self._handed_over = asyncio.Event()
-        self._taken = asyncio.Event()
-        self._taken.set()
+        self._may_close = asyncio.Event()
+        self._may_close.set()
         self._look_up_due = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -248,7 +249,8 @@ class Batcher:
 
     async def _gather(self) -> None:
         while True:
-            await self._taken.wait()
+            # Not before the writer nears its end: whatever arrives until then can still come along.
+            await self._may_close.wait()
             await self._arrived.wait()
             self._arrived.clear()
             batch = self._queue.close_batch()
@@ -258,7 +260,7 @@ class Batcher:
                 self._arrived.set()
             await self._ask_nonces(batch)
             self._prepared = batch
-            self._taken.clear()
+            self._may_close.clear()
             self._handed_over.set()
 
     async def _ask_nonces(self, batch: Sequence[Job]) -> None:
@@ -277,11 +279,16 @@ class Batcher:
             await self._handed_over.wait()
             self._handed_over.clear()
             batch, self._prepared = self._prepared, []
-            self._taken.set()
             began_us = self._clock()
             self._time_out(batch, began_us)
             self._breaker.queue_waited(began_us, began_us - batch[0].arrived_us)
             await self._commit_or_bisect(batch)
+            self._let_close()
+
+    def _let_close(self) -> None:
+        """The writer is at COMMIT, or done: let the next batch close, unless one waits already."""
+        if not self._prepared:
+            self._may_close.set()
 
     def _time_out(self, batch: Sequence[Job], now_us: int) -> None:
         late = [job for job in batch if job.objection is None and self.limits.expired(job.arrived_us, now_us)]
@@ -298,6 +305,7 @@ class Batcher:
 
     async def _commit_or_bisect(self, batch: list[Job]) -> None:
         """Commit `batch`; where something in it makes that impossible, its halves, down to the culprit."""
+        at_commit = partial(asyncio.get_running_loop().call_soon_threadsafe, self._let_close)
         parts = [batch]
         while parts:
             part = parts.pop(0)
@@ -307,7 +315,7 @@ class Batcher:
                 continue
             began_us = self._commit_began_us = self._clock()
             try:
-                outcomes = await self._store.commit(_asked(part), self._wall_clock())
+                outcomes = await self._store.commit(_asked(part), self._wall_clock(), at_commit)
             except BatchAborted as fault:
                 if len(part) > 1:
                     parts[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]

@@ -1,6 +1,6 @@
 """When a batch closes and what is shed. Pure: time is an argument, in microseconds of a monotonic clock.
 
-Natural group commit: there is no tick. A batch closes as soon as the stage behind it is free, with all
+Natural group commit: there is no tick. A batch closes as soon as the writer is free or at COMMIT, with all
 that waits by then, so an idle server commits a single bet at once and a busy one commits hundreds
 together. It is bounded by count (`batch_max`) and by age: a command that has waited past its deadline is
 never executed.

@@ -103,15 +103,20 @@ class Store:
             raise FileUnusable(f"{path}: cannot be opened for writing: {error}") from error
         return store
 
-    async def commit(self, batch: Sequence[Asked], now_us: int) -> list[Outcome]:
+    async def commit(
+        self, batch: Sequence[Asked], now_us: int, at_commit: Callable[[], object] = lambda: None
+    ) -> list[Outcome]:
         """Decide `batch` in order and write it in one transaction; the outcomes are true once this returns.
+
+        `at_commit` is called on the writer's thread when all rows are written and only COMMIT is left, unless
+        there is nothing to write.
 
         Raises `BatchAborted` or `BatchRefused` (rolled back: nothing has happened) or `CommitUnknown`
         (and from then on only that). Cancelling the caller does not stop the commit.
         """
         if self.failure is not None:
             raise CommitUnknown("begin", self.failure)
-        return await _on_thread(self._writer, self._commit, batch, now_us)
+        return await _on_thread(self._writer, self._commit, batch, now_us, at_commit)
 
     async def answer(self, batch: Sequence[Asked], now_us: int) -> list[Outcome]:
         """What each command would be answered if all of `batch` were refused: replays and conflicts are told
@@ -151,7 +156,13 @@ class Store:
         await self._writer.close()
         self._lock.release()
 
-    def _commit(self, connection: sqlite3.Connection, batch: Sequence[Asked], now_us: int) -> list[Outcome]:
+    def _commit(
+        self,
+        connection: sqlite3.Connection,
+        batch: Sequence[Asked],
+        now_us: int,
+        at_commit: Callable[[], object],
+    ) -> list[Outcome]:
         commands = [asked.command for asked in batch]
         for _ in range(GUARD_ATTEMPTS):
             view, outcomes = self._decide_all(connection, commands, batch, now_us)
@@ -165,7 +176,7 @@ class Store:
                 )
             except Exception as error:
                 raise BatchAborted("seal", repr(error)) from error
-            if self._write(connection, view, block):
+            if self._write(connection, view, block, at_commit):
                 return outcomes
         raise BatchRefused("guard", f"accounts changed under the batch {GUARD_ATTEMPTS} times")
 
@@ -183,12 +194,19 @@ class Store:
         ) as error:  # a bug in one command must not cost its neighbours: bisected by the batcher
             raise BatchAborted("decide", repr(error)) from error
 
-    def _write(self, connection: sqlite3.Connection, view: View, block: Block | None) -> bool:
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        view: View,
+        block: Block | None,
+        at_commit: Callable[[], object],
+    ) -> bool:
         try:
             connection.execute("BEGIN IMMEDIATE")
             if not rows.write(connection, view, block):
                 connection.execute("ROLLBACK")
                 return False
+            at_commit()
         except Exception as error:
             self._roll_back(connection)
             raise _fault("write", error) from error
