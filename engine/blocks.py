@@ -1,8 +1,8 @@
 """Canonical bytes and the hash chain: how a committed batch is sealed. Format 1, byte by byte in
 docs/evidence.md.
 
-Every integer is 8 bytes, signed, big-endian; every text or blob is preceded by its length in bytes.
-Format 2 will replace `root` by a Merkle root; the number in the block says which one to use.
+Big-endian, signed 8-byte numbers first, then the 4-byte lengths of the texts, then the texts. Format 2 will
+replace `root` by a Merkle root; the number in the block says which one to use.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 block.
 
 balance      a holder's balance is the sum of its entries
-held         nothing is held beyond what there is
+held         nothing is held: no command of this version sets money aside
 last_entry   users.last_entry_id is the holder's newest entry
 running      an entry's balance_after is the one before it plus its amount, and prev_id names that one
 zero_sum     the entries of a transaction sum to zero in each currency
-unsealed     a transaction or an entry that no block seals
-block        a block's root, hash, range, time or link is not what its rows give
+unsealed     a transaction, an entry or a bet that no block seals
+block        a block's format, root, hash, range, time or link is not what its rows give
 bet          a bet's holder, currency and stake are those of its debit, its fingerprint that of its terms
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from engine.blocks import Block, hash_of, root_of
+from engine.blocks import FORMAT, Block, hash_of, root_of
 from engine.commands import PlaceBet, fingerprint_bet
 from engine.view import Bet, Entry, Head, Transaction
 
@@ -52,6 +52,8 @@ def check_block(
     def wrong(why: str) -> Finding:
         return {"check": "block", "block": block.id, "why": why}
 
+    if block.format != FORMAT:
+        yield wrong("its format is not one that this program knows")
     if (block.id, block.prev_hash) != (before.block_id + 1, before.hash):
         yield wrong("it does not follow the block before it")
     if (block.first_transaction_id, block.first_entry_id) != (
@@ -155,7 +157,7 @@ def check_users(rows: Sequence[HolderRow], holders: dict[int, Running]) -> Itera
                 "last_entry_id": row.last_entry_id,
                 "ledger": holder.last_entry_id,
             }
-        if row.held_minor < 0 or row.balance_minor - row.held_minor - row.floor_minor < 0:
+        if row.held_minor != 0 or row.balance_minor - row.floor_minor < 0:
             yield {
                 "check": "held",
                 "user_id": row.id,

@@ -10,8 +10,10 @@ from engine.view import Entry
 
 
 class Code(Enum):
-    """Why a command was refused, in order of precedence: the first that applies is the answer. Source:
-    PROTOCOL.
+    """Why a command was refused, in order of precedence: the first that applies is the answer.
+
+    A command that is shed is not evaluated, so whether its refusal would be RATE_LIMITED does not apply.
+    Source: PROTOCOL.
     """
 
     INVALID_REQUEST = "INVALID_REQUEST"

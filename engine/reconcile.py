@@ -47,11 +47,17 @@ _BETS = """
     SELECT transaction_id, user_id, currency, stake, game, round, selection, odds_milli
     FROM bets WHERE transaction_id BETWEEN ? AND ? ORDER BY transaction_id
 """
+_ENDED = "SELECT transaction_id FROM bets WHERE state <> 'confirmed' OR payout <> 0 LIMIT 1000"
+"""No command of this version ends a bet."""
+
 _UNSEALED = """
     SELECT 'transaction', id FROM transactions
     WHERE id > (SELECT coalesce(max(last_transaction_id), 0) FROM blocks)
     UNION ALL
     SELECT 'entry', id FROM transaction_ledger WHERE id > (SELECT coalesce(max(last_entry_id), 0) FROM blocks)
+    UNION ALL
+    SELECT 'bet', transaction_id FROM bets
+    WHERE transaction_id NOT BETWEEN 1 AND (SELECT coalesce(max(last_transaction_id), 0) FROM blocks)
     LIMIT 1000
 """
 
@@ -79,6 +85,9 @@ def reconcile(path: Path) -> Report:
         (newest,) = connection.execute(_NEWEST_BLOCK).fetchone()
         for what, id_ in connection.execute(_UNSEALED).fetchall():
             report.findings.append({"check": "unsealed", what: id_})
+        for (id_,) in connection.execute(_ENDED).fetchall():
+            why = "nothing brought its state or payout about"
+            report.findings.append({"check": "bet", "transaction_id": id_, "why": why})
         connection.execute("COMMIT")
         for finding in _walk(connection, newest, report, holders):
             report.findings.append(finding)

@@ -91,7 +91,11 @@ class Store:
             create_if_missing(path)
         check_is_ours(path, writing=True)
         lock = WriterLock(path)
-        writer = await aiosqlite.connect(path, isolation_level=None, factory=connection_factory)
+        try:
+            writer = await aiosqlite.connect(path, isolation_level=None, factory=connection_factory)
+        except sqlite3.Error as error:
+            lock.release()
+            raise FileUnusable(f"{path}: cannot be opened for writing: {error}") from error
         store = cls(path, lock, writer, decide)
         try:
             await _on_thread(writer, _prepare_writer)
@@ -171,7 +175,7 @@ class Store:
             try:
                 block = (
                     seal(view.head, view.at_us, view.new_transactions, view.new_entries)
-                    if view.new_transactions
+                    if view.new_transactions or view.new_entries
                     else None
                 )
             except Exception as error:
@@ -185,7 +189,7 @@ class Store:
     ) -> tuple[View, list[Outcome]]:
         try:
             view = rows.prefetch(connection, commands, self._books, now_us)
-        except sqlite3.Error as error:
+        except Exception as error:  # also a text that no door lets in: it cannot be encoded
             raise _fault("prefetch", error) from error
         try:
             return view, [self._decide(view, asked.command, now_us, asked.objection) for asked in batch]

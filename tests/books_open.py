@@ -1,0 +1,143 @@
+"""Open books for the tests of the engine: commands with sensible defaults, views, and real files with money.
+
+The ids are those of a fresh file: the six books of EUR are 1 to 6, the players ALICE and BOB follow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from engine.accounts import open_books, open_wallets
+from engine.commands import Command, Deposit, PlaceBet
+from engine.money import BOOK_FLOOR_MINOR
+from engine.outcomes import Outcome
+from engine.reconcile import reconcile
+from engine.store import Asked, Store
+from engine.view import GENESIS, Account, Head, View
+
+NOW_US = 1_760_000_000_000_000
+HOUSE, CASH = 1, 2
+ALICE, BOB = 7, 8
+NOBODY = 99
+
+Result = TypeVar("Result")
+
+
+def bet_id(number: int) -> str:
+    """A bet's id that reads as its number."""
+    return f"00000000-0000-7000-8000-{number:012}"
+
+
+def place(number: int, stake_minor: int = 30, user_id: int = ALICE, **terms: Any) -> PlaceBet:
+    """A bet sent just now."""
+    terms = {"nonce": f"nonce-{number:04}", "sent_at_us": NOW_US} | terms
+    return PlaceBet(bet_id(number), user_id, stake_minor, **terms)
+
+
+def deposit(key: str, amount_minor: int = 100, user_id: int = ALICE, caller: str = "test") -> Deposit:
+    """Money from the cash book of EUR."""
+    return Deposit(key, user_id, amount_minor, caller)
+
+
+def account(user_id: int, balance_minor: int = 0, **changes: Any) -> Account:
+    """A row of `users` that was read; a player's unless `changes` say otherwise."""
+    fields: dict[str, Any] = {
+        "kind": "player",
+        "currency": "EUR",
+        "status": "open",
+        "held_minor": 0,
+        "floor_minor": 0,
+        "version": 0,
+        "last_entry_id": 0,
+        "refused_minute": 0,
+        "refused_count": 0,
+        "opening_minor": balance_minor,
+    }
+    return Account(id=user_id, balance_minor=balance_minor, **(fields | changes))
+
+
+def view_of(
+    *players: Account, head: Head = GENESIS, now_us: int = NOW_US, cash_floor_minor: int = BOOK_FLOOR_MINOR
+) -> View:
+    """A view of `players` beside the house and the cash book, with no key known."""
+    house = account(HOUSE, kind="house", floor_minor=BOOK_FLOOR_MINOR)
+    cash = account(CASH, kind="cash", floor_minor=cash_floor_minor)
+    return View(
+        head=head,
+        now_us=now_us,
+        accounts={each.id: each for each in (house, cash, *players)},
+        books={("house", "EUR"): HOUSE, ("cash", "EUR"): CASH},
+        transactions={},
+        refusals={},
+    )
+
+
+def asked(*commands: Command) -> list[Asked]:
+    """Commands that nobody in front objects to."""
+    return [Asked(command) for command in commands]
+
+
+def seed(path: Path, *balances_minor: int) -> Path:
+    """Make a file with a wallet of each balance, ALICE's first; the deposits are block 1."""
+
+    async def run() -> None:
+        store = await Store.open(path, create=True)
+        try:
+            await store.write(lambda connection: open_books(connection, "EUR"))
+            ids = await store.write(lambda connection: open_wallets(connection, "EUR", len(balances_minor)))
+            await store.refresh_books()
+            openings = [
+                deposit(f"opening-{id_}", balance, id_)
+                for id_, balance in zip(ids, balances_minor, strict=True)
+            ]
+            await store.commit(asked(*openings), NOW_US)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+    return path
+
+
+def play(path: Path, *batches: Iterable[Command], now_us: int = NOW_US) -> list[list[Outcome]]:
+    """Open the file, commit each batch, close it; the outcomes."""
+
+    async def run() -> list[list[Outcome]]:
+        store = await Store.open(path)
+        try:
+            return [await store.commit(asked(*batch), now_us) for batch in batches]
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def with_store(path: Path, use: Callable[[Store], Awaitable[Result]], **options: Any) -> Result:
+    """Open the store, use it, close it."""
+
+    async def run() -> Result:
+        store = await Store.open(path, **options)
+        try:
+            return await use(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def look(path: Path, sql: str, *values: Any) -> list[Any]:
+    """Rows as any shell would read them."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        return connection.execute(sql, values).fetchall()
+    finally:
+        connection.close()
+
+
+def balances(path: Path) -> dict[int, int]:
+    """The balance of each holder that has entries; asserts that the books reconcile."""
+    assert reconcile(path).findings == []
+    return dict(look(path, "SELECT id, balance FROM users WHERE last_entry_id > 0"))

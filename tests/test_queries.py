@@ -1,0 +1,178 @@
+"""What can be read beside the writer: wallets, bets, entries page by page, statements between two times."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from books_open import ALICE, BOB, CASH, HOUSE, NOBODY, NOW_US, bet_id, deposit, look, place, play, seed
+
+from engine import queries
+from engine.files import open_read_only
+from engine.snapshots import BetState, PostedEntry, WalletState
+from engine.statement import FOREVER_US, Statement, statement
+
+MINUTE_US = 60_000_000
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Path:
+    """ALICE: 1000 (entry 1), −30 (5), −40 (9), +500 (11). BOB: 50 (3), −10 (7), and a refused bet."""
+    path = seed(tmp_path / "books.db", 1000, 50)
+    play(path, [place(1, 30), place(2, 10, BOB), place(3, 60, BOB)], now_us=NOW_US + 1)
+    play(path, [place(4, 40)], now_us=NOW_US + MINUTE_US)
+    play(path, [deposit("more", 500)], now_us=NOW_US + 2 * MINUTE_US)
+    return path
+
+
+@pytest.fixture
+def reader(books: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(open_read_only(books)) as connection:
+        yield connection
+
+
+def test_a_wallet(books: Path, reader: sqlite3.Connection) -> None:
+    assert queries.wallet(reader, ALICE) == WalletState(ALICE, "EUR", "open", 1430, 0, 1430, 11)
+
+    look(books, "UPDATE users SET held = 15, status = 'blocked' WHERE id = ?", BOB)
+
+    assert queries.wallet(reader, BOB) == WalletState(BOB, "EUR", "blocked", 40, 15, 25, 7)
+
+
+@pytest.mark.parametrize("user_id", [NOBODY, HOUSE, CASH, 0, -1])
+def test_only_players_have_a_wallet(reader: sqlite3.Connection, user_id: int) -> None:
+    assert queries.wallet(reader, user_id) is None
+
+
+def test_a_wallet_without_entries_has_seq_0(tmp_path: Path) -> None:
+    path = seed(tmp_path / "new.db", 5)
+    look(path, "INSERT INTO users (id, kind, currency) VALUES (?, 'player', 'EUR')", BOB)
+
+    with contextlib.closing(open_read_only(path)) as connection:
+        assert queries.wallet(connection, BOB) == WalletState(BOB, "EUR", "open", 0, 0, 0, 0)
+        assert queries.entries_after(connection, BOB, 0, 10) == ([], False)
+        assert statement(connection, BOB) == Statement(BOB, "player", "EUR", 0, 0, [])
+
+
+def test_a_confirmed_bet_and_a_refused_one(books: Path, reader: sqlite3.Connection) -> None:
+    assert queries.bet(reader, bet_id(1)) == BetState(ALICE, "confirmed", 30, 0, 3, 5, None)
+    assert queries.bet(reader, bet_id(3)) == BetState(
+        BOB, "rejected", 60, 0, None, None, "INSUFFICIENT_FUNDS"
+    )
+
+    look(books, "UPDATE bets SET state = 'won', payout = 75 WHERE transaction_id = 3")
+
+    assert queries.bet(reader, bet_id(1)) == BetState(ALICE, "won", 30, 75, 3, 5, None)
+
+
+@pytest.mark.parametrize("unknown", [bet_id(99), "more", "", "opening-7"])
+def test_what_is_no_bet_is_not_found(reader: sqlite3.Connection, unknown: str) -> None:
+    assert queries.bet(reader, unknown) is None
+
+
+ALICES = [
+    PostedEntry(1, 0, 1, "DEPOSIT", 1000, 1000, "1", NOW_US),
+    PostedEntry(5, 1, 3, "BET", -30, 970, bet_id(1), NOW_US + 1),
+    PostedEntry(9, 5, 5, "BET", -40, 930, bet_id(4), NOW_US + MINUTE_US),
+    PostedEntry(11, 9, 6, "DEPOSIT", 500, 1430, "6", NOW_US + 2 * MINUTE_US),
+]
+
+
+@pytest.mark.parametrize(
+    ("from_seq", "most", "found", "more"),
+    [
+        (0, 10, ALICES, False),
+        (0, 4, ALICES, False),
+        (0, 3, ALICES[:3], True),
+        (0, 1, ALICES[:1], True),
+        (0, 0, [], True),
+        (1, 2, ALICES[1:3], True),
+        (1, 3, ALICES[1:], False),
+        (4, 10, ALICES[1:], False),
+        (5, 10, ALICES[2:], False),
+        (10, 10, ALICES[3:], False),
+        (11, 10, [], False),
+        (11, 0, [], False),
+        (2**62, 10, [], False),
+    ],
+)
+def test_entries_after_one_page_by_page(
+    reader: sqlite3.Connection, from_seq: int, most: int, found: list[PostedEntry], more: bool
+) -> None:
+    assert queries.entries_after(reader, ALICE, from_seq, most) == (found, more)
+
+
+def test_pages_put_together_are_the_whole(reader: sqlite3.Connection) -> None:
+    pages, seq, more = [], 0, True
+    while more:
+        page, more = queries.entries_after(reader, ALICE, seq, 1)
+        pages += page
+        seq = page[-1].id
+
+    assert pages == ALICES
+
+
+def test_entries_of_nobody(reader: sqlite3.Connection) -> None:
+    assert queries.entries_after(reader, NOBODY, 0, 10) == ([], False)
+    assert statement(reader, NOBODY) is None
+
+
+def test_nothing_is_found_by_a_look_at_a_whole_table(reader: sqlite3.Connection) -> None:
+    asked: list[str] = []
+    reader.set_trace_callback(asked.append)
+    queries.entries_after(reader, ALICE, 0, 10)
+    queries.bet(reader, bet_id(1))
+    queries.wallet(reader, ALICE)
+    statement(reader, ALICE)
+    reader.set_trace_callback(None)
+    plans = [row[3] for sql in asked for row in reader.execute(f"EXPLAIN QUERY PLAN {sql}")]
+
+    tables = ("transaction_ledger", "entry", "blocks", "transactions", "bets", "refusals", "users")
+    assert len([plan for plan in plans if plan.startswith("SEARCH")]) >= 8
+    assert [plan for plan in plans if plan.startswith("SCAN") and plan.split()[1] in tables] == []
+
+
+@pytest.mark.parametrize(
+    ("from_us", "to_us", "opening", "closing", "found"),
+    [
+        (0, FOREVER_US, 0, 1430, ALICES),
+        (NOW_US, NOW_US + 2 * MINUTE_US + 1, 0, 1430, ALICES),
+        (NOW_US + 1, FOREVER_US, 1000, 1430, ALICES[1:]),
+        (NOW_US + 2, FOREVER_US, 970, 1430, ALICES[2:]),
+        (0, NOW_US + MINUTE_US, 0, 970, ALICES[:2]),
+        (0, NOW_US + MINUTE_US + 1, 0, 930, ALICES[:3]),
+        (NOW_US + 1, NOW_US + MINUTE_US + 1, 1000, 930, ALICES[1:3]),
+        (NOW_US + 2, NOW_US + MINUTE_US, 970, 970, []),
+        (FOREVER_US, FOREVER_US, 1430, 1430, []),
+        (0, NOW_US, 0, 0, []),
+    ],
+)
+def test_a_statement_runs_from_one_time_up_to_another(
+    reader: sqlite3.Connection, from_us: int, to_us: int, opening: int, closing: int, found: list[PostedEntry]
+) -> None:
+    expected = Statement(ALICE, "player", "EUR", opening, closing, found)
+
+    assert statement(reader, ALICE, from_us, to_us) == expected
+    assert opening + sum(entry.amount_minor for entry in found) == closing
+
+
+def test_the_balance_at_a_time_counts_what_was_posted_in_that_microsecond(reader: sqlite3.Connection) -> None:
+    """As `solidgreen statement --at` asks: up to the microsecond after."""
+    at = {at_us: statement(reader, ALICE, 0, at_us + 1) for at_us in (NOW_US - 1, NOW_US, NOW_US + 1)}
+
+    assert {at_us: found and found.closing_minor for at_us, found in at.items()} == {
+        NOW_US - 1: 0,
+        NOW_US: 1000,
+        NOW_US + 1: 970,
+    }
+
+
+def test_a_book_of_the_house_has_a_statement_too(reader: sqlite3.Connection) -> None:
+    found = statement(reader, HOUSE)
+
+    assert found is not None
+    assert (found.kind, found.closing_minor) == ("house", 80)
+    assert [entry.amount_minor for entry in found.entries] == [30, 10, 40]
