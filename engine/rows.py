@@ -23,9 +23,10 @@ _HEAD = """
     SELECT id, hash, at, last_transaction_id, last_entry_id FROM blocks ORDER BY id DESC LIMIT 1
 """
 _BOOKS = "SELECT kind, currency, id FROM users WHERE kind <> 'player'"
+# One row for all accounts: each row would be a step of its own (see bulk.py).
 _ACCOUNTS = """
-    SELECT id, kind, currency, status, balance, held, floor, version, last_entry_id, refused_minute,
-           refused_count, balance
+    SELECT json_group_array(json_array(id, kind, currency, status, balance, held, floor, version,
+                                       last_entry_id, refused_minute, refused_count, balance))
     FROM users WHERE id IN (SELECT value FROM json_each(?))
 """
 _TRANSACTIONS = """
@@ -97,10 +98,11 @@ def prefetch(connection: sqlite3.Connection, commands: Sequence[Command], books:
     bet_ids = keys.get(BET_SCOPE, ())
     refused = [Refusal(*row) for row in connection.execute(_REFUSALS, (_json(bet_ids),))] if bet_ids else []
     user_ids = {command.user_id for command in commands}.union(books.values())
+    (accounts,) = connection.execute(_ACCOUNTS, (_json(user_ids),)).fetchone()
     return View(
         head=read_head(connection),
         now_us=now_us,
-        accounts={row[0]: Account(*row) for row in connection.execute(_ACCOUNTS, (_json(user_ids),))},
+        accounts={account.id: account for account in _AS_ACCOUNTS.decode(accounts)},
         books=books,
         transactions={(transaction.scope, transaction.key): transaction for transaction in known},
         refusals={refusal.bet_id: refusal for refusal in refused},
@@ -135,6 +137,9 @@ def write(connection: sqlite3.Connection, view: View, block: Block | None) -> bo
     if block is not None:
         connection.execute(_SEAL, block)
     return True
+
+
+_AS_ACCOUNTS = msgspec.json.Decoder(list[Account])
 
 
 def _json(values: Iterable[int | str]) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 
-class Account(msgspec.Struct, gc=False):
+class Account(msgspec.Struct, array_like=True, gc=False):
     """A row of `users`, as it is after the commands decided so far. Amounts in minor units."""
 
     id: int
