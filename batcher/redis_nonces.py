@@ -159,7 +159,7 @@ def away_because(fault: Exception, budget_s: float) -> NonceStoreAway:
             hint = "the user needs EVALSHA, EVAL, SCRIPT, INFO, and SET and GET on sg:nonce:*"
         case RedisConnectionError() | OSError():
             hint = "is it running, and is the URL right?"
-        case _ if "OOM" in cause:
+        case _ if "maxmemory" in cause:
             cause, hint = "it is full", "raise maxmemory: 4.5 million nonces take about 0.9 GB"
         case _:
             hint = "see Redis's log"

@@ -114,7 +114,7 @@ PLAYERS_ENTRY = "user_id = :player AND ref_type = 'BET'"
         pytest.param(
             "UPDATE transaction_ledger SET amount = amount + SIGN(amount) WHERE ref_id = :told;"
             "UPDATE users SET balance ="
-            " (SELECT SUM(amount) FROM transaction_ledger WHERE user_id = users.id)",
+            " (SELECT coalesce(SUM(amount), 0) FROM transaction_ledger WHERE user_id = users.id)",
             {"wrong_debit", "told_otherwise", "player_balance", "balance_after"},
             id="a stake raised on both sides",
         ),
