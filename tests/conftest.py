@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from redis_server import RedisServer
+from server_fixture import World, running
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,10 @@ def mortal_redis() -> Iterator[RedisServer]:
     """A real Redis of this test's own, to be killed, frozen and started again."""
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A running server with seeded players, for the tests of one file."""
+    with running(tmp_path_factory.mktemp("world")) as live:
+        yield live

@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Final
-from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
@@ -33,8 +32,9 @@ from ws.http import health_routes
 from ws.hub import Hub
 from ws.messages import Limits
 from ws.protocol import CloseCode
-from ws.session import Door, Session
+from ws.session import LAST_WORDS_S, Door, Session
 from ws.settings import SettingInvalid, Settings
+from ws.transport import HttpDoor, WebSocketDoor
 
 log = logging.getLogger("solidgreen")
 
@@ -94,7 +94,9 @@ def _application(door: Door, guard: NonceGuard, origins: frozenset[str]) -> Star
 def _is_welcome(websocket: WebSocket, origins: frozenset[str]) -> bool:
     """A page may connect from the server's own origin or a configured one; programs send no Origin at all."""
     origin = websocket.headers.get("origin")
-    return origin is None or origin in origins or urlsplit(origin).netloc == websocket.headers.get("host")
+    # Compared as text: an origin is scheme://host[:port] (RFC 6454, section 6.2), and parsers raise for
+    # others.
+    return origin is None or origin in origins or origin.partition("://")[2] == websocket.headers.get("host")
 
 
 def _bearer(websocket: WebSocket) -> str | None:
@@ -125,8 +127,8 @@ def _uvicorn_config(application: Starlette, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
+        http=HttpDoor,
+        ws=WebSocketDoor,
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,
         lifespan="off",
@@ -175,13 +177,15 @@ class _Server(uvicorn.Server):
                 "stopping without waiting any longer; unanswered bets can be asked for after the start"
             )
             draining.cancel()
+            self._door.hub.end_because_stopping()  # else uvicorn would close them with 1012
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._door.hub.wait_until_empty(), LAST_WORDS_S)
         await super().shutdown(sockets)
         log.info("stopped")
 
     async def _drain(self) -> None:
         await self._door.batcher.drain()
-        for session in self._door.hub.everybody():
-            session.end_because_stopping()
+        self._door.hub.end_because_stopping()
         await self._door.hub.wait_until_empty()
 
 

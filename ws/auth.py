@@ -8,6 +8,7 @@ from typing import Final
 
 import jwt
 
+from engine.money import WIRE_MAX_MINOR
 from ws.protocol import ROLES, Identity
 
 ALGORITHM: Final = "HS256"
@@ -56,7 +57,9 @@ def identify(secret: str, token: str) -> Identity:
         raise TokenRefused("the token is not valid") from error
     claims = decoded["payload"]
     subject, role, expires_at = claims["sub"], claims.get("role"), claims["exp"]
-    if decoded["header"].get("typ") != TYPE or role not in ROLES or type(expires_at) is not int:
+    if decoded["header"].get("typ") != TYPE or not isinstance(role, str) or role not in ROLES:
+        raise TokenRefused("the token is not an access token of this server")
+    if type(expires_at) is not int or expires_at > WIRE_MAX_MINOR:
         raise TokenRefused("the token is not an access token of this server")
     if not (subject.isascii() and subject.isdigit() and len(subject) <= DIGITS_MAX):
         raise TokenRefused("the token names no user")

@@ -87,16 +87,18 @@ def decode_frame(text: str, frame_messages: int) -> Sequence[AnyRequest | Malfor
     try:
         requests: Sequence[AnyRequest | Malformed] = _MANY.decode(text)
     except msgspec.ValidationError:
-        requests = _decode_each(text)
+        requests = _decode_each(text, frame_messages)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         return [Malformed(None, f"the frame is not JSON: {_reason(error)}")]
     if not requests:
         return [Malformed(None, "the frame is an empty array")]
-    if len(requests) > frame_messages:
-        return [
-            Malformed(None, f"the frame has {len(requests)} messages; at most {frame_messages} are allowed")
-        ]
-    return requests
+    return _too_many(len(requests), frame_messages) or requests
+
+
+def _too_many(count: int, frame_messages: int) -> list[Malformed]:
+    if count <= frame_messages:
+        return []
+    return [Malformed(None, f"the frame has {count} messages; at most {frame_messages} are allowed")]
 
 
 def encode_frame(replies: Sequence[Reply]) -> str:
@@ -191,12 +193,13 @@ class _Named(msgspec.Struct):
 _NAMED = msgspec.json.Decoder(_Named)
 
 
-def _decode_each(text: str) -> Sequence[AnyRequest | Malformed]:
+def _decode_each(text: str, frame_messages: int) -> Sequence[AnyRequest | Malformed]:
     try:
         elements = _EACH.decode(text)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         return [Malformed(None, f"the frame is not JSON: {_reason(error)}")]
-    return [_decode_one(element) for element in elements]
+    # Before each is looked at: a hundred thousand bad ones would hold up everybody for a quarter of a second.
+    return _too_many(len(elements), frame_messages) or [_decode_one(element) for element in elements]
 
 
 def _decode_one(text: str | msgspec.Raw) -> AnyRequest | Malformed:
@@ -216,7 +219,7 @@ def _id_of(text: str | msgspec.Raw) -> str | None:
         return None
 
 
-_AT_FIELD = re.compile(r" - at `\$\.(\w+)")
+_AT_FIELD = re.compile(r" - at `\$\.(\w+)`$")
 _MISSING_FIELD = re.compile(r"^Object missing required field `(\w+)`")
 _UNKNOWN_FIELD = re.compile(r"^Object contains unknown field `(.*)`", re.DOTALL)
 

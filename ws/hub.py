@@ -65,6 +65,7 @@ class Hub:
         """Return when the last socket has left."""
         await self._empty.wait()
 
-    def everybody(self) -> list[Listener]:
-        """All live sockets, for closing them."""
-        return list(self._all)
+    def end_because_stopping(self) -> None:
+        """Ask all live sockets to send what is to be sent and to close with 1001."""
+        for listener in list(self._all):
+            listener.end_because_stopping()

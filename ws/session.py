@@ -66,7 +66,7 @@ pushes again. Beyond it the socket is closed with 4429; the client reconnects an
 """
 
 LAST_WORDS_S: Final = 1.0
-"""How long a session that failed waits for its close frame to leave."""
+"""How long a session that failed, or a second signal, waits for close frames to leave."""
 
 
 GONE: Final = (WebSocketDisconnect, WebSocketDisconnected)
@@ -210,10 +210,13 @@ class Session:
                     )
                 )
             case Resume():
+                wallet = await self._door.store.read(lambda c: queries.wallet(c, identity.user_id))
+                assert wallet is not None
                 entries, more = await self._door.store.read(
                     lambda c: queries.entries_after(c, identity.user_id, request.from_seq, RESUME_ENTRIES_MAX)
                 )
-                seq = entries[-1].id if entries else request.from_seq
+                # Without entries the wallet's own: a client that asks from the future learns that it errs.
+                seq = entries[-1].id if entries else wallet.seq
                 replies = [*map(_resumed_entry, entries), Resumed(request.id, seq, more, gap=False)]
                 await self._send(replies)
 

@@ -1,0 +1,59 @@
+"""Health over HTTP, as a load balancer sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from server_fixture import World
+
+
+@pytest.fixture(scope="module")
+def http(world: World) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=world.server.http, trust_env=False) as client:
+        yield client
+    world.assert_sound()
+
+
+def test_live_says_that_the_loop_answers(http: httpx.Client) -> None:
+    answer = http.get("/health/live")
+    assert (answer.status_code, answer.json()) == (200, {"status": "live"})
+
+
+def test_ready_says_what_it_is_made_of(http: httpx.Client) -> None:
+    answer = http.get("/health/ready")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ready",
+        "storage": {"status": "ok"},
+        "breaker": {"status": "closed", "why": None, "stable_for_another_ms": 0},
+        "nonces": {"status": "ok"},
+        "queue": {"waiting": 0, "stopping": False},
+    }
+
+
+def test_health_needs_no_token_and_tells_nothing_of_anybody(http: httpx.Client) -> None:
+    told = http.get("/health/ready", headers={"Authorization": "Bearer nonsense"}).text
+    assert not {"balance", "user", "token", ".db", "redis://"} & set(told.replace('"', " ").split())
+
+
+def test_a_head_request_is_answered_as_well(http: httpx.Client) -> None:
+    assert http.head("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_health_is_only_read(http: httpx.Client, method: str, path: str) -> None:
+    assert http.request(method, path, content=b"x" * 100_000).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/docs", "/v1/wallet", "/..%2f..%2fwallet.db", "/wallet.db", "/%ff"]
+)
+def test_nothing_else_is_there(http: httpx.Client, path: str) -> None:
+    assert http.get(path).status_code == 404
+
+
+def test_the_socket_asked_for_over_plain_http_is_not_there(http: httpx.Client) -> None:
+    assert http.get("/ws").status_code in (400, 404, 426)
