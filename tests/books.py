@@ -213,7 +213,7 @@ def open_books(
     pragmas: Mapping[str, str], *, schema: str = SCHEMA, history: bool = True
 ) -> sqlite3.Connection:
     """A new file in memory, with its holders and, unless `history` is False, two blocks of history."""
-    db = sqlite3.connect(":memory:", isolation_level=None, factory=Books)
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=Books)
     for name, value in pragmas.items():
         db.execute(f"PRAGMA {name} = {value}")
     db.executescript(schema + users())
