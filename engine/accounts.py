@@ -18,10 +18,10 @@ def open_books(connection: sqlite3.Connection, currency: str, floor_minor: int =
         connection.execute(
             """
             INSERT INTO users (id, kind, currency, floor)
-            SELECT (SELECT coalesce(max(id), 0) + 1 FROM users), ?1, ?2, ?3
-            WHERE NOT EXISTS (SELECT 1 FROM users WHERE kind = ?1 AND currency = ?2)
+            SELECT (SELECT coalesce(max(id), 0) + 1 FROM users), :kind, :currency, :floor
+            WHERE NOT EXISTS (SELECT 1 FROM users WHERE kind = :kind AND currency = :currency)
             """,
-            (kind, currency, floor_minor),
+            {"kind": kind, "currency": currency, "floor": floor_minor},
         )
 
 

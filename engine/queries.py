@@ -31,12 +31,12 @@ def bet(connection: sqlite3.Connection, bet_id: str) -> BetState | None:
         SELECT bets.user_id, bets.state, bets.stake, bets.payout, bets.transaction_id,
                json_extract(transactions.answer, '$.seq'), NULL
         FROM transactions JOIN bets ON bets.transaction_id = transactions.id
-        WHERE transactions.scope = ?1 AND transactions.key = ?2
+        WHERE transactions.scope = :scope AND transactions.key = :bet_id
         UNION ALL
-        SELECT user_id, 'rejected', stake, 0, NULL, NULL, code FROM refusals WHERE bet_id = ?2
+        SELECT user_id, 'rejected', stake, 0, NULL, NULL, code FROM refusals WHERE bet_id = :bet_id
         LIMIT 1
         """,
-        (BET_SCOPE, bet_id),
+        {"scope": BET_SCOPE, "bet_id": bet_id},
     ).fetchone()
     return None if row is None else BetState(*row)
 
@@ -52,13 +52,13 @@ def entries_after(
     (ids,) = connection.execute(
         """
         WITH RECURSIVE chain (id) AS (
-            SELECT last_entry_id FROM users WHERE id = ?1 AND last_entry_id > ?2
+            SELECT last_entry_id FROM users WHERE id = :user_id AND last_entry_id > :from_seq
             UNION ALL
-            SELECT prev_id FROM chain JOIN transaction_ledger USING (id) WHERE prev_id > ?2
+            SELECT prev_id FROM chain JOIN transaction_ledger USING (id) WHERE prev_id > :from_seq
         )
-        SELECT json_group_array(id) FROM (SELECT id FROM chain ORDER BY id LIMIT ?3)
+        SELECT json_group_array(id) FROM (SELECT id FROM chain ORDER BY id LIMIT :most)
         """,
-        (user_id, from_seq, most + 1),
+        {"user_id": user_id, "from_seq": from_seq, "most": most + 1},
     ).fetchone()
     found = connection.execute(
         """

@@ -13,14 +13,14 @@ from engine.snapshots import PostedEntry
 _ACCOUNT = "SELECT kind, currency, last_entry_id FROM users WHERE id = ?"
 _ENTRIES = """
     WITH RECURSIVE chain (id) AS (
-        SELECT last_entry_id FROM users WHERE id = ?1 AND last_entry_id > 0
+        SELECT last_entry_id FROM users WHERE id = :user_id AND last_entry_id > 0
         UNION ALL
         SELECT prev_id FROM chain JOIN transaction_ledger USING (id) WHERE prev_id > 0
     )
     SELECT entry.id, entry.prev_id, entry.transaction_id, entry.ref_type, entry.amount, entry.balance_after,
            entry.ref_id, blocks.at
     FROM chain JOIN transaction_ledger AS entry USING (id) JOIN blocks ON blocks.id = entry.block_id
-    WHERE blocks.at < ?2
+    WHERE blocks.at < :to_us
     ORDER BY entry.id
 """
 
@@ -49,7 +49,7 @@ def statement(
     kind, currency, _ = account
     opening_minor = closing_minor = 0
     inside = []
-    for row in connection.execute(_ENTRIES, (user_id, to_us)):
+    for row in connection.execute(_ENTRIES, {"user_id": user_id, "to_us": to_us}):
         entry = PostedEntry(*row)
         closing_minor = entry.balance_after_minor
         if entry.at_us < from_us:

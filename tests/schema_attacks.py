@@ -7,12 +7,11 @@ expects one of them to succeed. An attack belongs to `ATTACKS` when it fails wha
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 from attacks_on_history import EDITS, SEAL
 from attacks_on_holders import BETS, HOLDERS, VALUES
-from books import FIRST, NEXT, PLAYER, REFUSAL, SCHEMA, Attack, Row, Value, batch, insert
+from books import FIRST, NEXT, PLAYER, REFUSAL, SCHEMA, Attack, Books, Row, Value, batch, insert
 
 # A row of each table that is accepted as it is: alone, or in its place in the next batch.
 ACCEPTED_ROWS: dict[str, tuple[str | None, Row]] = {
@@ -54,7 +53,7 @@ NULLS_OF_THE_FIRST_BLOCK = [
 
 def _wrong_types() -> Iterator[Attack]:
     """For each column that the schema declares: NULL where it is forbidden, and each wrong storage class."""
-    db = sqlite3.connect(":memory:")
+    db = Books(":memory:")
     db.executescript(SCHEMA)
     for table, (place, row) in ACCEPTED_ROWS.items():
         for _, column, kind, notnull, _, key in db.execute(f"PRAGMA table_info({table})"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import json
 import re
 import shlex
@@ -138,7 +139,7 @@ def test_shell_blocks_run(block: Block, house: House) -> None:
 @pytest.mark.parametrize("block", written_in("sql"), ids=str)
 def test_sql_blocks_read_beside_the_running_server(block: Block, house: House) -> None:
     uri = f"{(house.folder / 'demo.db').as_uri()}?mode=ro"
-    with sqlite3.connect(uri, uri=True) as connection:
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         a_block = dict(connection.execute("SELECT * FROM blocks WHERE id = 1").fetchone())
         for statement in statements(block.text):  # some have parameters, named like a block's columns
@@ -147,14 +148,13 @@ def test_sql_blocks_read_beside_the_running_server(block: Block, house: House) -
                 assert rows == []
             else:
                 assert rows
-    connection.close()
 
 
 def test_the_readme_s_sums_find_what_is_wrong(tmp_path: Path) -> None:
     (block,) = [block for block in written_in("sql") if block.page.name == "README.md"]
     balances, transactions, currencies = statements(block.text)
     seed(tmp_path / "demo.db", players=2, balance=500)
-    with sqlite3.connect(tmp_path / "demo.db") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "demo.db")) as connection:
         assert connection.execute(currencies).fetchall() == [("EUR", 0)]
         connection.execute("UPDATE users SET balance = 501 WHERE id = 7")
         assert connection.execute(balances).fetchall() == [(7, 501, 500)]
@@ -165,7 +165,6 @@ def test_the_readme_s_sums_find_what_is_wrong(tmp_path: Path) -> None:
         ).fetchall()
         assert connection.execute(transactions).fetchall() == [(transaction_id, "EUR", -1)]
         assert connection.execute(currencies).fetchall() == [("EUR", -1)]
-    connection.close()
 
 
 def statements(script: str) -> list[str]:
