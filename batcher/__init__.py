@@ -1,5 +1,5 @@
 """When and in which company a command runs: the queue, the one writer task, and what protects them.
 
-`policy` and `breaker` are pure: time is an argument. `batcher` and the nonce guards are the shell around
-them.
+`policy`, `breaker` and `undecided` are pure: time is an argument. `batcher` and the nonce guards are the
+shell around them.
 """

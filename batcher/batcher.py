@@ -22,6 +22,7 @@ import msgspec
 from batcher.breaker import Admission, Breaker, Status
 from batcher.nonces import Claim, NonceGuard, Verdict
 from batcher.policy import BatchLimits, Queue
+from batcher.undecided import Undecided
 from engine.commands import Command, PlaceBet
 from engine.errors import BatchAborted, BatchRefused, StoreFault
 from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected
@@ -62,13 +63,6 @@ class Job(msgspec.Struct, eq=False, gc=False):
     objection: Code | None = None
 
 
-class Pending(msgspec.Struct, eq=False, gc=False):
-    """A bet that is not decided yet, and how many commands under its `bet_id` are on their way."""
-
-    command: PlaceBet
-    under_way: int = 0
-
-
 def monotonic_us() -> int:
     """The monotonic clock: deadlines, ages, durations."""
     return time.monotonic_ns() // 1000
@@ -103,15 +97,13 @@ class Batcher:
         self._clock = clock
         self._wall_clock = wall_clock
         self._queue: Queue[Job] = Queue(self.limits)
-        self._pending: dict[str, Pending] = {}
-        self._doubtful: set[str] = set()
+        self._undecided = Undecided()
         self._turned_away: list[Job] = []
         self._prepared: list[Job] = []
         self._commit_began_us: int | None = None
         self._failure: str | None = None
         self._stopping = False
         self._stopped = False
-        self._admitted_meanwhile: set[str] | None = None
         self._arrived = asyncio.Event()
         self._handed_over = asyncio.Event()
         self._may_close = asyncio.Event()
@@ -144,25 +136,18 @@ class Batcher:
         if objection is not None:
             self._turn_away([job], objection)
             return
-        if isinstance(command, PlaceBet):
-            pending = self._pending.get(command.bet_id)
-            if pending is None:
-                pending = self._pending[command.bet_id] = Pending(command)
-            pending.under_way += 1
-            if self._admitted_meanwhile is not None:
-                self._admitted_meanwhile.add(command.bet_id)
+        self._undecided.enter(command)
         self._arrived.set()
 
     def pending(self, bet_id: str) -> PlaceBet | None:
         """The bet of this id if a command under it is on its way, whoever sent it; an earlier copy may be
         decided.
         """
-        pending = self._pending.get(bet_id)
-        return None if pending is None else pending.command
+        return self._undecided.under_way(bet_id)
 
     def is_doubtful(self, bet_id: str) -> bool:
         """Whether this bet was in a batch whose COMMIT ended unknown: only a restart can tell."""
-        return bet_id in self._doubtful
+        return self._undecided.is_doubtful(bet_id)
 
     @property
     def failure(self) -> str | None:
@@ -210,33 +195,26 @@ class Batcher:
         first: a retry of a bet that was paid is told so, and one whose first copy is under way claims
         nothing."""
         for job in jobs:
-            command = job.command
-            if self._is_undecided(command) or self._stopped or len(self._turned_away) >= TURNED_AWAY_MAX:
+            if job.command in self._undecided or self._stopped or len(self._turned_away) >= TURNED_AWAY_MAX:
                 asyncio.get_running_loop().call_soon(self._resolve, job, Rejected(Code.OUTCOME_UNKNOWN))
                 continue
             job.objection = job.objection or objection
             self._turned_away.append(job)
             self._look_up_due.set()
 
-    def _is_undecided(self, command: Command) -> bool:
-        return isinstance(command, PlaceBet) and (
-            command.bet_id in self._pending or command.bet_id in self._doubtful
-        )
-
     async def _look_up(self) -> None:
         while True:
             await self._look_up_due.wait()
             self._look_up_due.clear()
             jobs, self._turned_away = self._turned_away, []
-            # What is found out about these is no longer true once a copy has been executed meanwhile.
-            self._admitted_meanwhile = {job.command.key for job in jobs if self._is_undecided(job.command)}
+            self._undecided.watch(job.command for job in jobs)
             try:
                 outcomes = await self._store.answer(_asked(jobs), self._wall_clock())
             except Exception:  # reading failed: nothing is known of these bets, and others must go on
                 log.exception("looking up %d commands failed", len(jobs))
                 outcomes = [Rejected(Code.INTERNAL)] * len(jobs)
             retry_after_us = self._breaker.retry_after_us(self._clock()) or None
-            overtaken, self._admitted_meanwhile = self._admitted_meanwhile, None
+            overtaken = self._undecided.overtaken()
             for job, outcome in zip(jobs, outcomes, strict=True):
                 if isinstance(outcome, Rejected) and job.command.key in overtaken:
                     self._resolve(job, Rejected(Code.OUTCOME_UNKNOWN))
@@ -310,7 +288,7 @@ class Batcher:
         while parts:
             part = parts.pop(0)
             if self._failure is not None:
-                self._forget(part)
+                self._undecided.leave(job.command for job in part)
                 self._turn_away(part, Code.CIRCUIT_OPEN)
                 continue
             began_us = self._commit_began_us = self._clock()
@@ -325,7 +303,7 @@ class Batcher:
             except BatchRefused as fault:
                 log.error("a batch of %d was refused by the storage: %s", len(part), fault)
                 self._breaker.commit_failed(self._clock())
-                self._forget(part)
+                self._undecided.leave(job.command for job in part)
                 self._turn_away(part, Code.OVERLOADED)
                 continue
             except Exception as fault:  # CommitUnknown, or a bug: either way nobody knows what is on disk
@@ -336,7 +314,7 @@ class Batcher:
             now_us = self._clock()
             if any(map(_was_written, outcomes)):  # else nothing was written, which tells nothing of the disk
                 self._breaker.commit_succeeded(now_us, now_us - began_us)
-            self._forget(part)
+            self._undecided.leave(job.command for job in part)
             # Only after COMMIT: a client that hears "confirmed" may act on it at once, and a crash before
             # COMMIT would leave it acting on money that never moved.
             for job, outcome in zip(part, outcomes, strict=True):
@@ -351,19 +329,10 @@ class Batcher:
             self._failure,
             exc_info=None if isinstance(fault, StoreFault) else fault,
         )
-        self._doubtful.update(job.command.key for job in part if isinstance(job.command, PlaceBet))
-        self._forget(part)
+        self._undecided.doubt(job.command for job in part)
+        self._undecided.leave(job.command for job in part)
         for job in part:
             self._resolve(job, Rejected(Code.OUTCOME_UNKNOWN))
-
-    def _forget(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            if isinstance(job.command, PlaceBet):
-                bet_id = job.command.bet_id
-                pending = self._pending[bet_id]
-                pending.under_way -= 1
-                if not pending.under_way:
-                    del self._pending[bet_id]
 
     def _resolve(self, job: Job, outcome: Outcome) -> None:
         if job.is_probe:

@@ -1,6 +1,5 @@
 """What the wallet is: decisions without I/O, and the store that writes them.
 
-Pure modules (`money`, `commands`, `outcomes`, `view`, `decide`, `blocks`, `errors`) know no clock, no
-randomness and no driver; the others touch SQLite. `tests/test_architecture.py` reads the imports and
-enforces it.
+Which modules are pure (no clock, no chance, no driver) stands in `tests/test_architecture.py`, which
+reads the imports and enforces it; the others touch SQLite.
 """

@@ -14,7 +14,7 @@ OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room
 PURE = {
     *("engine.money", "engine.commands", "engine.outcomes", "engine.view", "engine.decide", "engine.blocks"),
     *("engine.errors", "engine.checks", "engine.snapshots"),
-    *("batcher.policy", "batcher.breaker"),
+    *("batcher.policy", "batcher.breaker", "batcher.undecided"),
     *("ws.messages", "ws.codec", "ws.protocol"),
 }
 NOT_PURE = {

@@ -19,8 +19,8 @@ from ws.codec import (
     decode_frame,
     encode_frame,
     error,
-    pushed,
     to_command,
+    wallet_entry,
 )
 from ws.messages import AnyRequest, BetPlace, Ping, Pong, Resume
 
@@ -297,4 +297,6 @@ def test_a_push_carries_no_id_and_a_bet_id_only_for_bets(ref_type: str, has_bet:
         "type": "wallet.entry", "seq": 918, "prev_seq": 917, "transaction_id": 88123, "kind": ref_type,
         "amount": -250, "balance": 99750, "at": 1_760_000_000_000,
     }  # fmt: skip
-    assert as_json(pushed(entry, 1_760_000_000_000_999)) == expected | ({"bet_id": BET_ID} if has_bet else {})
+    assert as_json(wallet_entry(entry, 1_760_000_000_000_999)) == expected | (
+        {"bet_id": BET_ID} if has_bet else {}
+    )

@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from engine.commands import PlaceBet
 from engine.outcomes import RETRYABLE, Accepted, Code, Outcome
+from engine.snapshots import PostedEntry
 from engine.view import Entry
 from ws.messages import (
     EXPECTED,
@@ -161,8 +162,8 @@ def error(request_id: str | None, code: Code, message: str | None = None) -> Err
     return Error(request_id, code.name, message or WORDS[code], code in RETRYABLE)
 
 
-def pushed(entry: Entry, at_us: int) -> WalletEntry:
-    """The push that tells the other sockets of a wallet about an entry of a block of time `at_us`."""
+def wallet_entry(entry: Entry | PostedEntry, at_us: int) -> WalletEntry:
+    """An entry of a block of time `at_us`, as a push to the wallet's sockets or a reply to `resume`."""
     return WalletEntry(
         seq=entry.id,
         prev_seq=entry.prev_id,

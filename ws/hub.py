@@ -7,7 +7,7 @@ from typing import Protocol
 
 from batcher.batcher import Asker
 from engine.outcomes import Accepted
-from ws.codec import pushed
+from ws.codec import wallet_entry
 from ws.messages import WalletEntry
 
 
@@ -59,7 +59,7 @@ class Hub:
         for entry in accepted.entries:
             for listener in self._by_user.get(entry.user_id, ()):
                 if listener is not asker:
-                    listener.push(pushed(entry, accepted.at_us))
+                    listener.push(wallet_entry(entry, accepted.at_us))
 
     async def wait_until_empty(self) -> None:
         """Return when the last socket has left."""

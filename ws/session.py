@@ -11,41 +11,32 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec import UNSET
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from batcher.batcher import Batcher
 from engine import queries
 from engine.commands import Command, PlaceBet
 from engine.outcomes import Code, Outcome
-from engine.snapshots import PostedEntry
 from engine.store import Store
 from ws.auth import TokenRefused, identify
-from ws.codec import KINDS_OF_BETS, encode_frame, error
+from ws.codec import encode_frame, error
 from ws.hub import Hub
+from ws.lookups import look_up
 from ws.messages import (
-    Balance,
-    BalanceGet,
-    BetGet,
-    BetState,
     Limits,
     Reply,
-    Resume,
-    Resumed,
     WalletEntry,
 )
 from ws.protocol import (
-    MAY_READ_ALL,
     Authenticate,
     Close,
     CloseCode,
     Conversation,
     Effect,
-    Identity,
     Look,
     State,
     Submit,
@@ -54,9 +45,6 @@ from ws.protocol import (
 log = logging.getLogger("solidgreen.ws")
 
 AUTH_WITHIN_S: Final = 5.0
-RESUME_ENTRIES_MAX: Final = 10_000
-"""Entries that one `resume` answers (PROTOCOL)."""
-
 FRAME_REPLIES_MAX: Final = 500
 """Replies in one frame: some 130 KB, well below the 1 MiB that client libraries take by default."""
 
@@ -152,7 +140,13 @@ class Session:
                 case Submit():
                     self._door.batcher.submit(effect.command, self, effect.request_id, effect.objection)
                 case Look():
-                    await self._look(effect.request)
+                    assert self._conversation.identity is not None
+                    replies = await look_up(
+                        self._door.store, self._door.batcher, effect.request, self._conversation.identity
+                    )
+                    # Not through the outbox: a long resume waits for its reader, and counts against nobody.
+                    await self._flush()
+                    await self._send(replies)
                 case Authenticate():
                     await self._authenticate(effect.token)
                 case Close():
@@ -190,64 +184,6 @@ class Session:
         self._end_when_expired()
         self._due.set()
 
-    async def _look(self, request: BetGet | BalanceGet | Resume) -> None:
-        identity = self._conversation.identity
-        assert identity is not None
-        match request:
-            case BetGet():
-                self._outbox.append(await self._bet_state(request, identity))
-            case BalanceGet():
-                wallet = await self._door.store.read(lambda c: queries.wallet(c, identity.user_id))
-                assert wallet is not None
-                self._outbox.append(
-                    Balance(
-                        request.id,
-                        wallet.currency,
-                        wallet.balance_minor,
-                        wallet.held_minor,
-                        wallet.available_minor,
-                        wallet.seq,
-                    )
-                )
-            case Resume():
-                wallet = await self._door.store.read(lambda c: queries.wallet(c, identity.user_id))
-                assert wallet is not None
-                entries, more = await self._door.store.read(
-                    lambda c: queries.entries_after(c, identity.user_id, request.from_seq, RESUME_ENTRIES_MAX)
-                )
-                # Without entries the wallet's own: a client that asks from the future learns that it errs.
-                seq = entries[-1].id if entries else wallet.seq
-                replies = [*map(_resumed_entry, entries), Resumed(request.id, seq, more, gap=False)]
-                await self._send(replies)
-
-    async def _bet_state(self, request: BetGet, identity: Identity) -> Reply:
-        def is_shown(user_id: int) -> bool:
-            return user_id == identity.user_id or identity.role in MAY_READ_ALL
-
-        batcher = self._door.batcher
-        if batcher.is_doubtful(request.bet_id):
-            return error(request.id, Code.OUTCOME_UNKNOWN)
-        # The queue before the file: a bet that is decided in between is found in one of them. The file has
-        # the last word, since what waits in the queue may be a copy of a bet that is decided.
-        waiting = batcher.pending(request.bet_id)
-        bet = await self._door.store.read(lambda connection: queries.bet(connection, request.bet_id))
-        if bet is None and batcher.is_doubtful(request.bet_id):
-            return error(request.id, Code.OUTCOME_UNKNOWN)  # its COMMIT failed while the file was read
-        if bet is None and waiting is not None and is_shown(waiting.user_id):
-            return BetState(request.id, request.bet_id, "pending", waiting.stake_minor, 0)
-        if bet is None or not is_shown(bet.user_id):
-            return error(request.id, Code.NOT_FOUND)
-        return BetState(
-            request.id,
-            request.bet_id,
-            bet.state,
-            bet.stake_minor,
-            bet.payout_minor,
-            UNSET if bet.transaction_id is None else bet.transaction_id,
-            UNSET if bet.seq is None else bet.seq,
-            UNSET if bet.code is None else bet.code,
-        )
-
     # -- sending and ending
 
     def _enqueue(self, reply: Reply) -> None:
@@ -279,7 +215,7 @@ class Session:
         self._outbox.clear()
         await self._send(replies)
 
-    async def _send(self, replies: list[Reply]) -> None:
+    async def _send(self, replies: Sequence[Reply]) -> None:
         for start in range(0, len(replies), FRAME_REPLIES_MAX):
             frame = encode_frame(replies[start : start + FRAME_REPLIES_MAX])
             await self._websocket.send({"type": "websocket.send", "text": frame})
@@ -307,19 +243,6 @@ class Session:
         else:
             # Looked at again every hour: a token may live longer than a timer can, and the clock may be set.
             self._later(min(left_s, 3600.0), self._end_when_expired)
-
-
-def _resumed_entry(entry: PostedEntry) -> WalletEntry:
-    return WalletEntry(
-        seq=entry.id,
-        prev_seq=entry.prev_id,
-        transaction_id=entry.transaction_id,
-        kind=entry.ref_type,
-        amount=entry.amount_minor,
-        balance=entry.balance_after_minor,
-        at=entry.at_us // 1000,
-        bet_id=entry.ref_id if entry.ref_type in KINDS_OF_BETS else UNSET,
-    )
 
 
 def _now_ms() -> int:

@@ -1,0 +1,55 @@
+/* A disk that fails on demand, for LD_PRELOAD: the file named by TEST_DISK says how.
+ *
+ *   "sync"  fsync and fdatasync fail with EIO: nobody knows what is on disk
+ *   "full"  writing to a write-ahead log fails with ENOSPC
+ *   absent or anything else: the disk is well
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static int disk_is(const char *state) {
+    const char *path = getenv("TEST_DISK");
+    char found[8] = {0};
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) return 0;
+    ssize_t size = read(fd, found, sizeof found - 1);
+    close(fd);
+    return size > 0 && strncmp(found, state, strlen(state)) == 0;
+}
+
+static int is_wal(int fd) {
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, sizeof path - 1);
+    return size > 4 && memcmp(path + size - 4, "-wal", 4) == 0;
+}
+
+static int failed(int error) {
+    errno = error;
+    return -1;
+}
+
+int fsync(int fd) {
+    static int (*real)(int);
+    if (!real) real = dlsym(RTLD_NEXT, "fsync");
+    return disk_is("sync") ? failed(EIO) : real(fd);
+}
+
+int fdatasync(int fd) {
+    static int (*real)(int);
+    if (!real) real = dlsym(RTLD_NEXT, "fdatasync");
+    return disk_is("sync") ? failed(EIO) : real(fd);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
+    static ssize_t (*real)(int, const void *, size_t, off64_t);
+    if (!real) real = dlsym(RTLD_NEXT, "pwrite64");
+    return is_wal(fd) && disk_is("full") ? failed(ENOSPC) : real(fd, data, size, at);
+}

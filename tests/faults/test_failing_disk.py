@@ -1,0 +1,158 @@
+"""A real server on a disk that fails: what clients hear, what the server does, and what a restart knows.
+
+Needs a C compiler for the failing disk (`disk.c`), so it runs with `make test-all`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.process import Server, seed, solidgreen
+from harness.wire import bet, connect, now_ms
+
+pytestmark = pytest.mark.long
+
+SOURCE = Path(__file__).with_name("disk.c")
+
+
+class Disk:
+    """The state of the disk under the server that is started next."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        assert compiler, "a C compiler is needed: install gcc"
+        library = folder / "disk.so"
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
+        self._state = folder / "disk-state"
+        self._monkeypatch = monkeypatch
+        monkeypatch.setenv("LD_PRELOAD", str(library))
+        # Not named SOLIDGREEN_…: the harness clears those, so that no setting leaks into a server.
+        monkeypatch.setenv("TEST_DISK", str(self._state))
+
+    def becomes(self, state: str) -> None:
+        self._state.write_text(state)
+
+    def is_replaced(self) -> None:
+        """Whatever is started from here on has a sound disk."""
+        self._monkeypatch.delenv("LD_PRELOAD")
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(tmp_path, monkeypatch)
+
+
+def ready(server: Server) -> tuple[int, dict[str, Any]]:
+    try:
+        with urllib.request.urlopen(f"{server.http}/health/ready") as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def books(db: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(
+        solidgreen("reconcile", "--db", str(db), "--json", check=False).stdout
+    )
+    return report
+
+
+def test_a_sync_that_fails_stops_the_money_and_a_restart_knows(tmp_path: Path, disk: Disk) -> None:
+    db = tmp_path / "books.db"
+    (player,) = seed(db, 1, balance=1000)
+    first, doubtful, later = bet(100), bet(10), bet(1)
+
+    async def before(server: Server) -> None:
+        async with connect(server.ws, player["token"]) as wire:
+            assert (await wire.ask(first))["type"] == "bet.confirmed"
+            disk.becomes("sync")
+            unknown = await wire.ask(doubtful)
+            assert (unknown["type"], unknown["code"], unknown["retryable"]) == (
+                "error",
+                "OUTCOME_UNKNOWN",
+                True,
+            )
+            refused = await wire.ask(later)
+            assert (refused["type"], refused["code"]) == ("bet.rejected", "CIRCUIT_OPEN")
+            assert refused["retryable"] is True
+            # A bet that was paid is told so, whatever the state of the disk; of the other nobody knows.
+            assert (await wire.ask(first | {"sent_at": now_ms()}))["replayed"] is True
+            asked = await wire.ask({"type": "bet.get", "bet_id": doubtful["bet_id"]})
+            assert (asked["type"], asked["code"]) == ("error", "OUTCOME_UNKNOWN")
+            assert (await wire.ask({"type": "balance.get"}))["type"] == "balance"
+        status, report = ready(server)
+        assert status == 503
+        assert report["storage"]["status"] == "failed"
+
+    async def after(server: Server) -> None:
+        async with connect(server.ws, player["token"]) as wire:
+            state = await wire.ask({"type": "bet.get", "bet_id": doubtful["bet_id"]})
+            known = state["type"] == "bet.state" and state["state"] == "confirmed"
+            assert known or state["code"] == "NOT_FOUND"
+            answer = await wire.ask(doubtful | {"sent_at": now_ms()})
+            assert (answer["type"], answer["replayed"]) == ("bet.confirmed", known)
+            assert (await wire.ask(later | {"sent_at": now_ms()}))["balance"] == 889
+
+    with Server(db) as server:
+        asyncio.run(before(server))
+        assert server.log is not None
+        assert "no money is taken until this server is restarted" in server.log.read_text()
+        assert server.stop() == 1, "the service manager must see that something was wrong"
+    disk.is_replaced()
+    with Server(db) as server:
+        asyncio.run(after(server))
+    assert books(db)["ok"] is True
+
+
+def test_a_full_disk_refuses_bets_and_serves_again_by_itself(tmp_path: Path, disk: Disk) -> None:
+    db = tmp_path / "books.db"
+    (player,) = seed(db, 1, balance=1000)
+
+    async def play(server: Server) -> None:
+        async with connect(server.ws, player["token"]) as wire:
+            disk.becomes("full")
+            lost = bet(100)
+            refused = await wire.ask(lost)
+            assert (refused["type"], refused["code"]) == ("bet.rejected", "OVERLOADED")
+            assert refused["retryable"] is True
+            disk.becomes("well")
+            assert (await wire.ask(lost | {"sent_at": now_ms()}))["balance"] == 900
+
+    with Server(db) as server:
+        asyncio.run(play(server))
+        assert ready(server)[0] == 200
+        assert server.stop() == 0
+    disk.is_replaced()
+    assert books(db)["ok"] is True
+
+
+def test_a_disk_that_stays_full_opens_the_circuit(tmp_path: Path, disk: Disk) -> None:
+    db = tmp_path / "books.db"
+    (player,) = seed(db, 1, balance=1000)
+
+    async def play(server: Server) -> None:
+        async with connect(server.ws, player["token"]) as wire:
+            disk.becomes("full")
+            codes = [(await wire.ask(bet(1)))["code"] for _ in range(3)]
+            assert codes == ["OVERLOADED"] * 3
+            refused = await wire.ask(bet(1))
+            assert (refused["type"], refused["code"]) == ("bet.rejected", "CIRCUIT_OPEN")
+            assert 0 < refused["retry_after_ms"] <= 1000
+            disk.becomes("well")
+
+    with Server(db) as server:
+        asyncio.run(play(server))
+        status, report = ready(server)
+        assert (status, report["breaker"]["status"]) == (503, "open")
+        assert report["breaker"]["why"] == "commits failed"
+    disk.is_replaced()
+    assert books(db)["ok"] is True

@@ -1,0 +1,88 @@
+"""What a socket can ask without moving money: `bet.get`, `balance.get`, `resume`. Reads beside the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import UNSET
+
+from batcher.batcher import Batcher
+from engine import queries
+from engine.outcomes import Code
+from engine.store import Store
+from ws.codec import error, wallet_entry
+from ws.messages import Balance, BalanceGet, BetGet, BetState, Reply, Resume, Resumed
+from ws.protocol import MAY_READ_ALL, Identity
+
+RESUME_ENTRIES_MAX: Final = 10_000
+"""Entries that one `resume` answers (PROTOCOL)."""
+
+
+async def look_up(
+    store: Store, batcher: Batcher, request: BetGet | BalanceGet | Resume, identity: Identity
+) -> Sequence[Reply]:
+    """The replies to `request`, in order. `balance.get` and `resume` are asked by players only."""
+    match request:
+        case BetGet():
+            return [await _bet_state(store, batcher, request, identity)]
+        case BalanceGet():
+            return [await _balance(store, request, identity.user_id)]
+        case Resume():
+            return await _resume(store, request, identity.user_id)
+
+
+async def _balance(store: Store, request: BalanceGet, user_id: int) -> Reply:
+    wallet = await store.read(lambda connection: queries.wallet(connection, user_id))
+    assert wallet is not None, "players do not go"
+    return Balance(
+        request.id,
+        wallet.currency,
+        wallet.balance_minor,
+        wallet.held_minor,
+        wallet.available_minor,
+        wallet.seq,
+    )
+
+
+async def _resume(store: Store, request: Resume, user_id: int) -> Sequence[Reply]:
+    # The wallet first: an entry posted in between is among the entries, and then its seq counts.
+    wallet = await store.read(lambda connection: queries.wallet(connection, user_id))
+    assert wallet is not None, "players do not go"
+    entries, more = await store.read(
+        lambda connection: queries.entries_after(connection, user_id, request.from_seq, RESUME_ENTRIES_MAX)
+    )
+    # Without entries the wallet's own seq: a client that asks from the future learns that it errs.
+    seq = entries[-1].id if entries else wallet.seq
+    return [
+        *[wallet_entry(entry, entry.at_us) for entry in entries],
+        Resumed(request.id, seq, more, gap=False),
+    ]
+
+
+async def _bet_state(store: Store, batcher: Batcher, request: BetGet, identity: Identity) -> Reply:
+    def is_shown(user_id: int) -> bool:
+        return user_id == identity.user_id or identity.role in MAY_READ_ALL
+
+    if batcher.is_doubtful(request.bet_id):
+        return error(request.id, Code.OUTCOME_UNKNOWN)
+    # The queue before the file: a bet that is decided in between is found in one of them. The file has the
+    # last word, since what waits in the queue may be a copy of a bet that is decided.
+    waiting = batcher.pending(request.bet_id)
+    bet = await store.read(lambda connection: queries.bet(connection, request.bet_id))
+    if bet is None and batcher.is_doubtful(request.bet_id):
+        return error(request.id, Code.OUTCOME_UNKNOWN)  # its COMMIT failed while the file was read
+    if bet is None and waiting is not None and is_shown(waiting.user_id):
+        return BetState(request.id, request.bet_id, "pending", waiting.stake_minor, 0)
+    if bet is None or not is_shown(bet.user_id):
+        return error(request.id, Code.NOT_FOUND)
+    return BetState(
+        request.id,
+        request.bet_id,
+        bet.state,
+        bet.stake_minor,
+        bet.payout_minor,
+        UNSET if bet.transaction_id is None else bet.transaction_id,
+        UNSET if bet.seq is None else bet.seq,
+        UNSET if bet.code is None else bet.code,
+    )
