@@ -145,9 +145,9 @@ class Batcher:
         """
         return self._undecided.under_way(bet_id)
 
-    def is_doubtful(self, bet_id: str) -> bool:
-        """Whether this bet was in a batch whose COMMIT ended unknown: only a restart can tell."""
-        return self._undecided.is_doubtful(bet_id)
+    def doubtful(self, bet_id: str) -> int | None:
+        """Whose bet this is, if its COMMIT ended unknown: only a restart can tell what became of it."""
+        return self._undecided.doubtful(bet_id)
 
     @property
     def failure(self) -> str | None:
@@ -167,14 +167,18 @@ class Batcher:
         """Commands that wait for a batch."""
         return len(self._queue)
 
+    def abandon(self) -> None:
+        """Stop the tasks wherever they are: for a stop that can wait no longer."""
+        for task in self._tasks:
+            task.cancel()
+
     async def drain(self) -> None:
         """Refuse new commands, finish those under way, then stop the tasks."""
         self._stopping = True
         while self._unanswered:  # again: a command may come in before this task wakes up
             await self._idle.wait()
         self._stopped = True
-        for task in self._tasks:
-            task.cancel()
+        self.abandon()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- the door
@@ -248,9 +252,19 @@ class Batcher:
         except Exception:  # a bug in a guard: nobody may wait for ever because of it
             log.exception("a nonce guard broke its contract")
             verdicts = [Verdict.SHED] * len(bets)
+        shed = []
         for job, verdict in zip(bets, verdicts, strict=True):
-            if verdict is not Verdict.FRESH:
-                job.objection = Code.NONCE_REUSED if verdict is Verdict.REUSED else Code.OVERLOADED
+            if verdict is Verdict.REUSED:
+                job.objection = Code.NONCE_REUSED
+            elif verdict is Verdict.SHED:
+                job.objection = Code.OVERLOADED
+                shed.append(job)
+        if shed:
+            # A copy under another nonce may move the money in this very commit: then claim nothing.
+            going = {job.command.key for job in bets if job.objection is None}
+            for job in shed:
+                if job.command.key in going:
+                    job.objection = Code.OUTCOME_UNKNOWN
 
     async def _write(self) -> None:
         while True:

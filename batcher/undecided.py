@@ -23,7 +23,7 @@ class Undecided:
 
     def __init__(self) -> None:
         self._under_way: dict[str, _UnderWay] = {}
-        self._doubtful: set[str] = set()
+        self._doubtful: dict[str, int] = {}
         self._watched: set[str] | None = None
 
     def __contains__(self, command: Command) -> bool:
@@ -54,11 +54,13 @@ class Undecided:
 
     def doubt(self, commands: Iterable[Command]) -> None:
         """The COMMIT of these has ended unknown: only a restart can tell."""
-        self._doubtful.update(command.bet_id for command in commands if isinstance(command, PlaceBet))
+        self._doubtful |= {
+            command.bet_id: command.user_id for command in commands if isinstance(command, PlaceBet)
+        }
 
-    def is_doubtful(self, bet_id: str) -> bool:
-        """Whether this bet's COMMIT has ended unknown."""
-        return bet_id in self._doubtful
+    def doubtful(self, bet_id: str) -> int | None:
+        """Whose bet this is, if its COMMIT has ended unknown."""
+        return self._doubtful.get(bet_id)
 
     def under_way(self, bet_id: str) -> PlaceBet | None:
         """The copy that came first of those on their way, if any."""

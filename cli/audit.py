@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import re
 import shutil
 import sqlite3
 import sys
@@ -22,6 +23,9 @@ from engine.reconcile import reconcile as reconcile_file
 from engine.statement import FOREVER_US, Statement
 from engine.statement import statement as read_statement
 from ws.settings import secret_file
+
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?")
+"""The form of RFC 3339, section 5.6; without an offset it is refused with words of its own."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -95,7 +99,9 @@ def parse_time_us(text: str) -> int:
     """Microseconds since the Unix epoch of an RFC 3339 time. Raises `ValueError` without an offset, and where
     UTC has no such year.
     """
-    moment = datetime.fromisoformat(text)
+    if not RFC3339.fullmatch(text):
+        raise ValueError("an RFC 3339 time is a date, a time and Z or an offset: 2026-01-31T12:00:00Z")
+    moment = datetime.fromisoformat(text.upper())
     if moment.tzinfo is None:
         raise ValueError("an RFC 3339 time ends with Z or an offset, such as 2026-01-31T12:00:00Z")
     try:

@@ -68,7 +68,7 @@ class Store:
         self.failure: str | None = None
         self._lock = lock
         self._writer = writer
-        self._reader: aiosqlite.Connection | None = None
+        self._readers: list[aiosqlite.Connection] = []
         self._decide = decide
         self._books: rows.Books = {}
 
@@ -99,8 +99,10 @@ class Store:
         store = cls(path, lock, writer, decide)
         try:
             await _on_thread(writer, _prepare_writer)
-            store._reader = await aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None)
-            await store._reader.execute("PRAGMA query_only = ON")
+            for _ in range(2):
+                reader = await aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None)
+                store._readers.append(reader)
+                await reader.execute("PRAGMA query_only = ON")
             store._books = await store.write(rows.read_books)
         except sqlite3.Error as error:
             await store.close()
@@ -141,8 +143,12 @@ class Store:
     async def read(self, look: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Run `look` on the reading connection's thread. It must end its statements: a reader that lingers
         pins the WAL."""
-        assert self._reader is not None
-        return await _on_thread(self._reader, look)
+        return await _on_thread(self._readers[0], look)
+
+    async def read_long(self, look: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """As `read`, on a connection of its own: for what follows an account's whole history, behind which no
+        other reader may wait."""
+        return await _on_thread(self._readers[1], look)
 
     async def write(self, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Run `change` on the writer's thread, in a transaction of its own unless it only reads. For set-up
@@ -155,8 +161,8 @@ class Store:
 
     async def close(self) -> None:
         """Close both connections and let go of the lock. The last connection to close checkpoints."""
-        if self._reader is not None:
-            await self._reader.close()
+        for reader in self._readers:
+            await reader.close()
         await self._writer.close()
         self._lock.release()
 

@@ -170,6 +170,19 @@ def test_a_nonce_is_refused_to_the_second_bet_that_uses_it(tmp_path: Path) -> No
     asyncio.run(run())
 
 
+def test_a_shed_copy_is_not_refused_beside_one_that_is_paid(tmp_path: Path) -> None:
+    async def run() -> None:
+        guard = Guard()
+        async with world(tmp_path, guard=guard) as this:
+            guard.verdicts = {"nonce-shed": Verdict.SHED}
+            shed, paid = this.submit(bet(1, nonce="nonce-shed")), this.submit(bet(1))
+            assert await paid.code() is None
+            assert await shed.code() is Code.OUTCOME_UNKNOWN or isinstance(await shed, Accepted)
+            assert this.ledger() == [bet_id(1)]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("verdict", "code"), [(Verdict.REUSED, Code.NONCE_REUSED), (Verdict.SHED, Code.OVERLOADED)]
 )

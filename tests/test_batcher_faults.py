@@ -145,7 +145,7 @@ def test_after_an_unknown_commit_nobody_hears_confirmed_and_only_a_restart_knows
             assert this.batcher.failure is not None
             assert "disk I/O error" in this.batcher.failure
             for number in range(12):
-                assert this.batcher.is_doubtful(bet_id(number)) is (number in {1, 2})
+                assert (this.batcher.doubtful(bet_id(number)) is not None) is (number in {1, 2})
                 assert this.batcher.pending(bet_id(number)) is None
             guard.calls.clear()
             assert await this.codes([bet(10), bet(1)]) == [Code.CIRCUIT_OPEN, UNKNOWN]
@@ -171,7 +171,7 @@ def test_an_unknown_commit_in_the_middle_of_a_bisection(tmp_path: Path) -> None:
             codes = [await answer.code() for answer in answers]
             assert codes == [Code.INTERNAL, None, UNKNOWN, UNKNOWN, *[Code.CIRCUIT_OPEN] * 4]
             assert this.ledger() == [bet_id(1)]
-            assert [n for n in range(8) if this.batcher.is_doubtful(bet_id(n))] == [2, 3]
+            assert [n for n in range(8) if this.batcher.doubtful(bet_id(n)) is not None] == [2, 3]
 
     asyncio.run(run())
 
@@ -493,7 +493,7 @@ def test_in_a_storm_every_answer_is_true_and_every_bet_moves_money_at_most_once(
                 told.setdefault(answer.command.key, []).append(answer.outcomes[0])
         assert set(told) <= set(ledger), f"{seed=}"
         unsaid = set(ledger) - set(told)
-        assert all(this.batcher.is_doubtful(key) for key in unsaid), f"{seed=}"
+        assert all(this.batcher.doubtful(key) is not None for key in unsaid), f"{seed=}"
         for outcomes in told.values():
             assert [outcome.replayed for outcome in outcomes] == [False, *[True] * (len(outcomes) - 1)]
             assert len({outcome.transaction_id for outcome in outcomes}) == 1, f"{seed=}"

@@ -78,7 +78,7 @@ AT = ("statement", "--user", "7", "--at")
         (["serve", "--port", "65536"], "from 0 to 65535"),
         (["serve", "--port", "http"], "from 0 to 65535"),
         ([*AT, "yesterday"], "yesterday"),
-        ([*AT, "2026-01-31"], "ends with Z or an offset"),
+        ([*AT, "2026-01-31"], "is a date, a time and Z or an offset"),
         ([*AT, "2026-01-31T12:00:00"], "ends with Z or an offset"),
         ([*AT, "2026-02-30T12:00:00Z"], "day"),
         ([*AT, "2026-01-31T25:00:00Z"], "hour"),

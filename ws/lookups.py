@@ -49,7 +49,7 @@ async def _resume(store: Store, request: Resume, user_id: int) -> Sequence[Reply
     # The wallet first: an entry posted in between is among the entries, and then its seq counts.
     wallet = await store.read(lambda connection: queries.wallet(connection, user_id))
     assert wallet is not None, "players do not go"
-    entries, more = await store.read(
+    entries, more = await store.read_long(
         lambda connection: queries.entries_after(connection, user_id, request.from_seq, RESUME_ENTRIES_MAX)
     )
     # Without entries the wallet's own seq: a client that asks from the future learns that it errs.
@@ -64,13 +64,21 @@ async def _bet_state(store: Store, batcher: Batcher, request: BetGet, identity: 
     def is_shown(user_id: int) -> bool:
         return user_id == identity.user_id or identity.role in MAY_READ_ALL
 
-    if batcher.is_doubtful(request.bet_id):
+    def in_doubt() -> bool:
+        owner = batcher.doubtful(request.bet_id)
+        return owner is not None and is_shown(owner)
+
+    if in_doubt():
         return error(request.id, Code.OUTCOME_UNKNOWN)
-    # The queue before the file: a bet that is decided in between is found in one of them. The file has the
-    # last word, since what waits in the queue may be a copy of a bet that is decided.
+    # The queue before the file, so that a bet which is decided in between is not missed in both. The file has
+    # the last word, since what waits in the queue may be a copy of a bet that is decided.
     waiting = batcher.pending(request.bet_id)
     bet = await store.read(lambda connection: queries.bet(connection, request.bet_id))
-    if bet is None and batcher.is_doubtful(request.bet_id):
+    if bet is None and waiting is not None and batcher.pending(request.bet_id) is None:
+        # Decided while the file was read: it is in the file by now, or was refused without a record.
+        waiting = None
+        bet = await store.read(lambda connection: queries.bet(connection, request.bet_id))
+    if bet is None and in_doubt():
         return error(request.id, Code.OUTCOME_UNKNOWN)  # its COMMIT failed while the file was read
     if bet is None and waiting is not None and is_shown(waiting.user_id):
         return BetState(request.id, request.bet_id, "pending", waiting.stake_minor, 0)

@@ -3,6 +3,7 @@
     state        what comes              effects                                       next state
     -----------  ----------------------  --------------------------------------------  ----------
     STRANGER     auth, alone in a frame  Authenticate                                  STRANGER
+    STRANGER     no request              error INVALID_REQUEST, Close 4401             CLOSED
     STRANGER     anything else           error UNAUTHORIZED, Close 4401                CLOSED
     STRANGER     welcome()               welcome                                       OPEN
     OPEN         bet.place               bet.pending, Submit                           OPEN
@@ -67,9 +68,12 @@ class Identity(NamedTuple):
 
 
 class Authenticate(NamedTuple):
-    """Check this token, then call `welcome` or close with 4401."""
+    """Check this token, then call `welcome` or close with 4401. `request_id`: of the message that brought
+    it.
+    """
 
     token: str
+    request_id: str | None = None
 
 
 class Submit(NamedTuple):
@@ -176,7 +180,7 @@ class Conversation:
 
     def _from_stranger(self, request: AnyRequest | Malformed | None) -> Iterator[Effect]:
         if isinstance(request, Auth):
-            yield Authenticate(request.token)
+            yield Authenticate(request.token, request.id)
             return
         if isinstance(request, Malformed):
             yield error(request.id, Code.INVALID_REQUEST, request.message)

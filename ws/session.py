@@ -93,7 +93,7 @@ class Session:
             if bearer is None:
                 self._later(AUTH_WITHIN_S, self._end_unauthenticated)
             else:
-                await self._authenticate(bearer)
+                await self._authenticate(Authenticate(bearer))
             while True:
                 message = await self._websocket.receive()
                 if message["type"] == "websocket.disconnect":
@@ -141,14 +141,21 @@ class Session:
                     self._door.batcher.submit(effect.command, self, effect.request_id, effect.objection)
                 case Look():
                     assert self._conversation.identity is not None
-                    replies = await look_up(
-                        self._door.store, self._door.batcher, effect.request, self._conversation.identity
-                    )
+                    replies: Sequence[Reply]
+                    try:
+                        replies = await look_up(
+                            self._door.store, self._door.batcher, effect.request, self._conversation.identity
+                        )
+                    except (
+                        Exception
+                    ):  # the file could not be read: that must not cost the socket's other answers
+                        log.exception("a request could not be looked up")
+                        replies = [error(effect.request.id, Code.INTERNAL)]
                     # Not through the outbox: a long resume waits for its reader, and counts against nobody.
                     await self._flush()
                     await self._send(replies)
                 case Authenticate():
-                    await self._authenticate(effect.token)
+                    await self._authenticate(effect)
                 case Close():
                     self._closing = effect
                     self._due.set()
@@ -158,11 +165,11 @@ class Session:
             # By the sender, in the next turn of the loop: frames that came in one read are answered in one.
             self._due.set()
 
-    async def _authenticate(self, token: str) -> None:
+    async def _authenticate(self, asked: Authenticate) -> None:
         try:
-            identity = identify(self._door.jwt_secret, token)
+            identity = identify(self._door.jwt_secret, asked.token)
         except TokenRefused as refused:
-            self._enqueue(error(None, Code.UNAUTHORIZED, str(refused)))
+            self._enqueue(error(asked.request_id, Code.UNAUTHORIZED, str(refused)))
             self._end(CloseCode.NOT_AUTHENTICATED, str(refused))
             return
         wallet = None
@@ -175,7 +182,9 @@ class Session:
                 lambda connection: queries.wallet(connection, identity.user_id)
             )
             if wallet is None:
-                self._enqueue(error(None, Code.UNAUTHORIZED, "the token names a wallet that does not exist"))
+                self._enqueue(
+                    error(asked.request_id, Code.UNAUTHORIZED, "the token names a wallet that does not exist")
+                )
                 self._end(CloseCode.NOT_AUTHENTICATED, "no such wallet")
                 return
         if self._conversation.state is not State.STRANGER:

@@ -1,0 +1,68 @@
+"""A stop under load: clients that go on sending still read their answers and the 1001."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from harness.process import Server, seed
+from harness.wire import bet
+
+SOCKETS = 30
+IN_FLIGHT = 40
+FINAL = ("bet.confirmed", "bet.rejected", "error")
+
+
+async def play(server: Server, token: str, answered: asyncio.Event) -> int | None:
+    """Keep bets in flight until the server ends the socket; returns the close code that was seen."""
+    auth = {"Authorization": f"Bearer {token}"}
+    async with connect(
+        server.ws,
+        subprotocols=[Subprotocol("wallet.v1")],
+        additional_headers=auth,
+        compression=None,
+        max_queue=None,  # or the client stops reading now and then, and may never see the end
+    ) as socket:
+
+        async def send(count: int) -> None:
+            try:
+                for _ in range(count):
+                    await socket.send(json.dumps(bet(1, id="r")))
+            except ConnectionClosed:
+                pass  # what counts is what can still be read
+
+        await send(IN_FLIGHT)
+        try:
+            while True:
+                frame = json.loads(await socket.recv())
+                final = [m for m in (frame if isinstance(frame, list) else [frame]) if m["type"] in FINAL]
+                if final:
+                    answered.set()
+                await send(len(final))
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else None
+
+
+def test_who_sends_until_the_end_still_reads_the_end(tmp_path: Path) -> None:
+    async def run(server: Server) -> Counter[int | None]:
+        answered = [asyncio.Event() for _ in players]
+        plays = [
+            asyncio.create_task(play(server, player["token"], event))
+            for player, event in zip(players, answered, strict=True)
+        ]
+        await asyncio.wait_for(asyncio.gather(*[event.wait() for event in answered]), 10)
+        assert server.process is not None
+        server.process.terminate()
+        return Counter(await asyncio.wait_for(asyncio.gather(*plays), 10))
+
+    players = seed(tmp_path / "books.db", SOCKETS, balance=10**9)
+    with Server(tmp_path / "books.db") as server:
+        assert asyncio.run(run(server)) == {1001: SOCKETS}
+        assert server.process is not None
+        assert server.process.wait(timeout=10) == 0
