@@ -359,7 +359,7 @@ class Batcher:
         if isinstance(outcome, Accepted) and outcome.entries:
             try:
                 self._posted(outcome, job.asker)
-            except Exception:
+            except Exception:  # nor may whoever listens to the entries
                 log.exception("entries could not be posted")
         self._unanswered -= 1
         if not self._unanswered:
