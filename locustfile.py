@@ -263,6 +263,7 @@ def load_players(path: str | None) -> list[Message]:
 free_players: deque[Message] = deque()
 
 
+# Locust's event hooks carry no types.
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def declare_options(parser: Any) -> None:
     parser.add_argument(

@@ -283,6 +283,8 @@ class Batcher:
             self._may_close.set()
 
     def _time_out(self, batch: Sequence[Job], now_us: int) -> None:
+        if not self.limits.expired(batch[0].arrived_us, now_us):
+            return  # the oldest is in time, so all are
         late = [job for job in batch if job.objection is None and self.limits.expired(job.arrived_us, now_us)]
         if late:
             # A retry that came in time moves the money in this very commit, so nobody may say it was not.

@@ -136,8 +136,8 @@ class RedisGuard:
                 cause = f"maxmemory-policy is {told}, so it could forget a nonce"
                 raise NonceStoreAway("Redis, connect", cause, "set maxmemory-policy to noeviction")
             self._script_sha = await self._ask(b"SCRIPT LOAD", SCRIPT)
-        except BaseException:
-            # Half a handshake is no connection: the next batch would skip the check.
+        except BaseException:  # a cancelled handshake too: half of one is no connection
+            # The next batch would skip the check.
             await self._connection.disconnect(nowait=True)
             raise
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from cli import audit, operate
 from engine.errors import SolidGreenError
-from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR
+from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
 from ws.protocol import ROLES
 from ws.settings import variable
 
@@ -233,7 +233,7 @@ def _log_level(text: str) -> str:  # argparse does not hold a default, so the en
 
 
 def _currency(text: str) -> str:
-    if text not in CURRENCY_DECIMALS:
+    if not is_currency(text):
         raise argparse.ArgumentTypeError(
             f"expected one of {', '.join(sorted(CURRENCY_DECIMALS))}, not {text!r}"
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from engine.snapshots import PostedEntry
 
-_ACCOUNT = "SELECT kind, currency, last_entry_id FROM users WHERE id = ?"
+_ACCOUNT = "SELECT kind, currency FROM users WHERE id = ?"
 _ENTRIES = """
     WITH RECURSIVE chain (id) AS (
         SELECT last_entry_id FROM users WHERE id = :user_id AND last_entry_id > 0
@@ -46,7 +46,7 @@ def statement(
     account = connection.execute(_ACCOUNT, (user_id,)).fetchone()
     if account is None:
         return None
-    kind, currency, _ = account
+    kind, currency = account
     opening_minor = closing_minor = 0
     inside = []
     for row in connection.execute(_ENTRIES, {"user_id": user_id, "to_us": to_us}):

@@ -277,7 +277,7 @@ def _in_transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Co
     connection.execute("BEGIN IMMEDIATE")
     try:
         changed = change(connection)
-    except BaseException:
+    except BaseException:  # whatever ends it, the writer must not stay inside a transaction
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")

@@ -32,7 +32,7 @@ ANSWER_WITHIN_S = 10.0
 def token_from_cli(db: str, user_id: int) -> str:
     """An access token for `user_id`, from the `solidgreen` command beside this Python."""
     command = [str(Path(sys.executable).with_name("solidgreen")), "token", "--db", db, "--user", str(user_id)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  a list, no shell
 
 
 def attempt(url: str, token: str, bet: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def place(url: str, token: str, stake_minor: int) -> bool:
             answer = {}
         if answer and not answer.get("retryable"):
             return bool(answer["type"] == "bet.confirmed")
-        time.sleep(answer.get("retry_after_ms", 500) / 1000)
+        time.sleep(answer.get("retry_after_ms", 500) / 1000)  # a server in trouble is not to be hammered
     print(f"still unknown after {ATTEMPTS} attempts: {bet['bet_id']}", file=sys.stderr)
     return False
 

@@ -34,7 +34,6 @@ class Settings:
     """Where nonces are kept; without it, in this process's memory."""
     origins: frozenset[str] = frozenset()
     """Origins of pages that may connect, besides the server's own."""
-    log_level: str = "info"
 
 
 def variable(
