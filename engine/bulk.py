@@ -1,9 +1,8 @@
-"""Many rows in few statements. Plain `sqlite3`.
+"""Many rows in one statement. Plain `sqlite3`.
 
 CPython's sqlite3 lets go of the interpreter lock at each step of a statement, and must win it back from
 an event loop that never idles. `executemany` steps once for each row; a statement with many rows of
-VALUES steps once for all of them. Measured for 1,000 bets: 24 ms against 30 alone, 33 against 50 beside a
-busy thread (docs/adr/0004).
+VALUES steps once for all of them (docs/adr/0004).
 """
 
 from __future__ import annotations
@@ -14,27 +13,38 @@ from functools import cache
 from itertools import chain
 from typing import Any, Final
 
-ROWS_MAX: Final = 256
-"""Rows of one statement: 10 columns of them are a tenth of the variables that SQLite allows (32,766)."""
+VARIABLES_MAX: Final = 32_766
+"""Values that one statement takes (SQLITE_MAX_VARIABLE_NUMBER, sqlite.org/limits.html)."""
 
 
 def in_bulk(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
     """Run `statement` for all `rows` of one width; returns how many rows it changed.
 
-    `statement` says `VALUES {rows}` where the rows go. They are taken in runs of a power of two, so that
-    few texts are ever prepared: at most nine for each statement.
+    `statement` says `{rows}` where a SELECT of the rows goes; its columns are column1, column2 …
     """
     changed = start = 0
     while start < len(rows):
-        size = min(ROWS_MAX, 1 << ((len(rows) - start).bit_length() - 1))
-        run = rows[start : start + size]
-        cursor = connection.execute(_expanded(statement, len(run[0]), size), list(chain.from_iterable(run)))
-        changed += cursor.rowcount
-        start += size
+        width = len(rows[start])
+        run = rows[start : start + (VARIABLES_MAX - 1) // width]
+        room = _room(len(run), (VARIABLES_MAX - 1) // width)
+        values = list(chain.from_iterable(run))
+        values += [None] * ((room - len(run)) * width)
+        values.append(len(run))
+        changed += connection.execute(_expanded(statement, width, room), values).rowcount
+        start += len(run)
     return changed
 
 
+def _room(rows: int, most: int) -> int:
+    """Rows that a text has room for: a power of two, or half as much again, so that few texts are prepared
+    and few places stay empty."""
+    power = 1 << (rows - 1).bit_length()
+    return min(power * 3 // 4 if rows <= power * 3 // 4 else power, most)
+
+
 @cache
-def _expanded(statement: str, width: int, size: int) -> str:
+def _expanded(statement: str, width: int, room: int) -> str:
     row = f"({', '.join('?' * width)})"
-    return statement.format(rows=", ".join([row] * size))
+    # LIMIT stops before the empty places are looked at.
+    table = f"SELECT * FROM (VALUES {', '.join([row] * room)}) LIMIT ?"  # noqa: S608  question marks only
+    return statement.format(rows=table)

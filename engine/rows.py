@@ -41,20 +41,20 @@ _REFUSALS = """
 _OPEN_BATCH = "INSERT INTO batches (id) VALUES (?)"
 _ADD_TRANSACTION = """
     INSERT INTO transactions (id, kind, scope, key, fingerprint, answer, block_id)
-    VALUES {rows}
+    {rows}
 """
 _ADD_ENTRY = """
     INSERT INTO transaction_ledger
         (id, user_id, currency, amount, balance_after, ref_type, ref_id, transaction_id, block_id, prev_id)
-    VALUES {rows}
+    {rows}
 """
 _ADD_BET = """
     INSERT INTO bets (transaction_id, user_id, currency, stake, game, round, selection, odds_milli)
-    VALUES {rows}
+    {rows}
 """
 _ADD_REFUSAL = """
     INSERT INTO refusals (bet_id, user_id, stake, fingerprint, code, balance, held, at)
-    VALUES {rows}
+    {rows}
 """
 # The guard: the row is as it was read (its version), and the change leaves something available or nothing
 # is written. Fewer rows than accounts means that somebody else was faster.
@@ -62,7 +62,7 @@ _CHANGE_ACCOUNTS = """
     UPDATE users
     SET balance = balance + column1, version = version + 1, last_entry_id = column2, refused_minute = column3,
         refused_count = column4
-    FROM (VALUES {rows})
+    FROM ({rows})
     WHERE id = column5 AND version = column6 AND balance + column1 - held - floor >= 0
 """
 _SEAL = """

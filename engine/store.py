@@ -92,7 +92,9 @@ class Store:
         check_is_ours(path, writing=True)
         lock = WriterLock(path)
         try:
-            writer = await aiosqlite.connect(path, isolation_level=None, factory=connection_factory)
+            writer = await aiosqlite.connect(
+                path, isolation_level=None, cached_statements=256, factory=connection_factory
+            )
         except sqlite3.Error as error:
             lock.release()
             raise FileUnusable(f"{path}: cannot be opened for writing: {error}") from error

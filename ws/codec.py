@@ -102,9 +102,9 @@ def _too_many(count: int, frame_messages: int) -> list[Malformed]:
     return [Malformed(None, f"the frame has {count} messages; at most {frame_messages} are allowed")]
 
 
-def encode_frame(replies: Sequence[Reply]) -> str:
-    """One frame: the object itself for one reply, an array for more."""
-    return _ENCODER.encode(replies[0] if len(replies) == 1 else replies).decode()
+def encode_frame(replies: Sequence[Reply]) -> bytes:
+    """One frame, as UTF-8: the object itself for one reply, an array for more."""
+    return _ENCODER.encode(replies[0] if len(replies) == 1 else replies)
 
 
 def to_command(request: BetPlace, user_id: int) -> PlaceBet:

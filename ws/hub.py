@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
 
 from batcher.batcher import Asker
@@ -10,12 +11,18 @@ from engine.outcomes import Accepted
 from ws.codec import wallet_entry
 from ws.messages import WalletEntry
 
+log = logging.getLogger("solidgreen.ws")
+
 
 class Listener(Asker, Protocol):
     """A live socket, which both asks and is told."""
 
     def push(self, message: WalletEntry) -> None:
         """Send this when possible. Must neither block nor raise."""
+        ...
+
+    def deliver(self) -> None:
+        """Send what is to be sent. Must neither block nor raise."""
         ...
 
     def end_because_stopping(self) -> None:
@@ -29,6 +36,7 @@ class Hub:
     def __init__(self) -> None:
         self._by_user: dict[int, set[Listener]] = {}
         self._all: set[Listener] = set()
+        self._due: list[Listener] = []
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -60,6 +68,23 @@ class Hub:
             for listener in self._by_user.get(entry.user_id, ()):
                 if listener is not asker:
                     listener.push(wallet_entry(entry, accepted.at_us))
+
+    def due(self, listener: Listener) -> None:
+        """Have `listener` deliver in the next turn of the event loop, once for each time that it is due.
+
+        One callback serves all: what one COMMIT answers, or one read brings, leaves in one frame a socket.
+        """
+        if not self._due:
+            asyncio.get_running_loop().call_soon(self._deliver)
+        self._due.append(listener)
+
+    def _deliver(self) -> None:
+        due, self._due = self._due, []
+        for listener in due:
+            try:
+                listener.deliver()
+            except Exception:  # one broken socket must not cost the others their answers
+                log.exception("a socket failed to deliver")
 
     async def wait_until_empty(self) -> None:
         """Return when the last socket has left."""

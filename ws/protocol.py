@@ -19,9 +19,11 @@ The shell (`session.py`) sends what is to be sent, hands on commands, and report
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
+
+import msgspec
 
 from engine.commands import PlaceBet
 from engine.outcomes import Code, Outcome
@@ -76,7 +78,7 @@ class Authenticate(NamedTuple):
     request_id: str | None = None
 
 
-class Submit(NamedTuple):
+class Submit(msgspec.Struct, frozen=True, gc=False):
     """Hand this command to the batcher; its outcome comes back through `answered`."""
 
     request_id: str
@@ -136,81 +138,91 @@ class Conversation:
             wallet.seq,
         )
 
-    def close(self, code: CloseCode, reason: str) -> Iterator[Effect]:
+    def close(self, code: CloseCode, reason: str) -> list[Effect]:
         """End the session, once."""
-        if self.state is not State.CLOSED:
-            self.state = State.CLOSED
-            yield Close(code, reason)
+        if self.state is State.CLOSED:
+            return []
+        self.state = State.CLOSED
+        return [Close(code, reason)]
 
-    def receive_bytes(self) -> Iterator[Effect]:
+    def receive_bytes(self) -> list[Effect]:
         """A binary frame came: whoever sends it does not speak this protocol."""
         return self.close(CloseCode.NOT_THIS_PROTOCOL, "frames of this protocol are text")
 
-    def receive_text(self, text: str, now_ms: int) -> Iterator[Effect]:
+    def receive_text(self, text: str, now_ms: int) -> list[Effect]:
         """A text frame came. `now_ms`: wall clock, for `pong`. Nothing that a frame holds raises."""
-        if self.state is State.CLOSED:
-            return
-        requests = decode_frame(text, self._limits.frame_messages)
-        if self.state is State.STRANGER:
-            yield from self._from_stranger(requests[0] if len(requests) == 1 else None)
-            return
-        for request in requests:
-            match request:
-                case BetPlace():
-                    yield from self._place(request)
-                case Ping():
-                    yield Pong(request.id, now_ms)
-                case BetGet():
-                    yield Look(request)
-                case BalanceGet() | Resume():
-                    yield (
-                        Look(request)
-                        if self._has_wallet()
-                        else self._forbid(request.id, "this role has no wallet")
-                    )
-                case Auth():
-                    yield error(request.id, Code.INVALID_REQUEST, "this socket is authenticated already")
-                case Malformed():
-                    yield error(request.id, Code.INVALID_REQUEST, request.message)
+        return self.receive(self.read(text), now_ms)
+
+    def read(self, text: str) -> Sequence[AnyRequest | Malformed]:
+        """The requests of a text frame, for `receive`."""
+        return decode_frame(text, self._limits.frame_messages)
+
+    def receive(self, requests: Sequence[AnyRequest | Malformed], now_ms: int) -> list[Effect]:
+        """The requests of one frame came, at least one."""
+        effects: list[Effect] = []
+        if self.state is State.OPEN:
+            for request in requests:
+                if isinstance(request, BetPlace):
+                    self._place(request, effects)
+                else:
+                    effects.append(self._effect_of(request, now_ms))
+        elif self.state is State.STRANGER:
+            effects = self._from_stranger(requests[0] if len(requests) == 1 else None)
+        return effects
 
     def answered(self, request_id: str, command: PlaceBet, outcome: Outcome) -> Reply:
         """A submitted command has its outcome."""
         self._in_flight -= 1
         return bet_answer(request_id, command, outcome)
 
-    def _from_stranger(self, request: AnyRequest | Malformed | None) -> Iterator[Effect]:
+    def _from_stranger(self, request: AnyRequest | Malformed | None) -> list[Effect]:
         if isinstance(request, Auth):
-            yield Authenticate(request.token, request.id)
-            return
+            return [Authenticate(request.token, request.id)]
         if isinstance(request, Malformed):
-            yield error(request.id, Code.INVALID_REQUEST, request.message)
+            told = error(request.id, Code.INVALID_REQUEST, request.message)
         else:
-            yield error(None if request is None else request.id, Code.UNAUTHORIZED)
-        yield from self.close(
-            CloseCode.NOT_AUTHENTICATED, "the first message must be auth, in a frame of its own"
-        )
+            told = error(None if request is None else request.id, Code.UNAUTHORIZED)
+        why = "the first message must be auth, in a frame of its own"
+        return [told, *self.close(CloseCode.NOT_AUTHENTICATED, why)]
 
-    def _place(self, request: BetPlace) -> Iterator[Effect]:
+    def _effect_of(
+        self, request: Auth | BetGet | BalanceGet | Resume | Ping | Malformed, now_ms: int
+    ) -> Effect:
+        match request:
+            case Ping():
+                return Pong(request.id, now_ms)
+            case BetGet():
+                return Look(request)
+            case BalanceGet() | Resume():
+                if self._has_wallet():
+                    return Look(request)
+                return self._forbid(request.id, "this role has no wallet")
+            case Auth():
+                return error(request.id, Code.INVALID_REQUEST, "this socket is authenticated already")
+            case Malformed():
+                return error(request.id, Code.INVALID_REQUEST, request.message)
+
+    def _place(self, request: BetPlace, effects: list[Effect]) -> None:
         assert self.identity is not None
         user_id = self.identity.user_id
         if self.identity.role in MAY_BET_FOR_OTHERS:
             if request.user_id is None:
-                yield error(request.id, Code.INVALID_REQUEST, "user_id: whose wallet? an operator must say")
+                words = "user_id: whose wallet? an operator must say"
+                effects.append(error(request.id, Code.INVALID_REQUEST, words))
                 return
             user_id = request.user_id
         elif self.identity.role != "player":
-            yield self._forbid(request.id, "this role may not place bets")
+            effects.append(self._forbid(request.id, "this role may not place bets"))
             return
         elif request.user_id is not None:
-            yield self._forbid(request.id, "user_id: for operators only")
+            effects.append(self._forbid(request.id, "user_id: for operators only"))
             return
         command = to_command(request, user_id)
         self._in_flight += 1
         if self._in_flight > self._limits.in_flight:
-            yield Submit(request.id, command, Code.RATE_LIMITED)
-            return
-        yield BetPending(request.id, request.bet_id)
-        yield Submit(request.id, command)
+            effects.append(Submit(request.id, command, Code.RATE_LIMITED))
+        else:
+            effects += (BetPending(request.id, request.bet_id), Submit(request.id, command))
 
     def _has_wallet(self) -> bool:
         return self.identity is not None and self.identity.role == "player"

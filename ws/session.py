@@ -1,8 +1,8 @@
 """One live connection: feed the conversation, drain its effects, close. All decisions are in `protocol.py`.
 
-Two tasks share a socket. The reader takes frames and carries out their effects; the sender wakes up when
-a commit has answers, or a push is due, and sends all of them in one frame. Replies of one batch thus cost
-one frame.
+Bets take the fast lane: the socket hands a frame of them to `take`, and what is owed leaves by `deliver`, in
+one frame for all that one turn of the event loop has brought. Whatever must wait (look-ups, a token, a peer
+that reads slowly) goes through coroutines: `run` takes frames from the queue, `_finish` sends the rest.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ws.codec import encode_frame, error
 from ws.hub import Hub
 from ws.lookups import look_up
 from ws.messages import (
+    BetPlace,
     Limits,
     Reply,
     WalletEntry,
@@ -41,6 +42,7 @@ from ws.protocol import (
     State,
     Submit,
 )
+from ws.transport import FAST_LANE, WebSocketDoor
 
 log = logging.getLogger("solidgreen.ws")
 
@@ -77,10 +79,14 @@ class Session:
 
     def __init__(self, websocket: WebSocket, door: Door) -> None:
         self._websocket = websocket
+        self._wire: WebSocketDoor = websocket.scope["extensions"][FAST_LANE]
         self._door = door
         self._conversation = Conversation(door.limits)
         self._outbox: list[Reply] = []
-        self._due = asyncio.Event()
+        self._is_due = False
+        self._is_waiting = False
+        self._turn = asyncio.Lock()
+        self._sender: asyncio.Task[None] | None = None
         self._closing: Close | None = None
         self._wallet_id: int | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -88,7 +94,7 @@ class Session:
     async def run(self, bearer: str | None) -> None:
         """Serve the accepted socket until a side ends it. `bearer`: the token of the handshake, if any."""
         self._door.hub.enter(self)
-        sender = asyncio.create_task(self._send_when_due(), name="session sender")
+        self._wire.take = self.take
         try:
             if bearer is None:
                 self._later(AUTH_WITHIN_S, self._end_unauthenticated)
@@ -99,25 +105,50 @@ class Session:
                 if message["type"] == "websocket.disconnect":
                     return
                 text = message.get("text")
+                self._is_waiting = True
                 if text is None:
                     await self._carry_out(self._conversation.receive_bytes())
                 else:
                     await self._carry_out(self._conversation.receive_text(text, _now_ms()))
+                self._is_waiting = False
         except GONE:
             pass  # the peer has gone while something was being sent; nothing is owed to it
         except Exception:
-            log.exception("a session failed")
-            self._end(CloseCode.FAULT, "an error in the server")
-            await asyncio.wait([sender], timeout=LAST_WORDS_S)
+            self._fail()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._finish(), LAST_WORDS_S)
         finally:
             self._door.hub.leave(self, self._wallet_id)
+            self._wire.take = None
             if self._timer is not None:
                 self._timer.cancel()
-            sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sender
+            if self._sender is not None:
+                self._sender.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._sender
 
-    # -- called by the batcher and the hub: they must not wait
+    # -- called by the socket, the batcher and the hub: they must not wait
+
+    def take(self, text: str) -> bool:
+        """Carry out a frame of bets at once; False: it must wait its turn in `run`."""
+        if self._is_waiting or self._conversation.state is not State.OPEN:
+            return False
+        try:
+            requests = self._conversation.read(text)
+            for request in requests:
+                if not isinstance(request, BetPlace):
+                    return False
+            submit = self._door.batcher.submit
+            for effect in self._conversation.receive(requests, _now_ms()):
+                if isinstance(effect, Submit):
+                    submit(effect.command, self, effect.request_id, effect.objection)
+                else:
+                    assert isinstance(effect, Reply)
+                    self._outbox.append(effect)
+        except Exception:
+            self._fail()
+        self._owe()
+        return True
 
     def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
         """A command of this socket has its outcome."""
@@ -127,6 +158,17 @@ class Session:
     def push(self, message: WalletEntry) -> None:
         """Something was posted to this socket's wallet by somebody else."""
         self._enqueue(message)
+
+    def deliver(self) -> None:
+        """Send all that waits: now, if the peer keeps up with reading, else when it has caught up."""
+        self._is_due = False
+        if self._conversation.state is State.STRANGER or self._turn.locked():
+            return  # a push that came before the welcome waits for it; nobody overtakes what is being sent
+        outbox = self._outbox
+        while outbox and self._wire.write(encode_frame(outbox[:FRAME_REPLIES_MAX])):
+            del outbox[:FRAME_REPLIES_MAX]
+        if (outbox or self._closing is not None) and self._sender is None:
+            self._sender = asyncio.create_task(self._finish(), name="session sender")
 
     def end_because_stopping(self) -> None:
         """The server stops."""
@@ -140,30 +182,25 @@ class Session:
                 case Submit():
                     self._door.batcher.submit(effect.command, self, effect.request_id, effect.objection)
                 case Look():
-                    assert self._conversation.identity is not None
-                    replies: Sequence[Reply]
-                    try:
-                        replies = await look_up(
-                            self._door.store, self._door.batcher, effect.request, self._conversation.identity
-                        )
-                    except (
-                        Exception
-                    ):  # the file could not be read: that must not cost the socket's other answers
-                        log.exception("a request could not be looked up")
-                        replies = [error(effect.request.id, Code.INTERNAL)]
                     # Not through the outbox: a long resume waits for its reader, and counts against nobody.
-                    await self._flush()
-                    await self._send(replies)
+                    await self._send_patiently(await self._look_up(effect))
                 case Authenticate():
                     await self._authenticate(effect)
                 case Close():
                     self._closing = effect
-                    self._due.set()
                 case _:
                     self._outbox.append(effect)
-        if self._outbox:
-            # By the sender, in the next turn of the loop: frames that came in one read are answered in one.
-            self._due.set()
+        self._owe()
+
+    async def _look_up(self, effect: Look) -> Sequence[Reply]:
+        assert self._conversation.identity is not None
+        try:
+            return await look_up(
+                self._door.store, self._door.batcher, effect.request, self._conversation.identity
+            )
+        except Exception:  # the file could not be read: that must not cost the socket's other answers
+            log.exception("a request could not be looked up")
+            return [error(effect.request.id, Code.INTERNAL)]
 
     async def _authenticate(self, asked: Authenticate) -> None:
         try:
@@ -191,7 +228,7 @@ class Session:
             return  # closed while the wallet was read
         self._outbox.insert(0, self._conversation.welcome(identity, wallet, _now_ms()))
         self._end_when_expired()
-        self._due.set()
+        self._owe()
 
     # -- sending and ending
 
@@ -202,38 +239,51 @@ class Session:
             return
         if self._closing is None or self._closing.code is not CloseCode.TOO_MUCH:
             self._outbox.append(reply)
-            self._due.set()
+            if not self._is_due:
+                self._owe()
 
-    async def _send_when_due(self) -> None:
-        while True:
-            await self._due.wait()
-            self._due.clear()
-            if self._conversation.state is State.STRANGER:
-                continue  # a push that came before the welcome waits for it
-            try:
-                await self._flush()
-                if self._closing is not None:
-                    await self._websocket.close(self._closing.code, self._closing.reason)
-                    return
-            except GONE:
-                return  # the socket has gone; the reader learns of it by itself
+    def _owe(self) -> None:
+        """See to it that what waits is delivered in the next turn of the loop, in one frame."""
+        if not self._is_due and (self._outbox or self._closing is not None):
+            self._is_due = True
+            self._door.hub.due(self)
 
-    async def _flush(self) -> None:
-        # Emptied, not replaced: whoever holds on to the list across an await must not append to a stale one.
-        replies = self._outbox.copy()
-        self._outbox.clear()
-        await self._send(replies)
+    async def _finish(self) -> None:
+        """Send what the peer was too slow for, and close if that is due."""
+        try:
+            await self._send_patiently(())
+            if self._closing is not None:
+                await self._websocket.close(self._closing.code, self._closing.reason)
+        except GONE:
+            pass  # `run` learns of it by itself
+        finally:
+            self._sender = None
+
+    async def _send_patiently(self, replies: Sequence[Reply]) -> None:
+        """Send what waits, then `replies`, however long the peer takes to read it."""
+        async with self._turn:
+            # Emptied, not replaced: whoever holds on to the list across an await must not append to a stale
+            # one.
+            while self._outbox:
+                waiting = self._outbox[:FRAME_REPLIES_MAX]
+                del self._outbox[:FRAME_REPLIES_MAX]
+                await self._send(waiting)
+            for start in range(0, len(replies), FRAME_REPLIES_MAX):
+                await self._send(replies[start : start + FRAME_REPLIES_MAX])
+        self._owe()
 
     async def _send(self, replies: Sequence[Reply]) -> None:
-        for start in range(0, len(replies), FRAME_REPLIES_MAX):
-            frame = encode_frame(replies[start : start + FRAME_REPLIES_MAX])
-            await self._websocket.send({"type": "websocket.send", "text": frame})
+        await self._websocket.send({"type": "websocket.send", "text": encode_frame(replies).decode()})
 
     def _end(self, code: CloseCode, reason: str) -> None:
         for effect in self._conversation.close(code, reason):
             assert isinstance(effect, Close)
             self._closing = effect
-            self._due.set()
+        self._owe()
+
+    def _fail(self) -> None:
+        log.exception("a session failed")
+        self._end(CloseCode.FAULT, "an error in the server")
 
     def _later(self, delay_s: float, action: Callable[[], None]) -> None:
         if self._timer is not None:
