@@ -1,7 +1,7 @@
 """The queue and the writer task: from a command to its outcome.
 
-    submit ──▶ queue ──▶ gather: close a batch, ask the nonce guard ──▶ write: commit, then answer
-        │                (one round trip, during the COMMIT of the batch before it)
+    submit ──▶ queue ──▶ gather: close a batch, ask the nonce guard, decide ──▶ write: settle it, then answer
+        │                (while the batch before it is being written)
         └────▶ turned away (breaker, overload, stopping): look the key up, answer replay or objection
 
 Both tasks are the batcher's own, so that no request can cancel a commit; a caller that has vanished is
@@ -11,8 +11,10 @@ simply not told. Nobody hears of a batch before its COMMIT has returned.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
@@ -20,13 +22,13 @@ from typing import Protocol
 import msgspec
 
 from batcher.breaker import Admission, Breaker, Status
-from batcher.nonces import Claim, NonceGuard, Verdict
+from batcher.nonces import NonceGuard, Verdict
 from batcher.policy import BatchLimits, Queue
 from batcher.undecided import Undecided
 from engine.commands import Command, PlaceBet
-from engine.errors import BatchAborted, BatchRefused, StoreFault
+from engine.errors import BatchAborted, BatchRefused, CommitUnknown, StoreFault
 from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected
-from engine.store import Asked, Store
+from engine.store import Asked, Prepared, Store
 
 log = logging.getLogger("solidgreen.batcher")
 
@@ -36,6 +38,9 @@ WATCH_S = 0.1
 TURNED_AWAY_MAX = 20_000
 """Commands waiting for the look-up that tells a replay from a refusal; beyond it they hear OUTCOME_UNKNOWN,
 which claims nothing about the bet."""
+
+
+_PROBE = Admission.PROBE  # reading a member of an Enum costs as much as the rest of an admission
 
 
 class Asker(Protocol):
@@ -52,15 +57,25 @@ wallets.
 """
 
 
-class Job(msgspec.Struct, eq=False, gc=False):
+class Job(Asked, kw_only=True):
     """One command on its way."""
 
-    command: Command
     asker: Asker
     request_id: str
     arrived_us: int
     is_probe: bool = False
-    objection: Code | None = None
+
+
+class Closed(msgspec.Struct, eq=False):
+    """A batch that takes no more commands, on its way to the file."""
+
+    jobs: list[Job]
+    prepared: Prepared | None = None
+    """None if something in it could not be decided."""
+    writing: asyncio.Task[bool] | None = None
+    """None if there is nothing to write."""
+    began_us: int | None = None
+    is_halfway: bool = False
 
 
 def monotonic_us() -> int:
@@ -99,15 +114,12 @@ class Batcher:
         self._queue: Queue[Job] = Queue(self.limits)
         self._undecided = Undecided()
         self._turned_away: list[Job] = []
-        self._prepared: list[Job] = []
-        self._commit_began_us: int | None = None
+        self._under_way: deque[Closed] = deque()
         self._failure: str | None = None
         self._stopping = False
         self._stopped = False
-        self._arrived = asyncio.Event()
-        self._handed_over = asyncio.Event()
-        self._may_close = asyncio.Event()
-        self._may_close.set()
+        self._stirred = asyncio.Event()
+        self._handed_over: asyncio.Queue[Closed] = asyncio.Queue()
         self._look_up_due = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -127,9 +139,10 @@ class Batcher:
         `objection` is what the door holds against it (a rate limit): then it is only looked up, not executed.
         """
         now_us = self._clock()
-        job = Job(command, asker, request_id, now_us)
+        job = Job(command, asker=asker, request_id=request_id, arrived_us=now_us)
+        if not self._unanswered:
+            self._idle.clear()
         self._unanswered += 1
-        self._idle.clear()
         objection = objection or self._why_not(job, now_us)
         if objection is None and not self._queue.offer(job):
             objection = Code.OVERLOADED
@@ -137,7 +150,7 @@ class Batcher:
             self._turn_away([job], objection)
             return
         self._undecided.enter(command)
-        self._arrived.set()
+        self._stirred.set()
 
     def pending(self, bet_id: str) -> PlaceBet | None:
         """The bet of this id if a command under it is on its way, whoever sent it; an earlier copy may be
@@ -169,7 +182,7 @@ class Batcher:
 
     def abandon(self) -> None:
         """Stop the tasks wherever they are: for a stop that can wait no longer."""
-        for task in self._tasks:
+        for task in [*self._tasks, *(closed.writing for closed in self._under_way if closed.writing)]:
             task.cancel()
 
     async def drain(self) -> None:
@@ -191,7 +204,7 @@ class Batcher:
         admission = self._breaker.admit(now_us)
         if not admission:
             return Code.CIRCUIT_OPEN
-        job.is_probe = admission is Admission.PROBE
+        job.is_probe = admission is _PROBE
         return None
 
     def _turn_away(self, jobs: Iterable[Job], objection: Code) -> None:
@@ -213,7 +226,7 @@ class Batcher:
             jobs, self._turned_away = self._turned_away, []
             self._undecided.watch(job.command for job in jobs)
             try:
-                outcomes = await self._store.answer(_asked(jobs), self._wall_clock())
+                outcomes = await self._store.answer(jobs, self._wall_clock())
             except Exception:  # reading failed: nothing is known of these bets, and others must go on
                 log.exception("looking up %d commands failed", len(jobs))
                 outcomes = [Rejected(Code.INTERNAL)] * len(jobs)
@@ -231,24 +244,54 @@ class Batcher:
 
     async def _gather(self) -> None:
         while True:
-            # Not before the writer nears its end: whatever arrives until then can still come along.
-            await self._may_close.wait()
-            await self._arrived.wait()
-            self._arrived.clear()
-            batch = self._queue.close_batch()
-            if not batch:
-                continue
-            if len(self._queue):
-                self._arrived.set()
-            await self._ask_nonces(batch)
-            self._prepared = batch
-            self._may_close.clear()
-            self._handed_over.set()
+            await self._stirred.wait()
+            self._stirred.clear()
+            while self._may_close():
+                await self._hand_over(Closed(self._queue.close_batch()))
+
+    def _may_close(self) -> bool:
+        """Whether the next batch should take no more commands.
+
+        Two are under way at most: one is being written while the other is prepared, or waits. The second one
+        closes when the first is halfway, so that whatever arrives until then can still come along; or when it
+        is half full, since with so much to do its preparation takes as long as the writing.
+        """
+        waiting, under_way = len(self._queue), self._under_way
+        if not waiting or len(under_way) > 1:
+            return False
+        return not under_way or under_way[0].is_halfway or waiting >= self.limits.batch_max // 2
+
+    async def _hand_over(self, closed: Closed) -> None:
+        self._under_way.append(closed)
+        await self._ask_nonces(closed.jobs)
+        self._time_out(closed.jobs, self._clock())
+        with contextlib.suppress(StoreFault):  # the writer task meets the fault again, and bisects
+            closed.prepared = await self._store.prepare(closed.jobs, self._wall_clock())
+        if closed.prepared is not None and closed.prepared.changes:
+            loop = asyncio.get_running_loop()
+            writing = self._store.write(
+                closed.prepared,
+                may_begin=partial(self._begin, closed),
+                at_halfway=partial(loop.call_soon_threadsafe, self._is_halfway, closed),
+            )
+            closed.writing = loop.create_task(writing, name="batch")
+        self._handed_over.put_nowait(closed)
+
+    def _begin(self, closed: Closed) -> bool:
+        """The writer comes to this batch: is it in time? Called on the writer's thread."""
+        now_us = self._clock()
+        closed.began_us = now_us
+        return not self.limits.expired(closed.jobs[0].arrived_us, now_us)
+
+    def _is_halfway(self, closed: Closed) -> None:
+        closed.is_halfway = True
+        self._stirred.set()
 
     async def _ask_nonces(self, batch: Sequence[Job]) -> None:
         bets = [job for job in batch if isinstance(job.command, PlaceBet)]
+        claims = [job.command for job in batch if isinstance(job.command, PlaceBet)]
         try:
-            verdicts = await self._guard.claim([_claim(job.command) for job in bets])
+            verdicts = await self._guard.claim(claims)
         except Exception:  # a bug in a guard: nobody may wait for ever because of it
             log.exception("a nonce guard broke its contract")
             verdicts = [Verdict.SHED] * len(bets)
@@ -268,21 +311,13 @@ class Batcher:
 
     async def _write(self) -> None:
         while True:
-            await self._handed_over.wait()
-            self._handed_over.clear()
-            batch, self._prepared = self._prepared, []
-            began_us = self._clock()
-            self._time_out(batch, began_us)
-            self._breaker.queue_waited(began_us, began_us - batch[0].arrived_us)
-            await self._commit_or_bisect(batch)
-            self._let_close()
-
-    def _let_close(self) -> None:
-        """The writer is at COMMIT, or done: let the next batch close, unless one waits already."""
-        if not self._prepared:
-            self._may_close.set()
+            closed = await self._handed_over.get()
+            await self._settle(closed)
+            self._under_way.popleft()
+            self._stirred.set()
 
     def _time_out(self, batch: Sequence[Job], now_us: int) -> None:
+        """Object to what has waited past its deadline."""
         if not self.limits.expired(batch[0].arrived_us, now_us):
             return  # the oldest is in time, so all are
         late = [job for job in batch if job.objection is None and self.limits.expired(job.arrived_us, now_us)]
@@ -297,19 +332,14 @@ class Batcher:
                 if job.command.key not in in_time:
                     job.objection = Code.TIMED_OUT
 
-    async def _commit_or_bisect(self, batch: list[Job]) -> None:
-        """Commit `batch`; where something in it makes that impossible, its halves, down to the culprit."""
-        at_commit = partial(asyncio.get_running_loop().call_soon_threadsafe, self._let_close)
-        parts = [batch]
+    async def _settle(self, closed: Closed) -> None:
+        """Have the batch committed; where something in it makes that impossible, its halves, down to the
+        culprit. Then tell everybody."""
+        parts = [closed.jobs]
         while parts:
             part = parts.pop(0)
-            if self._failure is not None:
-                self._undecided.leave(job.command for job in part)
-                self._turn_away(part, Code.CIRCUIT_OPEN)
-                continue
-            began_us = self._commit_began_us = self._clock()
             try:
-                outcomes = await self._store.commit(_asked(part), self._wall_clock(), at_commit)
+                outcomes = await self._outcomes(closed, part)
             except BatchAborted as fault:
                 if len(part) > 1:
                     parts[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
@@ -325,16 +355,37 @@ class Batcher:
             except Exception as fault:  # CommitUnknown, or a bug: either way nobody knows what is on disk
                 self._fail(part, fault)
                 continue
-            finally:
-                self._commit_began_us = None
-            now_us = self._clock()
-            if any(map(_was_written, outcomes)):  # else nothing was written, which tells nothing of the disk
-                self._breaker.commit_succeeded(now_us, now_us - began_us)
             self._undecided.leave(job.command for job in part)
+            if outcomes is None:
+                self._turn_away(part, Code.CIRCUIT_OPEN)
+                continue
+            if any(map(_was_written, outcomes)):  # else nothing was written, which tells nothing of the disk
+                now_us = self._clock()
+                self._breaker.commit_succeeded(now_us, now_us - (closed.began_us or now_us))
             # Only after COMMIT: a client that hears "confirmed" may act on it at once, and a crash before
             # COMMIT would leave it acting on money that never moved.
             for job, outcome in zip(part, outcomes, strict=True):
                 self._resolve(job, outcome)
+
+    async def _outcomes(self, closed: Closed, part: list[Job]) -> list[Outcome] | None:
+        """Of `part`, once they are true; None if no money is taken any more, and `part` was not executed."""
+        prepared, writing = closed.prepared, closed.writing
+        closed.prepared = closed.writing = None
+        try:
+            if prepared is not None and await (writing or self._store.write(prepared)):
+                if closed.began_us is not None:
+                    self._breaker.queue_waited(closed.began_us, closed.began_us - part[0].arrived_us)
+                return prepared.outcomes
+            if self._failure is not None:
+                return None
+            closed.began_us = self._clock()
+            self._time_out(part, closed.began_us)
+            self._breaker.queue_waited(closed.began_us, closed.began_us - part[0].arrived_us)
+            return await self._store.commit(part, self._wall_clock())
+        except CommitUnknown as fault:
+            if fault.has_begun:
+                raise
+            return None
 
     def _fail(self, part: Sequence[Job], fault: Exception) -> None:
         """COMMIT ended unknown: stop taking money until a restart has read the file again."""
@@ -378,17 +429,8 @@ class Batcher:
             await asyncio.sleep(WATCH_S)
             now_us = self._clock()
             self._breaker.queue_waited(now_us, self._queue.oldest_age_us(now_us))
-            if self._commit_began_us is not None:
-                self._breaker.commit_running(now_us, now_us - self._commit_began_us)
-
-
-def _asked(jobs: Sequence[Job]) -> list[Asked]:
-    return [Asked(job.command, job.objection) for job in jobs]
-
-
-def _claim(command: Command) -> Claim:
-    assert isinstance(command, PlaceBet)
-    return Claim(command.user_id, command.nonce, command.bet_id)
+            if self._under_way and (began_us := self._under_way[0].began_us) is not None:
+                self._breaker.commit_running(now_us, now_us - began_us)
 
 
 def _was_written(outcome: Outcome) -> bool:

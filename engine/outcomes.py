@@ -73,7 +73,7 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
     available_minor: int
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The command's transaction is in the books, sealed by `block_id`.
 
     `wallet` is the state that the first answer showed, also in a replay; `entries` is empty in a replay,

@@ -1,5 +1,4 @@
-"""A batch as rows: read the view that it touches, write what it changed. Plain `sqlite3`; called by the
-store only.
+"""A batch as rows: look up what it touches, write what it changed. Plain `sqlite3`; called by the store only.
 
 The statements are the whole of the writer's SQL.
 """
@@ -7,17 +6,15 @@ The statements are the whole of the writer's SQL.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from engine.blocks import Block
 from engine.bulk import in_bulk
-from engine.commands import BET_SCOPE, Command
-from engine.view import GENESIS, Account, Head, Refusal, Transaction, View
-
-Books = dict[tuple[str, str], int]
-"""The ids of the house's own books by (kind, currency)."""
+from engine.commands import BET_SCOPE
+from engine.view import GENESIS, Account, Change, Head, Refusal, Transaction, View
+from engine.warm import Books, Found
 
 _HEAD = """
     SELECT id, hash, at, last_transaction_id, last_entry_id FROM blocks ORDER BY id DESC LIMIT 1
@@ -50,7 +47,9 @@ _ADD_ENTRY = """
 """
 _ADD_BET = """
     INSERT INTO bets (transaction_id, user_id, currency, stake, game, round, selection, odds_milli)
-    {rows}
+    SELECT column1, column2, column3, column4,
+           nullif(column5, 0), nullif(column6, 0), nullif(column7, 0), nullif(column8, 0)
+    FROM ({rows})
 """
 _ADD_REFUSAL = """
     INSERT INTO refusals (bet_id, user_id, stake, fingerprint, code, balance, held, at)
@@ -85,53 +84,47 @@ def read_head(connection: sqlite3.Connection) -> Head:
     return GENESIS if row is None else Head(*row)
 
 
-def prefetch(connection: sqlite3.Connection, commands: Sequence[Command], books: Books, now_us: int) -> View:
-    """Read all that deciding `commands` may look at."""
-    keys: dict[str, list[str]] = {}
-    for command in commands:
-        keys.setdefault(command.scope, []).append(command.key)
+def look_up(
+    connection: sqlite3.Connection, keys: Sequence[tuple[str, str]], user_ids: Sequence[int], *, head: bool
+) -> Found:
+    """What the file says of these (scope, key) and accounts, and where its chain stands if `head`."""
+    by_scope: dict[str, list[str]] = {}
+    for scope, key in keys:
+        by_scope.setdefault(scope, []).append(key)
     known = [
         Transaction(*row)
-        for scope, wanted in keys.items()
+        for scope, wanted in by_scope.items()
         for row in connection.execute(_TRANSACTIONS, (scope, _json(wanted)))
     ]
-    bet_ids = keys.get(BET_SCOPE, ())
+    bet_ids = by_scope.get(BET_SCOPE)
     refused = [Refusal(*row) for row in connection.execute(_REFUSALS, (_json(bet_ids),))] if bet_ids else []
-    user_ids = {command.user_id for command in commands}.union(books.values())
-    (accounts,) = connection.execute(_ACCOUNTS, (_json(user_ids),)).fetchone()
-    return View(
-        head=read_head(connection),
-        now_us=now_us,
-        accounts={account.id: account for account in _AS_ACCOUNTS.decode(accounts)},
-        books=books,
-        transactions={(transaction.scope, transaction.key): transaction for transaction in known},
-        refusals={refusal.bet_id: refusal for refusal in refused},
-    )
+    accounts: list[Account] = []
+    if user_ids:
+        (text,) = connection.execute(_ACCOUNTS, (_json(user_ids),)).fetchone()
+        accounts = _AS_ACCOUNTS.decode(text)
+    return Found(accounts, known, refused, read_head(connection) if head else None)
 
 
-def write(connection: sqlite3.Connection, view: View, block: Block | None) -> bool:
+def write(
+    connection: sqlite3.Connection,
+    view: View,
+    changes: Sequence[Change],
+    block: Block | None,
+    at_halfway: Callable[[], object],
+) -> bool:
     """Write what the view has changed, inside the transaction that the caller has begun.
 
     Returns False, with the transaction half-written, if the guard found an account that is no longer as
-    it was read: the caller rolls back. `block` is None when only refusals are written.
+    it was read: the caller rolls back. `block` is None when only refusals are written. `at_halfway` is called
+    when somewhat more than half of the work is done, COMMIT included.
     """
     if block is not None:
         connection.execute(_OPEN_BATCH, (block.id,))
         in_bulk(connection, _ADD_TRANSACTION, view.new_transactions)
         in_bulk(connection, _ADD_ENTRY, view.new_entries)
-        in_bulk(connection, _ADD_BET, view.new_bets)
+    at_halfway()
+    in_bulk(connection, _ADD_BET, view.new_bets)
     in_bulk(connection, _ADD_REFUSAL, view.new_refusals)
-    changes = [
-        (
-            account.balance_minor - account.opening_minor,
-            account.last_entry_id,
-            account.refused_minute,
-            account.refused_count,
-            account.id,
-            account.version,
-        )
-        for account in view.touched.values()
-    ]
     if in_bulk(connection, _CHANGE_ACCOUNTS, changes) != len(changes):
         return False
     if block is not None:
@@ -142,5 +135,5 @@ def write(connection: sqlite3.Connection, view: View, block: Block | None) -> bo
 _AS_ACCOUNTS = msgspec.json.Decoder(list[Account])
 
 
-def _json(values: Iterable[int | str]) -> str:
-    return msgspec.json.encode(list(values)).decode()
+def _json(values: Sequence[int] | Sequence[str]) -> str:
+    return msgspec.json.encode(values).decode()

@@ -1,20 +1,23 @@
 """The one module that imports aiosqlite: open the file, commit a batch, read.
 
-One connection writes and checkpoints, in one process (`files.WriterLock`); a second one only reads. A
-batch is one hop to the writer's thread: prefetch, decide, BEGIN IMMEDIATE, guarded writes, COMMIT.
-aiosqlite's public methods would cost a hop (50-100 us) for each statement, so its private `_execute` runs
-a whole function on that thread; the version is pinned for it, and `tests/test_store.py` would notice if
-it went.
+One connection writes and checkpoints, in one process (`files.WriterLock`); three others only read. A batch
+is two hops: its keys are looked up on a reading connection's thread while the batch before it is being
+written, it is decided on the event loop, and the writer's thread does BEGIN IMMEDIATE, guarded writes and
+COMMIT. aiosqlite's public methods would cost a hop (50-100 us) for each statement, so its private
+`_execute` runs a whole function on that thread; the version is pinned for it, and `tests/test_store.py`
+would notice if it went.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 import aiosqlite
+import msgspec
 
 from engine import rows
 from engine.blocks import Block, seal
@@ -23,7 +26,8 @@ from engine.decide import decide
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, FileUnusable
 from engine.files import WriterLock, check_is_ours, create_if_missing, read_only_uri
 from engine.outcomes import Code, Outcome
-from engine.view import View
+from engine.view import Change, View
+from engine.warm import Books, Turn, Warm
 
 Answer = TypeVar("Answer")
 Given = ParamSpec("Given")
@@ -48,11 +52,26 @@ SICK: Final = frozenset(
 """Likewise; before COMMIT such a batch is rolled back like any other and has surely not happened."""
 
 
-class Asked(NamedTuple):
+_AHEAD, _SHORT, _LONG = range(
+    3
+)  # whom the three reading connections serve: the next batch, `read`, `read_long`
+
+
+class Asked(msgspec.Struct, eq=False, gc=False):
     """A command and what those in front hold against it (see `decide`)."""
 
     command: Command
     objection: Code | None = None
+
+
+class Prepared(NamedTuple):
+    """A batch that is decided, in memory, and not written. Nobody may hear of its outcomes yet."""
+
+    outcomes: list[Outcome]
+    view: View
+    changes: list[Change]
+    block: Block | None
+    turn: Turn
 
 
 Decide = Callable[[View, Command, int, Code | None], Outcome]
@@ -70,7 +89,11 @@ class Store:
         self._writer = writer
         self._readers: list[aiosqlite.Connection] = []
         self._decide = decide
-        self._books: rows.Books = {}
+        self._books: Books = {}
+        self._warm = Warm()
+        self._preparing = asyncio.Lock()
+        self._next_turn = Turn(0, 0)  # on the writer's thread
+        self._data_version = -1  # of the writing connection; -1: something else than a batch has written
 
     @classmethod
     async def open(
@@ -101,30 +124,81 @@ class Store:
         store = cls(path, lock, writer, decide)
         try:
             await _on_thread(writer, _prepare_writer)
-            for _ in range(2):
+            for _ in (_AHEAD, _SHORT, _LONG):
                 reader = await aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None)
                 store._readers.append(reader)
                 await reader.execute("PRAGMA query_only = ON")
-            store._books = await store.write(rows.read_books)
+            store._books = await store.set_up(rows.read_books)
+            store._data_version = await _on_thread(writer, _read_data_version)
         except sqlite3.Error as error:
             await store.close()
             raise FileUnusable(f"{path}: cannot be opened for writing: {error}") from error
         return store
 
-    async def commit(
-        self, batch: Sequence[Asked], now_us: int, at_commit: Callable[[], object] = lambda: None
-    ) -> list[Outcome]:
-        """Decide `batch` in order and write it in one transaction; the outcomes are true once this returns.
+    async def prepare(self, batch: Sequence[Asked], now_us: int) -> Prepared:
+        """Decide `batch` in order on the state that all batches prepared before it leave behind.
 
-        `at_commit` is called on the writer's thread when all rows are written and only COMMIT is left, unless
-        there is nothing to write.
+        Writes nothing. Raises `BatchAborted` or `BatchRefused`.
+        """
+        keys = [(asked.command.scope, asked.command.key) for asked in batch]
+        user_ids = {asked.command.user_id for asked in batch}.union(self._books.values())
+        async with self._preparing:
+            view = await self._next_view(keys, user_ids, now_us)
+            turn = self._warm.next_turn()
+            try:
+                outcomes = [self._decide(view, asked.command, now_us, asked.objection) for asked in batch]
+                block = None
+                if view.new_transactions or view.new_entries:
+                    block = seal(view.head, view.at_us, view.new_transactions, view.new_entries)
+            except Exception as error:  # a bug in one command must not cost its neighbours: bisected
+                self._warm.forget()
+                raise BatchAborted("decide", repr(error)) from error
+            changes = list(view.close())
+            if changes:
+                self._warm.decided(view, block)
+            return Prepared(outcomes, view, changes, block, turn)
+
+    async def write(
+        self,
+        prepared: Prepared,
+        may_begin: Callable[[], bool] = lambda: True,
+        at_halfway: Callable[[], object] = lambda: None,
+    ) -> bool:
+        """Write a prepared batch in one transaction; once this returns True, its outcomes are true.
+
+        False: it is void, because the batch before it failed, the file was changed by somebody else, or
+        `may_begin` said so; nothing has happened, prepare it anew. Several may wait here for the writer, in
+        the order in which they were prepared. `may_begin` and `at_halfway` are called on the writer's thread,
+        when the batch has its turn and when it is time to prepare the next one; neither is, if there is
+        nothing to write.
 
         Raises `BatchAborted` or `BatchRefused` (rolled back: nothing has happened) or `CommitUnknown`
         (and from then on only that). Cancelling the caller does not stop the commit.
         """
         if self.failure is not None:
             raise CommitUnknown("begin", self.failure)
-        return await _on_thread(self._writer, self._commit, batch, now_us, at_commit)
+        if not prepared.changes:
+            return self._warm.has_come(prepared.turn)
+        if prepared.turn.epoch != self._warm.epoch:
+            return False
+        try:
+            is_written = await _on_thread(self._writer, self._write, prepared, may_begin, at_halfway)
+        except BaseException:
+            self._warm.void(prepared.turn)
+            raise
+        if is_written:
+            self._warm.written(prepared.turn)
+        else:
+            self._warm.void(prepared.turn)
+        return is_written
+
+    async def commit(self, batch: Sequence[Asked], now_us: int) -> list[Outcome]:
+        """Prepare `batch` and write it, again if it is void; the outcomes. Raises as `write` does."""
+        for _ in range(GUARD_ATTEMPTS):
+            prepared = await self.prepare(batch, now_us)
+            if await self.write(prepared):
+                return prepared.outcomes
+        raise BatchRefused("guard", f"accounts changed under the batch {GUARD_ATTEMPTS} times")
 
     async def answer(self, batch: Sequence[Asked], now_us: int) -> list[Outcome]:
         """What each command would be answered if all of `batch` were refused: replays and conflicts are told
@@ -135,7 +209,10 @@ class Store:
         assert all(asked.objection is not None for asked in batch)
 
         def look(connection: sqlite3.Connection) -> list[Outcome]:
-            view = rows.prefetch(connection, [asked.command for asked in batch], self._books, now_us)
+            keys = [(asked.command.scope, asked.command.key) for asked in batch]
+            user_ids = {asked.command.user_id for asked in batch}.union(self._books.values())
+            found = rows.look_up(connection, keys, list(user_ids), head=True)
+            view = Warm().view(keys, found, (), self._books, now_us)
             outcomes = [self._decide(view, asked.command, now_us, asked.objection) for asked in batch]
             assert not view.changed
             return outcomes
@@ -145,80 +222,63 @@ class Store:
     async def read(self, look: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Run `look` on the reading connection's thread. It must end its statements: a reader that lingers
         pins the WAL."""
-        return await _on_thread(self._readers[0], look)
+        return await _on_thread(self._readers[_SHORT], look)
 
     async def read_long(self, look: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """As `read`, on a connection of its own: for what follows an account's whole history, behind which no
         other reader may wait."""
-        return await _on_thread(self._readers[1], look)
+        return await _on_thread(self._readers[_LONG], look)
 
-    async def write(self, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    async def set_up(self, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Run `change` on the writer's thread, in a transaction of its own unless it only reads. For set-up
         (books, accounts), never for money."""
-        return await _on_thread(self._writer, _in_transaction, change)
+        return await _on_thread(self._writer, self._set_up, change)
 
     async def refresh_books(self) -> None:
-        """Read the house's books again, after `write` has added some."""
-        self._books = await self.write(rows.read_books)
+        """Read the house's books again, after `set_up` has added some."""
+        self._books = await self.read(rows.read_books)
 
     async def close(self) -> None:
-        """Close both connections and let go of the lock. The last connection to close checkpoints."""
+        """Close all connections and let go of the lock. The last connection to close checkpoints."""
         for reader in self._readers:
             await reader.close()
         await self._writer.close()
         self._lock.release()
 
-    def _commit(
-        self,
-        connection: sqlite3.Connection,
-        batch: Sequence[Asked],
-        now_us: int,
-        at_commit: Callable[[], object],
-    ) -> list[Outcome]:
-        commands = [asked.command for asked in batch]
-        for _ in range(GUARD_ATTEMPTS):
-            view, outcomes = self._decide_all(connection, commands, batch, now_us)
-            if not view.changed:
-                return outcomes
+    async def _next_view(self, keys: Sequence[tuple[str, str]], user_ids: Iterable[int], now_us: int) -> View:
+        while True:
+            warm = self._warm
+            epoch, under_way = warm.epoch, warm.under_way()
+            # While nothing is known, a batch may still be on its way to the file: look behind it.
+            connection = self._writer if warm.is_cold else self._readers[_AHEAD]
+            missing = warm.missing(user_ids)
             try:
-                block = (
-                    seal(view.head, view.at_us, view.new_transactions, view.new_entries)
-                    if view.new_transactions or view.new_entries
-                    else None
-                )
-            except Exception as error:
-                raise BatchAborted("seal", repr(error)) from error
-            if self._write(connection, view, block, at_commit):
-                return outcomes
-        raise BatchRefused("guard", f"accounts changed under the batch {GUARD_ATTEMPTS} times")
-
-    def _decide_all(
-        self, connection: sqlite3.Connection, commands: list[Command], batch: Sequence[Asked], now_us: int
-    ) -> tuple[View, list[Outcome]]:
-        try:
-            view = rows.prefetch(connection, commands, self._books, now_us)
-        except Exception as error:  # also a text that no door lets in: it cannot be encoded
-            raise _fault("prefetch", error) from error
-        try:
-            return view, [self._decide(view, asked.command, now_us, asked.objection) for asked in batch]
-        except (
-            Exception
-        ) as error:  # a bug in one command must not cost its neighbours: bisected by the batcher
-            raise BatchAborted("decide", repr(error)) from error
+                found = await _on_thread(connection, rows.look_up, keys, missing, head=warm.is_cold)
+            except Exception as error:  # also a text that no door lets in: it cannot be encoded
+                raise _fault("look up", error) from error
+            if warm.epoch == epoch:
+                return warm.view(keys, found, under_way, self._books, now_us)
 
     def _write(
         self,
         connection: sqlite3.Connection,
-        view: View,
-        block: Block | None,
-        at_commit: Callable[[], object],
+        prepared: Prepared,
+        may_begin: Callable[[], bool],
+        at_halfway: Callable[[], object],
     ) -> bool:
+        turn = prepared.turn
+        starts_anew = turn.batches == 0 and turn.epoch > self._next_turn.epoch
+        if self.failure is not None or not (turn == self._next_turn or starts_anew) or not may_begin():
+            return False
+        # Until it is committed, whatever was decided on it is void.
+        self._next_turn = Turn(turn.epoch + 1, 0)
         try:
             connection.execute("BEGIN IMMEDIATE")
-            if not rows.write(connection, view, block):
+            if not self._is_as_we_left_it(connection) or not rows.write(
+                connection, prepared.view, prepared.changes, prepared.block, at_halfway
+            ):
                 connection.execute("ROLLBACK")
                 return False
-            at_commit()
         except Exception as error:
             self._roll_back(connection)
             raise _fault("write", error) from error
@@ -233,7 +293,19 @@ class Store:
                 raise CommitUnknown("commit", str(error)) from error
             self._roll_back(connection)
             raise fault from error
+        self._next_turn = Turn(turn.epoch, turn.batches + 1)
         return True
+
+    def _is_as_we_left_it(self, connection: sqlite3.Connection) -> bool:
+        """Whether only batches have changed the file since this was last asked. In a transaction."""
+        before, self._data_version = self._data_version, _read_data_version(connection)
+        return before == self._data_version
+
+    def _set_up(
+        self, connection: sqlite3.Connection, change: Callable[[sqlite3.Connection], Answer]
+    ) -> Answer:
+        self._data_version = -1
+        return _in_transaction(connection, change)
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         if not connection.in_transaction:  # some errors, such as FULL, make SQLite roll back by itself
@@ -273,6 +345,12 @@ def _prepare_writer(connection: sqlite3.Connection) -> None:
     if busy:
         # A reader pins the WAL. What it holds is committed; only its sync into the database must wait.
         connection.execute("PRAGMA wal_checkpoint(FULL)")
+
+
+def _read_data_version(connection: sqlite3.Connection) -> int:
+    """Differs from the last one if another connection has committed in between (sqlite.org/pragma.html)."""
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)
 
 
 def _in_transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Connection], Answer]) -> Answer:

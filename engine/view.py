@@ -1,12 +1,14 @@
 """The accounts, bets and keys that a batch touches, and how an entry changes them.
 
-A `View` is the working copy of one batch: prefetched from the file, changed by `decide` in arrival order,
-then written by the store in one transaction. It knows no SQL.
+A `View` is the working copy of one batch: it begins as the batch before it ends, is changed by `decide` in
+arrival order, then written by the store in one transaction. It knows no SQL.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -26,7 +28,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     refused_minute: int
     refused_count: int
     opening_minor: int = 0
-    """The balance that was read, before this batch."""
+    """The balance before the batch that is being decided."""
 
     @property
     def available_minor(self) -> int:
@@ -75,6 +77,12 @@ class Transaction(NamedTuple):
     block_id: int
 
 
+ABSENT: Final = 0
+"""Stands for None in the terms of a bet that is to be written: sqlite3 binds None, which may have an adapter,
+five times as slowly as a number. No term is the number 0; the file has NULL.
+"""
+
+
 class Bet(NamedTuple):
     """A bet as it is placed, in the column order of `bets`."""
 
@@ -99,6 +107,23 @@ class Refusal(NamedTuple):
     balance_minor: int
     held_minor: int
     at_us: int
+
+
+class Change(NamedTuple):
+    """What a batch does to one account. `version`: that of the row which it changes."""
+
+    amount_minor: int
+    last_entry_id: int
+    refused_minute: int
+    refused_count: int
+    user_id: int
+    version: int
+
+
+# The class itself would make a tuple, call a function of Python's and copy the tuple: three times as slow.
+new_entry: Callable[[tuple[Any, ...]], Entry] = partial(tuple.__new__, Entry)
+new_transaction: Callable[[tuple[Any, ...]], Transaction] = partial(tuple.__new__, Transaction)
+new_bet: Callable[[tuple[Any, ...]], Bet] = partial(tuple.__new__, Bet)
 
 
 class View:
@@ -132,7 +157,7 @@ class View:
         self.new_refusals: list[Refusal] = []
         self.touched: dict[int, Account] = {}
         self._last_entry_id = head.last_entry_id
-        self._last_transaction_id = head.last_transaction_id
+        self.next_transaction_id = head.last_transaction_id + 1
 
     @property
     def changed(self) -> bool:
@@ -145,46 +170,66 @@ class View:
         """
         return self.accounts[self.books[kind, currency]]
 
-    def next_transaction_id(self) -> int:
-        """The id of the transaction that is being decided."""
-        return self._last_transaction_id + 1
-
     def post(self, account: Account, amount_minor: int, ref_type: str, ref_id: str) -> Entry:
         """Add one entry of the transaction being decided, and change its holder's balance."""
+        user_id = account.id
+        if user_id not in self.touched:
+            self._touch(account)
         account.balance_minor += amount_minor
         self._last_entry_id += 1
-        entry = Entry(
-            self._last_entry_id,
-            account.id,
-            account.currency,
-            amount_minor,
-            account.balance_minor,
-            ref_type,
-            ref_id,
-            self._last_transaction_id + 1,
-            self.block_id,
-            account.last_entry_id,
+        entry = new_entry(
+            (
+                self._last_entry_id,
+                user_id,
+                account.currency,
+                amount_minor,
+                account.balance_minor,
+                ref_type,
+                ref_id,
+                self.next_transaction_id,
+                self.block_id,
+                account.last_entry_id,
+            )
         )
-        account.last_entry_id = entry.id
-        self.touched[account.id] = account
+        account.last_entry_id = self._last_entry_id
         self.new_entries.append(entry)
         return entry
 
     def record(self, transaction: Transaction) -> None:
         """Close the transaction being decided; a later command of the batch finds it by its key."""
-        assert transaction.id == self._last_transaction_id + 1
-        self._last_transaction_id = transaction.id
+        assert transaction.id == self.next_transaction_id
+        self.next_transaction_id += 1
         self.new_transactions.append(transaction)
         self.transactions[transaction.scope, transaction.key] = transaction
 
     def refuse(self, refusal: Refusal, account: Account) -> None:
         """Write a refusal down and count it for its user's minute."""
+        if account.id not in self.touched:
+            self._touch(account)
         minute = self.at_us // MINUTE_US
         account.refused_count = account.refused_count + 1 if account.refused_minute == minute else 1
         account.refused_minute = minute
-        self.touched[account.id] = account
         self.new_refusals.append(refusal)
         self.refusals[refusal.bet_id] = refusal
+
+    def close(self) -> Iterator[Change]:
+        """What the batch does to each account, once all of it is decided. From then on the accounts are those
+        of the next batch.
+        """
+        for account in self.touched.values():
+            yield Change(
+                account.balance_minor - account.opening_minor,
+                account.last_entry_id,
+                account.refused_minute,
+                account.refused_count,
+                account.id,
+                account.version,
+            )
+            account.version += 1
+
+    def _touch(self, account: Account) -> None:
+        account.opening_minor = account.balance_minor
+        self.touched[account.id] = account
 
 
 MINUTE_US = 60_000_000

@@ -284,8 +284,8 @@ async def world(
 
 
 async def _fund(store: Store) -> None:
-    await store.write(lambda connection: open_books(connection, "EUR"))
-    assert await store.write(lambda connection: open_wallets(connection, "EUR", 2)) == range(ALICE, BOB + 1)
+    await store.set_up(lambda connection: open_books(connection, "EUR"))
+    assert await store.set_up(lambda connection: open_wallets(connection, "EUR", 2)) == range(ALICE, BOB + 1)
     await store.refresh_books()
     deposits = [Asked(Deposit(f"open-{user}", user, OPENING_MINOR, "test")) for user in (ALICE, BOB)]
     await store.commit(deposits, NOW_US)

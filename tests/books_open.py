@@ -87,8 +87,8 @@ def seed(path: Path, *balances_minor: int) -> Path:
     async def run() -> None:
         store = await Store.open(path, create=True)
         try:
-            await store.write(lambda connection: open_books(connection, "EUR"))
-            ids = await store.write(lambda connection: open_wallets(connection, "EUR", len(balances_minor)))
+            await store.set_up(lambda connection: open_books(connection, "EUR"))
+            ids = await store.set_up(lambda connection: open_wallets(connection, "EUR", len(balances_minor)))
             await store.refresh_books()
             openings = [
                 deposit(f"opening-{id_}", balance, id_)

@@ -13,7 +13,7 @@ ROOMS = ("cli", "ws", "batcher", "engine")  # each may import those after it
 OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room imports them
 PURE = {
     *("engine.money", "engine.commands", "engine.outcomes", "engine.view", "engine.decide", "engine.blocks"),
-    *("engine.errors", "engine.checks", "engine.snapshots"),
+    *("engine.errors", "engine.checks", "engine.snapshots", "engine.warm"),
     *("batcher.policy", "batcher.breaker", "batcher.undecided"),
     *("ws.messages", "ws.codec", "ws.protocol"),
 }
@@ -44,8 +44,11 @@ NOT_PURE = {
     ),
 }
 ONLY_IMPORTER = {"aiosqlite": {"engine.store"}, "redis": {"batcher.redis_nonces"}, "jwt": {"ws.auth"}}
+IN_PROCESS_NAMES = ("engine.py", "bare.py", "bets.py", "fill_wal.py", "ledger.py", "one_by_one.py")
 # The engine measured in its own process; every other load comes through the door.
-IN_PROCESS = {ROOT / "bench" / name for name in ("engine.py", "bare.py", "bets.py", "ledger.py", "one_by_one.py")}
+IN_PROCESS = {
+    ROOT / "bench" / name for name in ("engine.py", "bare.py", "bets.py", "ledger.py", "one_by_one.py")
+}
 MAY_OPEN_THE_STORE = {"ws.app", "cli.operate"}
 SECOND_LOOK_LINES = 500
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))

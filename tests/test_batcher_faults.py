@@ -495,8 +495,9 @@ def test_in_a_storm_every_answer_is_true_and_every_bet_moves_money_at_most_once(
         unsaid = set(ledger) - set(told)
         assert all(this.batcher.doubtful(key) is not None for key in unsaid), f"{seed=}"
         for outcomes in told.values():
-            assert [outcome.replayed for outcome in outcomes] == [False, *[True] * (len(outcomes) - 1)]
-            assert len({outcome.transaction_id for outcome in outcomes}) == 1, f"{seed=}"
+            # One of them moved the money: not always the first one sent, which may have been turned away.
+            assert [outcome.replayed for outcome in outcomes].count(False) == 1, f"{seed=}"
+            assert len({outcome.transaction_id for outcome in outcomes}) == 1, (seed, outcomes)
         assert sorted(accepted.entries[0].ref_id for accepted, _ in this.posted) == sorted(told), f"{seed=}"
 
     asyncio.run(run())

@@ -1,30 +1,28 @@
-"""The load driver speaks PROTOCOL and cannot be fooled into a better figure; the table says what to doubt."""
+"""The closed-loop driver speaks PROTOCOL and cannot be fooled into a better figure."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import uuid
 from array import array
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from itertools import cycle
 from typing import Any
 
 import pytest
+from fake_wallet import Answer, compact, confirm, confirmed, driven, pending, rejected, tokens
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from bench import run, table
-from bench.driver import Job, drive, quantiles_us
+from bench import checks
+from bench.clients import quantiles_us
+from bench.driver import Job, drive
 from bench.echo import CONFIRMATION
 from bench.wire import BetFrames, fresh_tags, read_answers, text_frame_header
-from harness.process import free_port
 
 NOW_MS = 1_760_000_000_123
-WELCOME = json.dumps({"type": "welcome", "user_id": 42})
 
 
 def frames_of(data: bytes) -> list[Frame]:
@@ -71,6 +69,33 @@ def test_no_two_connections_send_the_same_bet() -> None:
         assert len({bet[field] for bet in bets}) == 200
 
 
+def test_a_bet_id_of_version_4_begins_at_random() -> None:
+    data, tags = BetFrames(fresh_tags(), version=4).burst(100, NOW_MS)
+    bet_ids = [json.loads(bytes(each.data))["bet_id"] for each in frames_of(data)]
+    assert {(uuid.UUID(each).version, uuid.UUID(each).variant) for each in bet_ids} == {(4, uuid.RFC_4122)}
+    assert [str(uuid.UUID(each)) for each in bet_ids] == bet_ids
+    assert [each[-12:].encode() for each in bet_ids] == tags
+    assert len({each[:8] for each in bet_ids}) > 90
+    assert len({each[14:18] for each in bet_ids}) > 60
+
+
+def test_a_bet_id_of_another_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="version 1"):
+        BetFrames(fresh_tags(), version=1)
+
+
+@pytest.mark.parametrize("version", [7, 4])
+def test_frames_of_many_bets_are_arrays(version: int) -> None:
+    data, tags = BetFrames(fresh_tags(), frame_bets=100, version=version).burst(201, NOW_MS)
+    first, second, last = [json.loads(bytes(each.data)) for each in frames_of(data)]
+    assert (len(first), len(second)) == (100, 100)
+    assert [bet["id"].encode() for bet in [*first, *second, last]] == tags
+    assert {frozenset(bet) for bet in [*first, *second, last]} == {
+        frozenset(("type", "id", "bet_id", "stake", "nonce", "sent_at"))
+    }
+    assert len({bet["bet_id"] for bet in [*first, *second, last]}) == 201
+
+
 @pytest.mark.parametrize("payload_bytes", [1, 125, 126, 65_535])
 def test_a_frame_header_says_the_length(payload_bytes: int) -> None:
     payload = b"x" * payload_bytes
@@ -80,19 +105,6 @@ def test_a_frame_header_says_the_length(payload_bytes: int) -> None:
 def test_a_payload_too_long_for_the_header_is_refused() -> None:
     with pytest.raises(ValueError, match="65536 bytes"):
         text_frame_header(65_536)
-
-
-def confirmed(tag: str) -> dict[str, Any]:
-    return {"type": "bet.confirmed", "id": tag, "bet_id": "0199", "stake": 250, "replayed": False}
-
-
-def pending(tag: str) -> dict[str, Any]:
-    return {"type": "bet.pending", "id": tag, "bet_id": "0199"}
-
-
-def compact(*objects: dict[str, Any]) -> bytes:
-    """As the server writes: an object, or an array where there are several."""
-    return json.dumps(objects if len(objects) > 1 else objects[0], separators=(",", ":")).encode()
 
 
 A, B = "00000000000a", "00000000000b"
@@ -119,15 +131,10 @@ def test_another_spelling_is_heard_as_well_and_shows(payload: bytes) -> None:
 
 
 def test_refusals_among_confirmations_are_not_overheard() -> None:
-    rejected = {
-        "type": "bet.rejected",
-        "id": B,
-        "code": "OVERLOADED",
-        "message": 'say "type":"bet.confirmed"',
-    }
+    refusal = rejected(B, "OVERLOADED") | {"message": 'say "type":"bet.confirmed"'}
     error = {"type": "error", "id": None, "code": "INVALID_REQUEST"}
     entry = {"type": "wallet.entry", "seq": 918}
-    heard = read_answers(compact(confirmed(A), rejected, error, entry))
+    heard = read_answers(compact(confirmed(A), refusal, error, entry))
     assert heard.confirmed == [A.encode()]
     assert heard.refused == [(B.encode(), "OVERLOADED"), (b"None", "INVALID_REQUEST")]
     assert heard.other == ["wallet.entry"]
@@ -139,28 +146,15 @@ def test_what_is_no_answer_raises(payload: bytes) -> None:
         read_answers(payload)
 
 
-Answer = Callable[[list[dict[str, Any]], ServerConnection], Awaitable[None]]
-
-
-def figures_against(answer: Answer, connections: int = 2, in_flight: int = 3) -> dict[str, Any]:
+def figures_against(answer: Answer, connections: int = 2, in_flight: int = 3, **more: Any) -> dict[str, Any]:
     """Drive a tenth of a second of load against a wallet whose every bet goes to `answer`."""
 
-    async def wallet(socket: ServerConnection) -> None:
-        assert socket.request is not None
-        assert socket.request.headers["Authorization"] in {"Bearer t0", "Bearer t1"}
-        assert socket.subprotocol == "wallet.v1"
-        await socket.send(WELCOME)
-        async for text in socket:
-            await answer([json.loads(text)], socket)
+    async def load(url: str) -> dict[str, Any]:
+        return await drive(
+            Job(url, connections, in_flight, 0.0, 0.1, tokens(connections), drain_s=0.2, **more)
+        )
 
-    async def scene() -> dict[str, Any]:
-        async with serve(wallet, "127.0.0.1", 0, subprotocols=["wallet.v1"], compression=None) as server:  # type: ignore[list-item]
-            port = next(iter(server.sockets)).getsockname()[1]
-            tokens = [f"t{number}" for number in range(connections)]
-            url = f"ws://127.0.0.1:{port}/ws"
-            return await drive(Job(url, connections, in_flight, 0.0, 0.1, tokens, drain_s=0.2))
-
-    return asyncio.run(scene())
+    return driven(answer, load)
 
 
 def test_the_loop_is_closed_every_answer_sets_one_bet_free() -> None:
@@ -176,7 +170,7 @@ def test_the_loop_is_closed_every_answer_sets_one_bet_free() -> None:
     assert 0 < figures["answered"] <= figures["answered_in_all"]
     assert figures["per_s"] == pytest.approx(figures["answered"] / figures["window_s"], rel=0.01)
     assert 0 < figures["latency_us"]["p50"] <= figures["latency_us"]["p99"] <= figures["latency_us"]["max"]
-    assert table.faults(figures) == []
+    assert checks.driver_faults(figures) == []
 
 
 def test_no_more_bets_are_in_flight_than_asked_for() -> None:
@@ -190,7 +184,59 @@ def test_no_more_bets_are_in_flight_than_asked_for() -> None:
     figures = figures_against(answer, connections=1, in_flight=3)
     assert len(heard) == 9
     assert (figures["answered_in_all"], figures["unanswered"]) == (6, 3)
-    assert "unanswered: 3" in table.faults(figures)
+    assert "unanswered: 3" in checks.driver_faults(figures)
+
+
+def test_a_frame_leaves_when_there_is_room_for_all_its_bets() -> None:
+    sizes: list[int] = []
+    held: list[dict[str, Any]] = []
+    held_back = cycle((3, 8, 1, 6))  # a commit can end in the middle of a frame, and does so anywhere
+
+    async def answer(asked: list[dict[str, Any]], socket: ServerConnection) -> None:
+        sizes.append(len(asked))
+        commit = len(asked) - next(held_back)
+        await confirm([*held, *asked[:commit]], socket)
+        held[:] = asked[commit:]
+
+    figures = figures_against(answer, connections=1, in_flight=20, frame_bets=10)
+    assert set(sizes) == {10}
+    assert len(sizes) > 20  # no place in flight was forgotten
+    assert figures["answered_in_all"] == sum(sizes) - len(held)
+    assert checks.driver_faults(figures) == [f"unanswered: {len(held)}"]
+
+
+def test_frames_that_do_not_fill_the_places_are_refused() -> None:
+    with pytest.raises(ValueError, match="25 bets in flight in frames of 10"):
+        Job("ws://127.0.0.1:1/ws", 1, 25, 0.0, 0.1, tokens(1), frame_bets=10)
+
+
+def test_a_ping_behind_an_answer_is_answered_and_the_next_bet_leaves() -> None:
+    pongs: list[asyncio.Future[float]] = []
+
+    async def answer(asked: list[dict[str, Any]], socket: ServerConnection) -> None:
+        await confirm(asked, socket)
+        pongs.append(asyncio.ensure_future(await socket.ping()))  # arrives in the same read
+
+    figures = figures_against(answer, connections=1, in_flight=1)
+    assert figures["answered"] > 10
+    assert sum(pong.done() for pong in pongs) > 10
+    assert checks.driver_faults(figures) == []
+
+
+def test_echoes_count_in_the_order_of_the_bets_to_the_last() -> None:
+    async def echo(socket: ServerConnection) -> None:
+        async for _ in socket:
+            await socket.send(CONFIRMATION)
+
+    async def scene() -> dict[str, Any]:
+        async with serve(echo, "127.0.0.1", 0, compression=None) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            return await drive(Job(f"ws://127.0.0.1:{port}/ws", 2, 50, 0.0, 0.1, drain_s=0.2))
+
+    figures = asyncio.run(scene())
+    assert figures["answered"] > 200
+    assert 0 < figures["latency_us"]["p50"] <= figures["latency_us"]["max"] < 1_000_000
+    assert checks.driver_faults(figures) == []
 
 
 def test_a_server_that_says_nothing_yields_no_figure() -> None:
@@ -199,19 +245,18 @@ def test_a_server_that_says_nothing_yields_no_figure() -> None:
 
     figures = figures_against(answer)
     assert (figures["per_s"], figures["latency_us"]) == (0, {})
-    assert table.faults(figures) == ["unanswered: 6", "nothing was answered"]
+    assert checks.driver_faults(figures) == ["unanswered: 6", "nothing was answered"]
 
 
 def test_a_refused_bet_is_counted_and_replaced() -> None:
     async def answer(asked: list[dict[str, Any]], socket: ServerConnection) -> None:
         for bet in asked:
-            refusal = {"type": "bet.rejected", "id": bet["id"], "code": "INSUFFICIENT_FUNDS"}
-            await socket.send(compact(refusal), text=True)
+            await socket.send(compact(rejected(bet["id"], "INSUFFICIENT_FUNDS")), text=True)
 
     figures = figures_against(answer)
     assert figures["refused"]["INSUFFICIENT_FUNDS"] > 6  # the first bets of all, and at least one after them
     assert figures["answered_in_all"] == figures["unanswered"] == 0
-    assert any("INSUFFICIENT_FUNDS" in fault for fault in table.faults(figures))
+    assert any("INSUFFICIENT_FUNDS" in fault for fault in checks.driver_faults(figures))
 
 
 def test_a_bet_confirmed_twice_counts_once_and_is_a_fault() -> None:
@@ -221,7 +266,7 @@ def test_a_bet_confirmed_twice_counts_once_and_is_a_fault() -> None:
 
     figures = figures_against(answer)
     assert figures["unknown_ids"] == figures["answered_in_all"] > 0
-    assert any("unknown_ids" in fault for fault in table.faults(figures))
+    assert any("unknown_ids" in fault for fault in checks.driver_faults(figures))
 
 
 def test_an_answer_that_is_no_text_does_not_count_and_is_a_fault() -> None:
@@ -232,7 +277,7 @@ def test_an_answer_that_is_no_text_does_not_count_and_is_a_fault() -> None:
     figures = figures_against(answer)
     assert figures["answered_in_all"] == 0
     assert figures["other"] == {"BINARY": 6}
-    assert "other: {'BINARY': 6}" in table.faults(figures)
+    assert "other: {'BINARY': 6}" in checks.driver_faults(figures)
 
 
 def test_a_lost_connection_is_a_fault() -> None:
@@ -241,105 +286,10 @@ def test_a_lost_connection_is_a_fault() -> None:
 
     figures = figures_against(answer)
     assert sum(figures["lost"].values()) == 2
-    assert any("4429" in fault for fault in table.faults(figures))
+    assert any("4429" in fault for fault in checks.driver_faults(figures))
 
 
 def test_quantiles_are_of_the_nearest_rank() -> None:
     quantiles = quantiles_us(array("q", [us * 1_000 for us in range(1_000, 0, -1)]))
     assert quantiles == {"p50": 500, "p90": 900, "p99": 990, "p999": 999, "max": 1000}
     assert quantiles_us(array("q")) == {}
-
-
-def measured(per_s: float, driver: float = 0.5, others: float = 0.0) -> dict[str, Any]:
-    """Figures as the driver gives them, faultless."""
-    return {
-        "per_s": per_s,
-        "answered": int(per_s),
-        "answered_in_all": int(per_s),
-        "latency_us": {"p50": 1_500.0, "p99": 9_000.0},
-        "cores": {"server": 1.0, "driver": driver, "others": others},
-        "refused": {},
-        "other": {},
-        "lost": {},
-        "unanswered": 0,
-        "unknown_ids": 0,
-        "verdict": {"ok": True, "findings": []},
-        "bets_in_ledger": int(per_s),
-        "log": "",
-    }
-
-
-def test_the_ratio_is_that_of_neighbours_not_of_medians() -> None:
-    # The machine slows down by half from round to round; the wallet is at half of echo all the time.
-    rounds = [table.Round(measured(echo), measured(echo / 2)) for echo in (80_000, 40_000, 20_000)]
-    assert table.medians(rounds)["ratio"] == 0.5
-    uneven = [table.Round(measured(e), measured(w)) for e, w in ((100, 50), (1_000, 600), (10, 7))]
-    assert table.medians(uneven)["ratio"] == 0.6
-
-
-def test_the_table_shows_figures_and_what_to_doubt() -> None:
-    fine = table.Round(measured(60_000), measured(30_000))
-    doubtful = table.Round(measured(60_000, driver=0.97), measured(30_000, others=0.8))
-    text = table.render({"100 × 20": [fine], "400 × 1": [doubtful]})
-    assert [row.split()[:8] for row in text.splitlines()[2:4]] == [
-        ["100", "×", "20", "60,000", "30,000", "0.50", "1.5", "9.0"],
-        ["400", "×", "1", "60,000", "30,000", "0.50", "1.5", "9.0"],
-    ]
-    assert text.splitlines()[-2:] == [
-        "400 × 1, round 1: the driver was the bottleneck of echo",
-        "400 × 1, round 1: others used 0.80 cores beside wallet",
-    ]
-
-
-def test_a_round_counts_only_if_the_ledger_agrees() -> None:
-    assert run.faults(table.Round(measured(60_000), measured(30_000))) == []
-    short = measured(30_000) | {"bets_in_ledger": 29_999}
-    assert run.faults(table.Round(measured(60_000), short)) == ["30000 bets confirmed, 29999 in the ledger"]
-    finding = {"check": "balance", "user_id": 42, "balance": 5, "ledger": 4}
-    wrong = measured(30_000) | {"verdict": {"ok": False, "findings": [finding]}}
-    assert run.faults(table.Round(measured(60_000), wrong)) == [f"reconcile: {[finding]}"]
-
-
-@pytest.mark.parametrize("text", ["100", "100x", "x1", "0x5", "5x0", "-1x5", "axb"])
-def test_a_shape_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as refused:
-        run.options(["--shapes", text])
-    assert refused.value.code == 2
-    assert "--shapes" in capsys.readouterr().err
-
-
-def test_more_connections_than_players_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        run.options(["--shapes", "100x20", "--players", "99"])
-    assert "100 connections need as many players" in capsys.readouterr().err
-
-
-def test_a_process_that_dies_before_it_listens_is_noticed() -> None:
-    with (
-        pytest.raises(RuntimeError, match="ended with status 3"),
-        run.listening([sys.executable, "-c", "raise SystemExit(3)"], free_port()),
-    ):
-        pytest.fail("it cannot have listened")
-
-
-@pytest.mark.long
-def test_a_short_run_of_everything_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--seconds", "1", "--warm-up", "0.5", "--rounds", "1", "--players", "60"]
-    status = run.main([*arguments, "--shapes", "20x5", "30x1", "--out", str(tmp_path)])
-    out, err = capsys.readouterr()
-    assert status == 0, out + err
-    (path,) = tmp_path.iterdir()  # the ledgers are gone
-    report = json.loads(path.read_text())
-    assert list(report["cases"]) == [
-        f"{shape}, nonces in {nonces}" for shape in ("20 × 5", "30 × 1") for nonces in ("memory", "redis")
-    ]
-    for case in report["cases"].values():
-        (measurement,) = case["rounds"]
-        for figures in (measurement["echo"], measurement["wallet"]):
-            assert figures["per_s"] > 100
-            assert 0 < figures["latency_us"]["p50"] <= figures["latency_us"]["p99"]
-            assert figures["cores"]["server"] > 0
-        assert measurement["wallet"]["bets_in_ledger"] == measurement["wallet"]["answered_in_all"]
-        assert measurement["wallet"]["decoded_frames"] == 0  # the cheap scan knows the server's spelling
-        assert ("redis" in measurement["wallet"]["cores"]) == (case["nonces"] == "redis")
-    assert [line.split("  ")[0] for line in out.splitlines()[2:6]] == list(report["cases"])

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +15,17 @@ from hypothesis import strategies as st
 from redis_server import RedisServer
 
 from batcher.memory_nonces import MemoryGuard
-from batcher.nonces import Claim, FallbackGuard, NonceGuard, NonceStoreAway, Verdict
+from batcher.nonces import FallbackGuard, NonceGuard, NonceStoreAway, Verdict
 from batcher.redis_nonces import RedisGuard
+
+
+class Claim(NamedTuple):
+    """As much of a bet as a guard looks at."""
+
+    user_id: int
+    nonce: str
+    bet_id: str
+
 
 FRESH, REUSED, SHED = Verdict.FRESH, Verdict.REUSED, Verdict.SHED
 NONCE = "nonce-0001"

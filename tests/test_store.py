@@ -27,9 +27,8 @@ from books_open import (
 )
 
 from engine.accounts import BOOK_KINDS, open_books, open_wallets
-from engine.commands import Command
 from engine.outcomes import Accepted, Code, Outcome, Rejected
-from engine.store import BUSY_TIMEOUT_MS, Asked, Store
+from engine.store import _AHEAD, BUSY_TIMEOUT_MS, Asked, Store, _on_thread
 
 
 @pytest.fixture
@@ -97,22 +96,25 @@ def test_block_time_in_the_file_never_runs_back(books: Path) -> None:
     assert look(books, "SELECT at FROM blocks ORDER BY id") == [(NOW_US,), (NOW_US,), (NOW_US + 7,)]
 
 
-def test_a_commit_is_one_hop_to_the_thread(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_one_hop_to_a_reader_and_one_to_the_writer(
+    books: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also notices if aiosqlite renames the private method that the store depends on."""
-    hops = []
+    hops: list[aiosqlite.Connection] = []
     execute = aiosqlite.Connection._execute
 
     async def counting(self: aiosqlite.Connection, function: Any, *arguments: Any, **named: Any) -> Any:
-        hops.append(function)
+        hops.append(self)
         return await execute(self, function, *arguments, **named)
 
     async def use(store: Store) -> None:
+        await store.commit(asked(place(1, 1, BOB)), NOW_US)
         for size in (1, 50):
             hops.clear()
             monkeypatch.setattr(aiosqlite.Connection, "_execute", counting)
             await store.commit(asked(*(place(size * 100 + n, 1, BOB) for n in range(size))), NOW_US)
             monkeypatch.undo()
-            assert len(hops) == 1
+            assert hops == [store._readers[_AHEAD], store._writer]
 
     with_store(books, use)
 
@@ -129,7 +131,20 @@ class Counting(sqlite3.Connection):
         return super().executemany(sql, parameters)
 
 
-def test_a_batch_takes_few_statements_however_many_rows_it_has(tmp_path: Path) -> None:
+WRITTEN = ["BEGIN", "PRAGMA", "batches", "transactions", "ledger", "bets", "UPDATE users", "blocks", "COMMIT"]
+"""What the writer runs for a batch of bets, one statement each: every further one is a fight for the
+interpreter's lock."""
+
+
+def in_short(statement: str) -> str:
+    """The word of `WRITTEN` for a statement, or the whole statement."""
+    told = {"transaction_ledger": "ledger", "refusals": "refusals"} | {word: word for word in WRITTEN}
+    return next((told[word] for word in told if word in statement), statement)
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(1, 1), (64, 1), (1000, 1), (1600, 1), (1700, 2)])
+def test_a_batch_is_one_statement_a_table(tmp_path: Path, size: int, pieces: int) -> None:
+    """1,700 bets have 3,400 entries of ten values: more than SQLite binds to one statement."""
     path = seed(tmp_path / "books.db", 100, 3000)
 
     def forget(connection: sqlite3.Connection) -> None:
@@ -140,25 +155,32 @@ def test_a_batch_takes_few_statements_however_many_rows_it_has(tmp_path: Path) -
     def recall(connection: sqlite3.Connection) -> list[str]:
         return list(connection.__dict__["calls"][:-1])  # the last one begins this very look
 
-    async def use(store: Store) -> list[list[str]]:
-        counted = []
-        for first, size in ((0, 1), (1000, 2100)):
-            batch: list[Command] = [place(first + n, 1, BOB) for n in range(size)]
-            batch += [place(5000 + first + n, 9000, BOB) for n in range(min(size, 90))]  # refused
-            await store.write(forget)
-            await store.commit(asked(*batch), NOW_US)
-            counted.append(await store.write(recall))
-        return counted
+    async def use(store: Store) -> list[str]:
+        await store.commit(asked(place(0, 1, BOB)), NOW_US)
+        prepared = await store.prepare(asked(*(place(1 + n, 1, BOB) for n in range(size))), NOW_US)
+        await _on_thread(store._writer, forget)
+        assert await store.write(prepared)
+        return await store.set_up(recall)
 
-    one, many = with_store(path, use, connection_factory=Counting)
+    said = list(map(in_short, with_store(path, use, connection_factory=Counting)))
 
-    # 2,100 bets are 8,400 rows; its entries alone have more values than SQLite binds to one statement.
-    assert (one.count("BEGIN IMMEDIATE"), many.count("BEGIN IMMEDIATE")) == (1, 1)
-    assert 8 < len(one) < 20
-    assert len(many) < 100
-    assert balances(path) == {ALICE: 100, BOB: 899, HOUSE: 2101, CASH: -3100}
-    assert look(path, "SELECT count(*) FROM bets") == [(2101,)]
-    assert look(path, "SELECT count(*) FROM refusals") == [(91,)]
+    assert said == [*WRITTEN[:4], *["ledger"] * pieces, *WRITTEN[5:]]
+    assert balances(path) == {ALICE: 100, BOB: 2999 - size, HOUSE: size + 1, CASH: -3100}
+
+
+def test_refusals_and_many_accounts_are_one_statement_too(tmp_path: Path) -> None:
+    path = seed(tmp_path / "books.db", *[100] * 300)
+
+    async def use(store: Store) -> list[str]:
+        await store.commit(asked(place(1000, 1)), NOW_US)  # else the keys are looked up by the writer too
+        await _on_thread(store._writer, lambda connection: connection.__dict__["calls"].clear())
+        await store.commit(asked(*(place(n, 1 if n % 2 else 101, ALICE + n) for n in range(300))), NOW_US)
+        return await store.set_up(lambda connection: list(connection.__dict__["calls"]))
+
+    said = list(map(in_short, with_store(path, use, connection_factory=Counting)))
+
+    assert (said.count("refusals"), said.count("UPDATE users")) == (1, 1)
+    assert look(path, "SELECT count(*) FROM refusals") == [(150,)]
 
 
 def test_answer_tells_replays_and_conflicts_and_changes_nothing(books: Path) -> None:
@@ -198,17 +220,17 @@ def test_a_change_that_raises_is_rolled_back_and_the_next_one_works(books: Path)
 
     async def use(store: Store) -> Sequence[int]:
         with pytest.raises(KeyError):
-            await store.write(half)
-        return await store.write(lambda connection: open_wallets(connection, "EUR", 2))
+            await store.set_up(half)
+        return await store.set_up(lambda connection: open_wallets(connection, "EUR", 2))
 
     assert list(with_store(books, use)) == [BOB + 1, BOB + 2]
 
 
 def test_books_of_another_currency_are_used_once_they_are_read_again(books: Path) -> None:
     async def use(store: Store) -> list[Outcome]:
-        await store.write(lambda connection: open_books(connection, "JPY"))
-        await store.write(lambda connection: open_books(connection, "JPY"))  # they are there: no second set
-        ids = await store.write(lambda connection: open_wallets(connection, "JPY", 1))
+        await store.set_up(lambda connection: open_books(connection, "JPY"))
+        await store.set_up(lambda connection: open_books(connection, "JPY"))  # they are there: no second set
+        ids = await store.set_up(lambda connection: open_wallets(connection, "JPY", 1))
         await store.refresh_books()
         return await store.commit(asked(deposit("yen", 500, ids[0]), place(1, 200, ids[0])), NOW_US)
 
@@ -225,7 +247,7 @@ def test_the_writer_is_set_up_for_safety(books: Path) -> None:
         def ask(connection: sqlite3.Connection) -> dict[str, Any]:
             return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in expected}
 
-        return await store.write(ask)
+        return await store.set_up(ask)
 
     expected = {
         "journal_mode": "wal",

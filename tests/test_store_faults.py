@@ -203,9 +203,9 @@ def test_a_full_disk_refuses_the_batch_and_later_takes_it(books: Path) -> None:
     bets = [Asked(place(number, 1, BOB, selection="x" * 2000)) for number in range(50)]
 
     async def use(store: Store) -> None:
-        await store.write(limit(1))  # SQLite raises it to what the file has already
+        await store.set_up(limit(1))  # SQLite raises it to what the file has already
         await fails_then_works(store, BatchRefused, *bets)
-        await store.write(limit(100_000))
+        await store.set_up(limit(100_000))
         await store.commit(bets, NOW_US)
 
     with_store(books, use)
@@ -214,7 +214,7 @@ def test_a_full_disk_refuses_the_batch_and_later_takes_it(books: Path) -> None:
 
 def test_a_strangers_lock_refuses_the_batch_after_the_busy_timeout(books: Path) -> None:
     async def use(store: Store) -> None:
-        await store.write(lambda connection: connection.execute("PRAGMA busy_timeout = 20").close())
+        await store.set_up(lambda connection: connection.execute("PRAGMA busy_timeout = 20").close())
         with contextlib.closing(sqlite3.connect(books, isolation_level=None)) as stranger:
             stranger.execute("BEGIN IMMEDIATE")
             fault = await fails_then_works(store, BatchRefused, Asked(place(1)))
@@ -247,7 +247,7 @@ POISON = {
     "odds below 1": place(1, odds_milli=999),
     "no bet_id": PlaceBet("", ALICE, 30, "n", NOW_US),
     "odds beyond 64 bits": place(1, odds_milli=2**63),
-    "a user beyond 64 bits": place(1, user_id=2**63),
+    "a user beyond 64 bits": place(1, user_id=2**64),
     "a lone surrogate in a term": place(1, selection="\ud800"),
     "a lone surrogate in the bet_id": PlaceBet("\ud800" * 36, ALICE, 30, "n", NOW_US),
 }

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
-from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, asked, balances, bet_id, look, place, seed, with_store
+from books_open import (
+    ALICE,
+    BOB,
+    CASH,
+    HOUSE,
+    NOW_US,
+    asked,
+    balances,
+    bet_id,
+    look,
+    place,
+    play,
+    seed,
+    with_store,
+)
 
 from engine import queries
 from engine.commands import Command
@@ -74,69 +91,72 @@ def test_an_account_that_never_stands_still_is_given_up(books: Path) -> None:
         with pytest.raises(BatchRefused, match=f"{GUARD_ATTEMPTS} times"):
             await store.commit(asked(place(1)), NOW_US)
         assert await store.read(lambda connection: queries.bet(connection, bet_id(1))) is None
-        await store.commit(asked(place(2, user_id=BOB)), NOW_US)
 
     with_store(books, use, decide=meddling)
 
     versions = list(range(decided[0], decided[0] + GUARD_ATTEMPTS))
-    assert decided[:GUARD_ATTEMPTS] == versions, "each attempt reads anew"
+    assert decided == versions, "each attempt reads anew"
     assert balances(books)[ALICE] == 100
+    assert isinstance(play(books, [place(2)])[0][0], Accepted)
 
 
-def test_a_caller_that_vanishes_during_the_commit_does_not_stop_it(books: Path) -> None:
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        deciding, go_on = asyncio.Event(), threading.Event()
+class Gated(sqlite3.Connection):
+    """Waits before each COMMIT while the gate is shut."""
 
-        def slow(view: View, command: Command, now_us: int, objection: Code | None) -> Outcome:
-            loop.call_soon_threadsafe(deciding.set)
-            assert go_on.wait(10)
-            return decide(view, command, now_us, objection)
+    gate: ClassVar[threading.Event] = threading.Event()
+    waits: ClassVar[threading.Event] = threading.Event()
 
-        store = await Store.open(books, decide=slow)
-        try:
-            caller = asyncio.create_task(store.commit(asked(place(1)), NOW_US))
-            await deciding.wait()
-            caller.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await caller
-            go_on.set()
-
-            (again,) = await store.commit(asked(place(1)), NOW_US)
-            assert isinstance(again, Accepted)
-            assert again.replayed
-            assert store.failure is None
-        finally:
-            go_on.set()
-            await store.close()
-
-    asyncio.run(run())
-    assert balances(books)[ALICE] == 70
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT" and not self.gate.is_set():
+            self.waits.set()
+            assert self.gate.wait(10), "the gate was never opened"
+        return super().execute(sql, *parameters)
 
 
-def test_an_answer_is_given_while_the_writer_is_stuck(books: Path) -> None:
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        deciding, go_on = asyncio.Event(), threading.Event()
+@pytest.fixture
+def gated() -> Iterator[type[Gated]]:
+    """The class to open a store with: its gate is open until a test shuts it."""
+    Gated.gate.set()
+    Gated.waits.clear()
+    yield Gated
+    Gated.gate.set()
 
-        def stuck(view: View, command: Command, now_us: int, objection: Code | None) -> Outcome:
-            if objection is None:
-                loop.call_soon_threadsafe(deciding.set)
-                assert go_on.wait(10)
-            return decide(view, command, now_us, objection)
 
-        store = await Store.open(books, decide=stuck)
-        try:
-            writing = asyncio.create_task(store.commit(asked(place(1)), NOW_US))
-            await deciding.wait()
-            async with asyncio.timeout(5):
-                told = await store.answer([Asked(place(2), Code.TIMED_OUT)], NOW_US)
-            go_on.set()
-            (written,) = await writing
-        finally:
-            go_on.set()
-            await store.close()
+async def at_the_gate(writing: asyncio.Task[list[Outcome]]) -> None:
+    """Return when `writing` stands at COMMIT."""
+    assert await asyncio.to_thread(Gated.waits.wait, 10), writing
+
+
+def test_a_caller_that_vanishes_during_the_commit_does_not_stop_it(books: Path, gated: type[Gated]) -> None:
+    async def use(store: Store) -> None:
+        gated.gate.clear()
+        caller = asyncio.create_task(store.commit(asked(place(1)), NOW_US))
+        await at_the_gate(caller)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        gated.gate.set()
+
+        again, another = await store.commit(asked(place(1), place(2)), NOW_US)
+        assert isinstance(again, Accepted)
+        assert again.replayed
+        assert isinstance(another, Accepted)
+        assert store.failure is None
+
+    with_store(books, use, connection_factory=gated)
+    assert balances(books)[ALICE] == 40
+
+
+def test_an_answer_is_given_while_the_writer_is_stuck(books: Path, gated: type[Gated]) -> None:
+    async def use(store: Store) -> None:
+        gated.gate.clear()
+        writing = asyncio.create_task(store.commit(asked(place(1)), NOW_US))
+        await at_the_gate(writing)
+        async with asyncio.timeout(5):
+            told = await store.answer([Asked(place(2), Code.TIMED_OUT)], NOW_US)
+        gated.gate.set()
+        (written,) = await writing
         assert told == [Rejected(Code.TIMED_OUT)]
         assert isinstance(written, Accepted)
 
-    asyncio.run(run())
+    with_store(books, use, connection_factory=gated)

@@ -1,0 +1,135 @@
+"""The accounts and the head of the chain as the batches decided so far leave them, committed or under way.
+
+The only writer knows what it has written, so it need not read it again, and need not wait for COMMIT before
+the next batch is decided. All of it rests on the batches under way: if one of them fails, or another
+connection has changed the file, everything is forgotten, read anew and decided anew (docs/adr/0006).
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from engine.blocks import Block
+from engine.view import Account, Head, Refusal, Transaction, View
+
+ACCOUNTS_MAX: Final = 200_000
+"""Accounts that are kept, at about 300 bytes; beyond it they are all forgotten, and read as they come."""
+
+Books = dict[tuple[str, str], int]
+"""The ids of the house's own books by (kind, currency)."""
+
+
+class Found(NamedTuple):
+    """What the file says of a batch's keys, and of accounts that were asked for. `head` is None if it was
+    not.
+    """
+
+    accounts: list[Account]
+    transactions: list[Transaction]
+    refusals: list[Refusal]
+    head: Head | None
+
+
+class Turn(NamedTuple):
+    """When a decided batch may be written, or told: in this epoch, when so many batches are written."""
+
+    epoch: int
+    batches: int
+
+
+class Warm:
+    """What is known without reading. One batch after another is decided on it, and written in that order."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        """Grows whenever all is forgotten: whatever was decided before is void."""
+        self._written = 0  # batches, in this epoch
+        self._accounts: dict[int, Account] = {}
+        self._head: Head | None = None
+        self._under_way: deque[View] = deque()
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether nothing is known: the head has to be read, and behind the batch that is being written."""
+        return self._head is None
+
+    def under_way(self) -> Sequence[View]:
+        """Views that are decided and not known to be committed, oldest first."""
+        return tuple(self._under_way)
+
+    def missing(self, user_ids: Iterable[int]) -> list[int]:
+        """Of `user_ids`, the accounts that have to be read."""
+        if len(self._accounts) > ACCOUNTS_MAX and not self._under_way:
+            self._accounts.clear()
+        return [user_id for user_id in user_ids if user_id not in self._accounts]
+
+    def view(
+        self,
+        keys: Sequence[tuple[str, str]],
+        found: Found,
+        under_way: Sequence[View],
+        books: Books,
+        now_us: int,
+    ) -> View:
+        """The view of the next batch. `under_way`: as it was before `found` was read, since what they write
+        may or may not have been in the file by then. `keys`: (scope, key) of each command.
+        """
+        for account in found.accounts:
+            self._accounts.setdefault(account.id, account)
+        if self._head is None:
+            self._head = found.head
+        assert self._head is not None
+        transactions = {(each.scope, each.key): each for each in found.transactions}
+        refusals = {each.bet_id: each for each in found.refusals}
+        for view in under_way:
+            if not view.transactions.keys().isdisjoint(keys):
+                transactions |= {key: view.transactions[key] for key in keys if key in view.transactions}
+            if view.refusals:
+                refusals |= {key: view.refusals[key] for _, key in keys if key in view.refusals}
+        return View(
+            head=self._head,
+            now_us=now_us,
+            accounts=self._accounts,
+            books=books,
+            transactions=transactions,
+            refusals=refusals,
+        )
+
+    def decided(self, view: View, block: Block | None) -> None:
+        """`view` has changed something and will be written; the next one begins where it ends."""
+        self._under_way.append(view)
+        if block is not None:
+            self._head = Head(
+                block.id, block.hash, block.at_us, block.last_transaction_id, block.last_entry_id
+            )
+
+    def next_turn(self) -> Turn:
+        """The turn of the batch that is to be decided next: behind all that are under way."""
+        return Turn(self.epoch, self._written + len(self._under_way))
+
+    def has_come(self, turn: Turn) -> bool:
+        """Whether all that a batch of this turn was decided on is committed, and nothing else is."""
+        return turn == (self.epoch, self._written)
+
+    def written(self, turn: Turn) -> None:
+        """The batch of this turn, which had come, is committed."""
+        if turn.epoch == self.epoch:
+            self._under_way.popleft()
+            self._written += 1
+
+    def void(self, turn: Turn) -> None:
+        """The batch of this turn was not written, or nobody knows: nor is what was decided on it true."""
+        if turn.epoch == self.epoch:
+            self.forget()
+
+    def forget(self) -> None:
+        """What was decided may not be written, or the file has changed: know nothing."""
+        self.epoch += 1
+        self._written = 0
+        # A new dict: a view that is void must not share accounts with those to come.
+        self._accounts = {}
+        self._head = None
+        self._under_way.clear()
