@@ -8,27 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from engine.commands import Command, PlaceBet
-
-
-class _UnderWay(msgspec.Struct, eq=False, gc=False):
-    command: PlaceBet
-    copies: int = 0
 
 
 class Undecided:
     """Keeps count of the copies of each bet between their admission and their outcome."""
 
     def __init__(self) -> None:
-        self._under_way: dict[str, _UnderWay] = {}
+        self._first: dict[str, PlaceBet] = {}
+        self._further: dict[str, int] = {}  # copies beside the first one: there are hardly ever any
         self._doubtful: dict[str, int] = {}
         self._watched: set[str] | None = None
 
     def __contains__(self, command: Command) -> bool:
         return isinstance(command, PlaceBet) and (
-            command.bet_id in self._under_way or command.bet_id in self._doubtful
+            command.bet_id in self._first or command.bet_id in self._doubtful
         )
 
     def enter(self, command: Command) -> None:
@@ -36,21 +30,24 @@ class Undecided:
         if not isinstance(command, PlaceBet):
             return
         bet_id = command.bet_id
-        bet = self._under_way.get(bet_id)
-        if bet is None:
-            bet = self._under_way[bet_id] = _UnderWay(command)
-        bet.copies += 1
+        if bet_id in self._first:
+            self._further[bet_id] = self._further.get(bet_id, 0) + 1
+        else:
+            self._first[bet_id] = command
         if self._watched is not None:
             self._watched.add(bet_id)
 
     def leave(self, commands: Iterable[Command]) -> None:
         """A copy of each has its outcome."""
         for command in commands:
-            if isinstance(command, PlaceBet):
-                bet = self._under_way[command.bet_id]
-                bet.copies -= 1
-                if not bet.copies:
-                    del self._under_way[command.bet_id]
+            if not isinstance(command, PlaceBet):
+                continue
+            bet_id = command.bet_id
+            further = self._further.pop(bet_id, 0)
+            if not further:
+                del self._first[bet_id]
+            elif further > 1:
+                self._further[bet_id] = further - 1
 
     def doubt(self, commands: Iterable[Command]) -> None:
         """The COMMIT of these has ended unknown: only a restart can tell."""
@@ -64,8 +61,7 @@ class Undecided:
 
     def under_way(self, bet_id: str) -> PlaceBet | None:
         """The copy that came first of those on their way, if any."""
-        bet = self._under_way.get(bet_id)
-        return None if bet is None else bet.command
+        return self._first.get(bet_id)
 
     def watch(self, commands: Iterable[Command]) -> None:
         """Begin to note which keys are, or become, undecided while `commands` are looked up."""

@@ -40,8 +40,8 @@ class Block(NamedTuple):
 def seal(head: Head, at_us: int, transactions: Sequence[Transaction], entries: Sequence[Entry]) -> Block:
     """The block that follows `head` and seals `transactions` with their `entries`, both in order of id.
 
-    There is at least one transaction; `at_us` is not before the head's. Any hole in the ids is an
-    `AssertionError`.
+    There is at least one transaction; `at_us` is not before the head's. Any hole in the ids, and an entry of
+    a transaction outside of the block, is an `AssertionError`.
     """
     assert transactions, "an empty batch has no block"
     assert at_us >= head.at_us, "block time never runs back"
@@ -50,6 +50,9 @@ def seal(head: Head, at_us: int, transactions: Sequence[Transaction], entries: S
     assert transactions[-1].id - first_transaction_id + 1 == len(transactions)
     last_entry_id = entries[-1].id if entries else head.last_entry_id
     assert last_entry_id - first_entry_id + 1 == len(entries)
+    if entries:  # posted in the order of their transactions: the outermost two answer for all
+        assert first_transaction_id <= entries[0].transaction_id
+        assert entries[-1].transaction_id <= transactions[-1].id
     unhashed = Block(
         head.block_id + 1,
         FORMAT,

@@ -28,7 +28,7 @@ def in_bulk(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple
         run = rows[start : start + (VARIABLES_MAX - 1) // width]
         room = _room(len(run), (VARIABLES_MAX - 1) // width)
         values = list(chain.from_iterable(run))
-        values += [None] * ((room - len(run)) * width)
+        values += [0] * ((room - len(run)) * width)
         values.append(len(run))
         changed += connection.execute(_expanded(statement, width, room), values).rowcount
         start += len(run)

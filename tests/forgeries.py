@@ -17,6 +17,8 @@ HEADER = "its header does not give its hash"
 TERMS = "its terms do not give its fingerprint: they were changed after it was placed"
 NOT_ITS_DEBIT = "its holder, currency or stake is not that of its debit"
 FOREIGN = "its format is not one that this program knows"
+OTHER_BLOCK = "a row in its range names another block"
+OUTSIDE = "an entry in its range belongs to a transaction outside of it"
 RANGE = "its range does not follow that of the block before it"
 
 
@@ -174,16 +176,17 @@ FORGERIES: dict[str, tuple[str, list[Finding]]] = {
     "an answer": ("UPDATE transactions SET answer = '{}' WHERE id = 1", [block(1, EDITED)]),
     "the block of a transaction": (
         "UPDATE transactions SET block_id = 1 WHERE id = 5",
-        [block(3, "a row in its range names another block"), block(3, EDITED)],
+        [block(3, OTHER_BLOCK), block(3, EDITED)],
     ),
     "the block of an entry": (
         "UPDATE transaction_ledger SET block_id = 1 WHERE id = 10",
-        [block(3, "a row in its range names another block")],
+        [block(3, OTHER_BLOCK), block(3, EDITED)],
     ),
     "the transaction of an entry": (
         "UPDATE transaction_ledger SET transaction_id = 4 WHERE id = 10",
         [
-            block(3, "an entry in its range belongs to a transaction outside of it"),
+            block(3, OUTSIDE),
+            block(3, EDITED),
             zero_sum(5, "EUR", -30),
             zero_sum(4, "EUR", 30),
         ],
@@ -191,7 +194,8 @@ FORGERIES: dict[str, tuple[str, list[Finding]]] = {
     "a transaction taken away": (
         "DELETE FROM transactions WHERE id = 5",
         [
-            block(3, "an entry in its range belongs to a transaction outside of it"),
+            block(3, OUTSIDE),
+            block(3, EDITED),
             bet(5, "a bet without its transaction"),
         ],
     ),

@@ -44,10 +44,10 @@ NOT_PURE = {
     ),
 }
 ONLY_IMPORTER = {"aiosqlite": {"engine.store"}, "redis": {"batcher.redis_nonces"}, "jwt": {"ws.auth"}}
-IN_PROCESS_NAMES = ("engine.py", "bare.py", "bets.py", "fill_wal.py", "ledger.py", "one_by_one.py")
 # The engine measured in its own process; every other load comes through the door.
 IN_PROCESS = {
-    ROOT / "bench" / name for name in ("engine.py", "bare.py", "bets.py", "ledger.py", "one_by_one.py")
+    ROOT / "bench" / name
+    for name in ("engine.py", "bare.py", "bets.py", "fill_wal.py", "ledger.py", "one_by_one.py")
 }
 MAY_OPEN_THE_STORE = {"ws.app", "cli.operate"}
 SECOND_LOOK_LINES = 500

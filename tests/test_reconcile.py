@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from books_open import BOB, NOW_US, asked, look, place, play, seed
-from forgeries import FOREIGN, FORGERIES, NO_FOLLOWER, RANGE, block
+from forgeries import FOREIGN, FORGERIES, NO_FOLLOWER, OUTSIDE, RANGE, block, zero_sum
 
 from engine import reconcile as module
 from engine.blocks import Block, hash_of, root_of
@@ -109,6 +109,14 @@ def test_a_block_of_a_format_to_come_is_not_taken_for_one_of_this(books: Path) -
     reseal(books, 3)
 
     assert reconcile(books).findings == [block(3, FOREIGN)]
+
+
+def test_a_seal_made_anew_does_not_let_an_entry_leave_its_block(books: Path) -> None:
+    forge(books, "UPDATE transaction_ledger SET transaction_id = 4 WHERE id = 10")
+    reseal(books, 3)
+
+    expected = [block(3, OUTSIDE), zero_sum(5, "EUR", -30), zero_sum(4, "EUR", 30)]
+    assert reconcile(books).findings == expected
 
 
 def reseal(path: Path, number: int) -> None:

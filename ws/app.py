@@ -40,7 +40,7 @@ from ws.transport import HttpDoor, WebSocketDoor
 log = logging.getLogger("solidgreen")
 
 SUBPROTOCOL: Final = "wallet.v1"
-SWITCH_S: Final = 0.0001
+SWITCH_S: Final = 0.00005
 """The writer asks for the interpreter lock some 40 times a batch; a busy loop keeps it for up to this long
 (5 ms unless told). Measured: 12 % more bets a second at 100 connections with 20 in flight.
 """

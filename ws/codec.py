@@ -21,6 +21,7 @@ from ws.messages import (
     EXPECTED,
     AnyRequest,
     BetConfirmed,
+    BetGet,
     BetPlace,
     BetRejected,
     Error,
@@ -83,12 +84,17 @@ def decode_frame(text: str, frame_messages: int) -> Sequence[AnyRequest | Malfor
 
     A frame that is no JSON, or has more than `frame_messages` elements, is one `Malformed` without an id.
     """
+    # JSON allows a control character only as an escape, and the upper ones are not ASCII: most frames have
+    # none, and that is seen at once.
+    is_plain = text.isascii() and "\\" not in text and "\x7f" not in text
     if not text.lstrip().startswith("["):
-        return [_decode_one(text)]
+        return [_decode_one(text, is_plain)]
     try:
-        requests: Sequence[AnyRequest | Malformed] = _MANY.decode(text)
+        requests: Sequence[AnyRequest | Malformed] = [
+            _checked(request, is_plain) for request in _MANY.decode(text)
+        ]
     except msgspec.ValidationError:
-        requests = _decode_each(text, frame_messages)
+        requests = _decode_each(text, frame_messages, is_plain)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         return [Malformed(None, f"the frame is not JSON: {_reason(error)}")]
     if not requests:
@@ -184,6 +190,10 @@ _MANY = msgspec.json.Decoder(list[AnyRequest])
 _EACH = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 
+_has_control = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
+_is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
+_WITH_BET_ID = (BetPlace, BetGet)
+
 
 class _Named(msgspec.Struct):
     """Just enough of a bad message to answer it."""
@@ -194,30 +204,53 @@ class _Named(msgspec.Struct):
 _NAMED = msgspec.json.Decoder(_Named)
 
 
-def _decode_each(text: str, frame_messages: int) -> Sequence[AnyRequest | Malformed]:
+def _decode_each(text: str, frame_messages: int, is_plain: bool) -> Sequence[AnyRequest | Malformed]:
     try:
         elements = _EACH.decode(text)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         return [Malformed(None, f"the frame is not JSON: {_reason(error)}")]
     # Before each is looked at: a hundred thousand bad ones would hold up everybody for a quarter of a second.
-    return _too_many(len(elements), frame_messages) or [_decode_one(element) for element in elements]
+    return _too_many(len(elements), frame_messages) or [_decode_one(each, is_plain) for each in elements]
 
 
-def _decode_one(text: str | msgspec.Raw) -> AnyRequest | Malformed:
+def _decode_one(text: str | msgspec.Raw, is_plain: bool) -> AnyRequest | Malformed:
     try:
         request: AnyRequest = _ONE.decode(text)
     except msgspec.ValidationError as error:
         return Malformed(_id_of(text), _in_words(str(error)))
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         return Malformed(None, f"the message is not JSON: {_reason(error)}")
-    return request
+    return _checked(request, is_plain)
+
+
+def _checked(request: AnyRequest, is_plain: bool) -> AnyRequest | Malformed:
+    """`request`, unless one of its texts breaks a pattern of `ws/messages.py`."""
+    wrong = None
+    if isinstance(request, _WITH_BET_ID) and not _is_uuid(request.bet_id):
+        wrong = "bet_id"
+    elif not is_plain:
+        wrong = next(
+            (
+                name
+                for name in request.__struct_fields__
+                if isinstance(value := getattr(request, name), str)
+                and name != "token"
+                and _has_control(value)
+            ),
+            None,
+        )
+    if wrong is None:
+        return request
+    id_ = None if request.id is None or _has_control(request.id) else request.id
+    return Malformed(id_, f"{wrong}: expected {EXPECTED[wrong]}")
 
 
 def _id_of(text: str | msgspec.Raw) -> str | None:
     try:
-        return _NAMED.decode(text).id
+        id_ = _NAMED.decode(text).id
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return None
+    return None if id_ is None or _has_control(id_) else id_
 
 
 _AT_FIELD = re.compile(r" - at `\$\.(\w+)`$")
