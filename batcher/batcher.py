@@ -250,16 +250,9 @@ class Batcher:
                 await self._hand_over(Closed(self._queue.close_batch()))
 
     def _may_close(self) -> bool:
-        """Whether the next batch should take no more commands.
-
-        Two are under way at most: one is being written while the other is prepared, or waits. The second one
-        closes when the first is halfway, so that whatever arrives until then can still come along; or when it
-        is half full, since with so much to do its preparation takes as long as the writing.
-        """
-        waiting, under_way = len(self._queue), self._under_way
-        if not waiting or len(under_way) > 1:
-            return False
-        return not under_way or under_way[0].is_halfway or waiting >= self.limits.batch_max // 2
+        under_way = self._under_way
+        is_halfway = bool(under_way) and under_way[0].is_halfway
+        return self.limits.may_close(len(self._queue), len(under_way), is_halfway)
 
     async def _hand_over(self, closed: Closed) -> None:
         self._under_way.append(closed)

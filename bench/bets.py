@@ -6,10 +6,12 @@ imports a room, and only `engine`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
@@ -94,11 +96,23 @@ def placing(store: Store, traffic: Traffic, size: int) -> Party:
 
 
 async def place(store: Store, batches: Iterable[Batch]) -> None:
-    """Commit `batches`, one after the other. Nobody looks at the outcomes: what was accepted stands in the
-    file afterwards, and is counted there.
+    """Commit `batches` as the server does: the next one is prepared while one is being written.
+
+    Nobody looks at the outcomes: what was accepted stands in the file afterwards, and is counted there.
     """
+    before: tuple[Batch, asyncio.Task[bool]] | None = None
     for batch in batches:
-        await store.commit(batch, time.time_ns() // 1_000)
+        prepared = await store.prepare(batch, time.time_ns() // 1_000)
+        await _settled(store, before)
+        before = batch, asyncio.create_task(store.write(prepared))
+    await _settled(store, before)
+
+
+async def _settled(store: Store, under_way: tuple[Batch, asyncio.Task[bool]] | None) -> None:
+    if under_way is not None:
+        batch, writing = under_way
+        if not await writing:  # void: the file was set up in between
+            await store.commit(batch, time.time_ns() // 1_000)
 
 
 def seed(path: Path, players: int) -> list[int]:
@@ -140,8 +154,11 @@ async def opened(path: Path) -> AsyncIterator[Store]:
         await store.close()
 
 
-def collect_garbage_like_the_server() -> None:
-    """As `ws.app` does when it starts, for the whole process: full collections would find nothing."""
+def tune_like_the_server() -> None:
+    """As `ws.app` does when it starts, for the whole process: two threads share one interpreter, and full
+    collections would find nothing.
+    """
+    sys.setswitchinterval(0.00005)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -1,8 +1,9 @@
-"""The engine in process beside its ceiling: `Store.commit` against the same rows by bare `executemany`.
+"""The engine in process beside its ceiling: the store against the same rows by bare `executemany`.
 
 Engine, ceiling and one hot player take turns in slices of about a second, each on a file of its own that
-began with the same content. What is timed of the engine is the public way, its await and thread hop included;
-bets are made before, but neither checked nor decided. The run counts only if the engine's files hold exactly
+began with the same content. What is timed of the engine is the public way, awaits and thread hops included: one
+batch is prepared while the one before it is written, as in the server. Bets are made before, but neither
+checked nor decided. The run counts only if the engine's files hold exactly
 the bets that were placed and `reconcile` agrees.
 """
 
@@ -23,7 +24,7 @@ from typing import Any
 import uvloop
 
 from bench import bare, slices
-from bench.bets import DoesNotCount, Traffic, collect_garbage_like_the_server, copy, opened, placing, seed
+from bench.bets import DoesNotCount, Traffic, copy, opened, placing, seed, tune_like_the_server
 from bench.slices import Slice, Watch
 from engine.files import open_read_only
 from engine.reconcile import reconcile
@@ -106,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--players", type=positive(int), default=10_000, help="funded (default 10000)")
     parser.add_argument("--seconds", type=positive(float), default=8.0, help="of the engine (default 8)")
     chosen = parser.parse_args(arguments)
-    collect_garbage_like_the_server()
+    tune_like_the_server()
     with tempfile.TemporaryDirectory(dir=chosen.folder, prefix="engine-") as folder:
         try:
             figures = measure(Path(folder), chosen.batch, chosen.players, chosen.seconds)

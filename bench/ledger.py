@@ -26,13 +26,13 @@ from bench import slices
 from bench.bets import (
     DoesNotCount,
     Traffic,
-    collect_garbage_like_the_server,
     copy,
     entries_in,
     opened,
     place,
     placing,
     seed,
+    tune_like_the_server,
 )
 from bench.engine import existing_folder, positive
 from bench.fill_wal import killed_with_full_wal
@@ -193,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure and print JSON. 0: the figures count; 1: they do not, and a sentence says why."""
     chosen = options(arguments)
     plan = Plan(chosen.sizes, chosen.players, chosen.batch, chosen.seconds, chosen.starts)
-    collect_garbage_like_the_server()
+    tune_like_the_server()
     try:
         found = [each for version in chosen.version for each in measure(chosen.folder, version, plan)]
     except DoesNotCount as error:

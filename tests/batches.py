@@ -260,7 +260,7 @@ async def world(
         store,
         guard or MemoryGuard(capacity=10_000),
         breaker=breaker,
-        limits=limits,
+        limits=limits or BatchLimits(ahead_min=1),  # few commands are enough to see two batches under way
         posted=this._posted,
         clock=clock,
         wall_clock=lambda: NOW_US,

@@ -476,7 +476,11 @@ def test_in_a_storm_every_answer_is_true_and_every_bet_moves_money_at_most_once(
     tmp_path: Path, seed: int
 ) -> None:
     random = Random(seed)
-    limits = BatchLimits(batch_max=random.choice([1, 3, 1000]), queue_max=random.choice([4, 1000]))
+    limits = BatchLimits(
+        batch_max=random.choice([1, 3, 1000]),
+        ahead_min=random.choice([1, 50]),
+        queue_max=random.choice([4, 1000]),
+    )
     breaker = Breaker(replace(PATIENT, commit_faults=3, cool_off_us=S // 4, stable_us=S))
 
     async def run() -> None:

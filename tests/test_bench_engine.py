@@ -286,7 +286,7 @@ def run(folder: Path, *arguments: str) -> int:
 def test_a_short_run_counts_and_leaves_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "collect_garbage_like_the_server", lambda: None)  # for good, in this process
+    monkeypatch.setattr(engine, "tune_like_the_server", lambda: None)  # for good, in this process
     assert run(tmp_path, "--seconds", "0.1", "--batch", "20") == 0
     figures = json.loads(capsys.readouterr().out)
     assert (figures["batch"], figures["players"]) == (20, PLAYERS)
@@ -302,7 +302,7 @@ def test_a_short_run_counts_and_leaves_nothing_behind(
 def test_a_run_whose_bets_are_refused_does_not_count(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "collect_garbage_like_the_server", lambda: None)
+    monkeypatch.setattr(engine, "tune_like_the_server", lambda: None)
     monkeypatch.setattr(bets, "BALANCE_MINOR", STAKE_MINOR - 1)
     assert run(tmp_path, "--seconds", "0.01", "--batch", "5") == 1
     said = capsys.readouterr()

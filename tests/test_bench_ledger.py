@@ -81,7 +81,7 @@ def test_the_ratio_is_to_the_reference_of_the_same_round() -> None:
 def test_a_short_run_counts_and_leaves_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "collect_garbage_like_the_server", lambda: None)  # for good, in this process
+    monkeypatch.setattr(ledger, "tune_like_the_server", lambda: None)  # for good, in this process
     small = ["--players", str(PLAYERS), "--batch", "20", "--seconds", "0.1", "--starts", "1"]
     assert ledger.main(["--folder", str(tmp_path), *small, "--sizes", "100", "400", "--version", "4"]) == 0
     said = capsys.readouterr()

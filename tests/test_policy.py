@@ -63,7 +63,25 @@ def test_a_command_may_be_executed_up_to_its_deadline(age_us: int, expired: bool
     assert BatchLimits(deadline_us=50).expired(1000, 1000 + age_us) is expired
 
 
-@pytest.mark.parametrize("name", ["batch_max", "queue_max", "deadline_us"])
+@pytest.mark.parametrize(
+    ("waiting", "under_way", "is_halfway", "closes"),
+    [
+        (0, 0, False, False),
+        (1, 0, False, True),  # nobody is at the writer: why wait?
+        (49, 1, False, False),
+        (50, 1, False, True),  # half full
+        (9, 1, True, False),
+        (10, 1, True, True),
+        (0, 1, True, False),
+        (100, 2, True, False),  # two are enough
+    ],
+)
+def test_when_a_batch_closes(waiting: int, under_way: int, is_halfway: bool, closes: bool) -> None:
+    limits = BatchLimits(batch_max=100, ahead_min=10)
+    assert limits.may_close(waiting, under_way, is_halfway) is closes
+
+
+@pytest.mark.parametrize("name", ["batch_max", "ahead_min", "queue_max", "deadline_us"])
 def test_limits_are_at_least_one(name: str) -> None:
     BatchLimits(**{name: 1})
     with pytest.raises(AssertionError):
