@@ -10,6 +10,8 @@ USERS  ?= 100
 SECONDS ?= 30
 FLOOR  ?= 3000
 ARGS   ?=
+LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" pyproject.toml
 
 .PHONY: run test check test-all lint types locust crash bench wheel lock clean help
 
@@ -21,6 +23,11 @@ $(VENV)/.stamp: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+# Charts and PostgreSQL, 150 MB: only for those who measure.
+$(VENV)/.bench: $(VENV)/.stamp requirements-bench.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
 run: $(VENV)/.stamp     ## serve a demo with 100 players on 127.0.0.1:8000
@@ -35,7 +42,7 @@ run: $(VENV)/.stamp     ## serve a demo with 100 players on 127.0.0.1:8000
 	@exec $(BIN)/solidgreen serve --db $(DB) --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.stamp    ## every test that needs only Python, git and make
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest -m "not long" --ignore tests/charts
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check .
@@ -46,7 +53,7 @@ types: $(VENV)/.stamp
 
 check: lint types test  ## ruff, mypy --strict and the tests
 
-test-all: test          ## also what takes longer: kill cycles, the wheel, a load run
+test-all: test $(VENV)/.bench  ## also what takes longer: kill cycles, the wheel, PostgreSQL, a load run
 	$(BIN)/pytest -m long
 	$(MAKE) locust USERS=20 SECONDS=10 FLOOR=0
 
@@ -56,12 +63,12 @@ locust: $(VENV)/.stamp  ## Locust, headless, against a server of its own: USERS=
 crash: $(VENV)/.stamp   ## kill -9 with bets in flight, CYCLES= times, and audit what is left
 	$(BIN)/python -m tests.crash.kill_cycles --cycles $(CYCLES)
 
-bench: $(VENV)/.stamp   ## the whole path of a bet beside a bare echo: ARGS=
+bench: $(VENV)/.bench   ## every case of docs/performance.md beside its ceiling, half an hour: ARGS=--quick
 	$(BIN)/python -m bench.run $(ARGS)
 
 lock: $(VENV)/.stamp    ## resolve the dependencies again, for every supported Python
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
-		--no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	$(BIN)/uv $(LOCK) --extra dev --extra bench -o requirements.lock
+	$(BIN)/uv $(LOCK) --all-extras --constraint requirements.lock -o requirements-bench.lock
 
 wheel: $(VENV)/.stamp   ## build dist/*.whl
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -14,6 +14,9 @@ from matplotlib.image import imread
 
 from bench import charts
 
+# In a folder of its own, which `make test` leaves out: it needs matplotlib, and only measuring needs that.
+pytestmark = pytest.mark.long
+
 REPORT: dict[str, Any] = {
     "commit": "0123456789abcdef",
     "sweep": [
