@@ -1,34 +1,27 @@
-"""The queue and the writer task: from a command to its outcome.
+"""The door of the batcher: from a command to its outcome.
 
-    submit ──▶ queue ──▶ gather: close a batch, ask the nonce guard, decide ──▶ write: settle it, then answer
-        │                (while the batch before it is being written)
-        └────▶ turned away (breaker, overload, stopping): look the key up, answer replay or objection
+    submit ──▶ pipeline: queue, prepare, commit ──▶ told
+        └────▶ turned away (breaker, overload, stopping): look the key up, answer replay or objection ──▶ told
 
-Both tasks are the batcher's own, so that no request can cancel a commit; a caller that has vanished is
-simply not told. Nobody hears of a batch before its COMMIT has returned.
+A caller that has vanished is simply not told.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Protocol
-
-import msgspec
+from collections.abc import Callable, Iterable
 
 from batcher.breaker import Admission, Breaker, Status
-from batcher.nonces import NonceGuard, Verdict
-from batcher.policy import BatchLimits, Queue
+from batcher.jobs import Asker, Job, Posted
+from batcher.nonces import NonceGuard
+from batcher.pipeline import Pipeline
+from batcher.policy import BatchLimits
 from batcher.undecided import Undecided
 from engine.commands import Command, PlaceBet
-from engine.errors import BatchAborted, BatchRefused, CommitUnknown, StoreFault
-from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected
-from engine.store import Asked, Prepared, Store
+from engine.outcomes import Accepted, Code, Outcome, Rejected
+from engine.store import Store
 
 log = logging.getLogger("solidgreen.batcher")
 
@@ -41,41 +34,6 @@ which claims nothing about the bet."""
 
 
 _PROBE = Admission.PROBE  # reading a member of an Enum costs as much as the rest of an admission
-
-
-class Asker(Protocol):
-    """Whoever wants the outcome of a command. Called on the event loop; must neither block nor raise."""
-
-    def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
-        """`outcome` is final: what it says moved is on disk."""
-        ...
-
-
-Posted = Callable[[Accepted, Asker], None]
-"""Told of each newly accepted command after its asker: the entries are for the other sockets of their
-wallets.
-"""
-
-
-class Job(Asked, kw_only=True):
-    """One command on its way."""
-
-    asker: Asker
-    request_id: str
-    arrived_us: int
-    is_probe: bool = False
-
-
-class Closed(msgspec.Struct, eq=False):
-    """A batch that takes no more commands, on its way to the file."""
-
-    jobs: list[Job]
-    prepared: Prepared | None = None
-    """None if something in it could not be decided."""
-    writing: asyncio.Task[bool] | None = None
-    """None if there is nothing to write."""
-    began_us: int | None = None
-    is_halfway: bool = False
 
 
 def monotonic_us() -> int:
@@ -106,20 +64,25 @@ class Batcher:
     ) -> None:
         self.limits = limits or BatchLimits()
         self._store = store
-        self._guard = guard
         self._breaker = breaker or Breaker()
         self._posted = posted
         self._clock = clock
         self._wall_clock = wall_clock
-        self._queue: Queue[Job] = Queue(self.limits)
         self._undecided = Undecided()
+        self._pipeline = Pipeline(
+            store,
+            guard,
+            self._breaker,
+            self.limits,
+            self._undecided,
+            clock=clock,
+            wall_clock=wall_clock,
+            tell=self._tell,
+            turn_away=self._turn_away,
+        )
         self._turned_away: list[Job] = []
-        self._under_way: deque[Closed] = deque()
-        self._failure: str | None = None
         self._stopping = False
         self._stopped = False
-        self._stirred = asyncio.Event()
-        self._handed_over: asyncio.Queue[Closed] = asyncio.Queue()
         self._look_up_due = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -128,7 +91,7 @@ class Batcher:
 
     def start(self) -> None:
         """Start the tasks. Call once, inside the running event loop."""
-        for loop in (self._gather, self._write, self._look_up, self._watch):
+        for loop in (self._pipeline.gather, self._pipeline.write, self._look_up, self._watch):
             task = asyncio.create_task(loop(), name=f"batcher {loop.__name__.strip('_')}")
             task.add_done_callback(self._task_ended)
             self._tasks.append(task)
@@ -144,13 +107,12 @@ class Batcher:
             self._idle.clear()
         self._unanswered += 1
         objection = objection or self._why_not(job, now_us)
-        if objection is None and not self._queue.offer(job):
+        if objection is None and not self._pipeline.offer(job):
             objection = Code.OVERLOADED
         if objection is not None:
             self._turn_away([job], objection)
             return
         self._undecided.enter(command)
-        self._stirred.set()
 
     def pending(self, bet_id: str) -> PlaceBet | None:
         """The bet of this id if a command under it is on its way, whoever sent it; an earlier copy may be
@@ -165,7 +127,7 @@ class Batcher:
     @property
     def failure(self) -> str | None:
         """Why no money is taken until a restart; None while all is well."""
-        return self._failure
+        return self._pipeline.failure
 
     @property
     def is_stopping(self) -> bool:
@@ -178,12 +140,13 @@ class Batcher:
 
     def queue_length(self) -> int:
         """Commands that wait for a batch."""
-        return len(self._queue)
+        return len(self._pipeline)
 
     def abandon(self) -> None:
         """Stop the tasks wherever they are: for a stop that can wait no longer."""
-        for task in [*self._tasks, *(closed.writing for closed in self._under_way if closed.writing)]:
+        for task in self._tasks:
             task.cancel()
+        self._pipeline.abandon()
 
     async def drain(self) -> None:
         """Refuse new commands, finish those under way, then stop the tasks."""
@@ -199,7 +162,7 @@ class Batcher:
     def _why_not(self, job: Job, now_us: int) -> Code | None:
         if self._stopping:
             return Code.OVERLOADED
-        if self._failure is not None:
+        if self._pipeline.failure is not None:
             return Code.CIRCUIT_OPEN
         admission = self._breaker.admit(now_us)
         if not admission:
@@ -213,7 +176,7 @@ class Batcher:
         nothing."""
         for job in jobs:
             if job.command in self._undecided or self._stopped or len(self._turned_away) >= TURNED_AWAY_MAX:
-                asyncio.get_running_loop().call_soon(self._resolve, job, Rejected(Code.OUTCOME_UNKNOWN))
+                asyncio.get_running_loop().call_soon(self._tell, job, Rejected(Code.OUTCOME_UNKNOWN))
                 continue
             job.objection = job.objection or objection
             self._turned_away.append(job)
@@ -234,167 +197,13 @@ class Batcher:
             overtaken = self._undecided.overtaken()
             for job, outcome in zip(jobs, outcomes, strict=True):
                 if isinstance(outcome, Rejected) and job.command.key in overtaken:
-                    self._resolve(job, Rejected(Code.OUTCOME_UNKNOWN))
+                    self._tell(job, Rejected(Code.OUTCOME_UNKNOWN))
                 elif isinstance(outcome, Rejected) and outcome.code is Code.CIRCUIT_OPEN:
-                    self._resolve(job, Rejected(Code.CIRCUIT_OPEN, retry_after_us=retry_after_us))
+                    self._tell(job, Rejected(Code.CIRCUIT_OPEN, retry_after_us=retry_after_us))
                 else:
-                    self._resolve(job, outcome)
+                    self._tell(job, outcome)
 
-    # -- the pipeline
-
-    async def _gather(self) -> None:
-        while True:
-            await self._stirred.wait()
-            self._stirred.clear()
-            while self._may_close():
-                await self._hand_over(Closed(self._queue.close_batch()))
-
-    def _may_close(self) -> bool:
-        under_way = self._under_way
-        is_halfway = bool(under_way) and under_way[0].is_halfway
-        return self.limits.may_close(len(self._queue), len(under_way), is_halfway)
-
-    async def _hand_over(self, closed: Closed) -> None:
-        self._under_way.append(closed)
-        await self._ask_nonces(closed.jobs)
-        self._time_out(closed.jobs, self._clock())
-        with contextlib.suppress(StoreFault):  # the writer task meets the fault again, and bisects
-            closed.prepared = await self._store.prepare(closed.jobs, self._wall_clock())
-        if closed.prepared is not None and closed.prepared.changes:
-            loop = asyncio.get_running_loop()
-            writing = self._store.write(
-                closed.prepared,
-                may_begin=partial(self._begin, closed),
-                at_halfway=partial(loop.call_soon_threadsafe, self._is_halfway, closed),
-            )
-            closed.writing = loop.create_task(writing, name="batch")
-        self._handed_over.put_nowait(closed)
-
-    def _begin(self, closed: Closed) -> bool:
-        """The writer comes to this batch: is it in time? Called on the writer's thread."""
-        now_us = self._clock()
-        closed.began_us = now_us
-        return not self.limits.expired(closed.jobs[0].arrived_us, now_us)
-
-    def _is_halfway(self, closed: Closed) -> None:
-        closed.is_halfway = True
-        self._stirred.set()
-
-    async def _ask_nonces(self, batch: Sequence[Job]) -> None:
-        bets = [job for job in batch if isinstance(job.command, PlaceBet)]
-        claims = [job.command for job in batch if isinstance(job.command, PlaceBet)]
-        try:
-            verdicts = await self._guard.claim(claims)
-        except Exception:  # a bug in a guard: nobody may wait for ever because of it
-            log.exception("a nonce guard broke its contract")
-            verdicts = [Verdict.SHED] * len(bets)
-        shed = []
-        for job, verdict in zip(bets, verdicts, strict=True):
-            if verdict is Verdict.REUSED:
-                job.objection = Code.NONCE_REUSED
-            elif verdict is Verdict.SHED:
-                job.objection = Code.OVERLOADED
-                shed.append(job)
-        if shed:
-            # A copy under another nonce may move the money in this very commit: then claim nothing.
-            going = {job.command.key for job in bets if job.objection is None}
-            for job in shed:
-                if job.command.key in going:
-                    job.objection = Code.OUTCOME_UNKNOWN
-
-    async def _write(self) -> None:
-        while True:
-            closed = await self._handed_over.get()
-            await self._settle(closed)
-            self._under_way.popleft()
-            self._stirred.set()
-
-    def _time_out(self, batch: Sequence[Job], now_us: int) -> None:
-        """Object to what has waited past its deadline."""
-        if not self.limits.expired(batch[0].arrived_us, now_us):
-            return  # the oldest is in time, so all are
-        late = [job for job in batch if job.objection is None and self.limits.expired(job.arrived_us, now_us)]
-        if late:
-            # A retry that came in time moves the money in this very commit, so nobody may say it was not.
-            in_time = {
-                job.command.key
-                for job in batch
-                if job.objection is None and not self.limits.expired(job.arrived_us, now_us)
-            }
-            for job in late:
-                if job.command.key not in in_time:
-                    job.objection = Code.TIMED_OUT
-
-    async def _settle(self, closed: Closed) -> None:
-        """Have the batch committed; where something in it makes that impossible, its halves, down to the
-        culprit. Then tell everybody."""
-        parts = [closed.jobs]
-        while parts:
-            part = parts.pop(0)
-            try:
-                outcomes = await self._outcomes(closed, part)
-            except BatchAborted as fault:
-                if len(part) > 1:
-                    parts[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
-                    continue
-                log.error("a command fails by itself and was refused: %s", part[0].command, exc_info=fault)
-                outcomes = [Rejected(Code.INTERNAL)]
-            except BatchRefused as fault:
-                log.error("a batch of %d was refused by the storage: %s", len(part), fault)
-                self._breaker.commit_failed(self._clock())
-                self._undecided.leave(job.command for job in part)
-                self._turn_away(part, Code.OVERLOADED)
-                continue
-            except Exception as fault:  # CommitUnknown, or a bug: either way nobody knows what is on disk
-                self._fail(part, fault)
-                continue
-            self._undecided.leave(job.command for job in part)
-            if outcomes is None:
-                self._turn_away(part, Code.CIRCUIT_OPEN)
-                continue
-            if any(map(_was_written, outcomes)):  # else nothing was written, which tells nothing of the disk
-                now_us = self._clock()
-                self._breaker.commit_succeeded(now_us, now_us - (closed.began_us or now_us))
-            # Only after COMMIT: a client that hears "confirmed" may act on it at once, and a crash before
-            # COMMIT would leave it acting on money that never moved.
-            for job, outcome in zip(part, outcomes, strict=True):
-                self._resolve(job, outcome)
-
-    async def _outcomes(self, closed: Closed, part: list[Job]) -> list[Outcome] | None:
-        """Of `part`, once they are true; None if no money is taken any more, and `part` was not executed."""
-        prepared, writing = closed.prepared, closed.writing
-        closed.prepared = closed.writing = None
-        try:
-            if prepared is not None and await (writing or self._store.write(prepared)):
-                if closed.began_us is not None:
-                    self._breaker.queue_waited(closed.began_us, closed.began_us - part[0].arrived_us)
-                return prepared.outcomes
-            if self._failure is not None:
-                return None
-            closed.began_us = self._clock()
-            self._time_out(part, closed.began_us)
-            self._breaker.queue_waited(closed.began_us, closed.began_us - part[0].arrived_us)
-            return await self._store.commit(part, self._wall_clock())
-        except CommitUnknown as fault:
-            if fault.has_begun:
-                raise
-            return None
-
-    def _fail(self, part: Sequence[Job], fault: Exception) -> None:
-        """COMMIT ended unknown: stop taking money until a restart has read the file again."""
-        self._failure = str(fault) if isinstance(fault, StoreFault) else repr(fault)
-        log.critical(
-            "no money is taken until this server is restarted; %d commands have an unknown outcome: %s",
-            len(part),
-            self._failure,
-            exc_info=None if isinstance(fault, StoreFault) else fault,
-        )
-        self._undecided.doubt(job.command for job in part)
-        self._undecided.leave(job.command for job in part)
-        for job in part:
-            self._resolve(job, Rejected(Code.OUTCOME_UNKNOWN))
-
-    def _resolve(self, job: Job, outcome: Outcome) -> None:
+    def _tell(self, job: Job, outcome: Outcome) -> None:
         if job.is_probe:
             job.is_probe = False
             self._breaker.probe_done()
@@ -414,20 +223,10 @@ class Batcher:
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """A task that ends by itself is a bug. Commands would wait for ever, so say so and take no more."""
         if not task.cancelled():
-            self._failure = f"the {task.get_name()} task has died"
-            log.critical("%s; restart this server", self._failure, exc_info=task.exception())
+            self._pipeline.failure = f"the {task.get_name()} task has died"
+            log.critical("%s; restart this server", self._pipeline.failure, exc_info=task.exception())
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
-            now_us = self._clock()
-            self._breaker.queue_waited(now_us, self._queue.oldest_age_us(now_us))
-            if self._under_way and (began_us := self._under_way[0].began_us) is not None:
-                self._breaker.commit_running(now_us, now_us - began_us)
-
-
-def _was_written(outcome: Outcome) -> bool:
-    """Whether this outcome has just been written."""
-    if isinstance(outcome, Accepted):
-        return not outcome.replayed
-    return outcome.code in RECORDED and not outcome.replayed
+            self._pipeline.watch(self._clock())

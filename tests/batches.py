@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequen
 from pathlib import Path
 from typing import Any
 
-from batcher.batcher import Asker, Batcher
+from batcher.batcher import Batcher
 from batcher.breaker import Breaker
+from batcher.jobs import Asker
 from batcher.memory_nonces import MemoryGuard
 from batcher.nonces import Claim, NonceGuard, Verdict
 from batcher.policy import BatchLimits

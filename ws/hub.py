@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Protocol
 
-from batcher.batcher import Asker
+from batcher.jobs import Asker
 from engine.outcomes import Accepted
 from ws.codec import wallet_entry
 from ws.messages import WalletEntry

@@ -1,0 +1,33 @@
+"""One command on its way, and who wants its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from engine.commands import Command
+from engine.outcomes import Accepted, Outcome
+from engine.store import Asked
+
+
+class Asker(Protocol):
+    """Whoever wants the outcome of a command. Called on the event loop; must neither block nor raise."""
+
+    def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
+        """`outcome` is final: what it says moved is on disk."""
+        ...
+
+
+Posted = Callable[[Accepted, Asker], None]
+"""Told of each newly accepted command after its asker: the entries are for the other sockets of their
+wallets.
+"""
+
+
+class Job(Asked, kw_only=True):
+    """One command on its way."""
+
+    asker: Asker
+    request_id: str
+    arrived_us: int
+    is_probe: bool = False
