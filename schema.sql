@@ -3,15 +3,19 @@
 -- Money is a count of minor units, time is microseconds since the Unix epoch (UTC), both signed 64-bit.
 -- The engine opens the file with foreign_keys=ON and recursive_triggers=ON; the rules that hold without
 -- them too say so. `docs/schema.md` lists each rule beside the attack that it stops.
+-- Closed lists are spelt with OR, not IN: in a CHECK, SQLite builds the list of an IN anew for each row
+-- (docs/adr/0008).
 
 -- A holder of a balance: a player's wallet, or one of the house's own books, in one currency.
 -- balance is a cache of the sum of the holder's ledger entries; last_entry_id is the newest of them.
 CREATE TABLE users (
     id            INTEGER PRIMARY KEY,
-    kind          TEXT NOT NULL CHECK (kind IN
-                      ('player', 'house', 'cash', 'fees', 'clearing', 'suspense', 'receivable')),
+    kind          TEXT NOT NULL CONSTRAINT known_kind_of_holder CHECK (
+                      kind = 'player' OR kind = 'house' OR kind = 'cash' OR kind = 'fees'
+                      OR kind = 'clearing' OR kind = 'suspense' OR kind = 'receivable'),
     currency      TEXT NOT NULL CHECK (length(currency) = 3),
-    status        TEXT NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'blocked', 'closed')),
+    status        TEXT NOT NULL DEFAULT 'open' CONSTRAINT known_status CHECK (
+                      status = 'open' OR status = 'blocked' OR status = 'closed'),
     balance       INTEGER NOT NULL DEFAULT 0,
     held          INTEGER NOT NULL DEFAULT 0 CHECK (held >= 0),
     floor         INTEGER NOT NULL DEFAULT 0 CHECK (floor <= 0),
@@ -32,23 +36,32 @@ CREATE TABLE users (
 -- One house, one cash book … per currency.
 CREATE UNIQUE INDEX one_book_of_a_kind ON users (currency, kind) WHERE kind <> 'player';
 
--- A batch that has begun. The key is deferred: a batch is begun before the block that seals it, and cannot be
--- committed without it. Transactions and entries may name only the batch that is open, so nothing commits
--- unsealed. (A deferred key on each entry instead would make SQLite scan the whole ledger at every block,
--- sqlite.org/foreignkeys.html section 3; docs/adr/0002 has the figures.)
-CREATE TABLE batches (
-    id INTEGER PRIMARY KEY REFERENCES blocks (id) DEFERRABLE INITIALLY DEFERRED
+-- The batch that is being written: one row, or none. Its key is deferred: a batch is opened before the block
+-- that seals it, and cannot be committed without it. Transactions, entries and bets are taken only while a
+-- batch is open, and only from the first numbers on that this row names. So nothing commits unsealed, and
+-- what is sealed is out of reach: one look at one row tells (docs/adr/0008). (A deferred key on each entry
+-- instead would make SQLite scan the whole ledger at every block, sqlite.org/foreignkeys.html section 3;
+-- docs/adr/0002.)
+CREATE TABLE open_batch (
+    id                   INTEGER PRIMARY KEY REFERENCES blocks (id) DEFERRABLE INITIALLY DEFERRED,
+    first_transaction_id INTEGER NOT NULL,
+    first_entry_id       INTEGER NOT NULL,
+    -- 1: the seal is being checked, and nothing joins the batch any more.
+    frozen               INTEGER NOT NULL DEFAULT 0 CHECK (frozen = 0 OR frozen = 1)
 ) STRICT;
 
 -- One economic event. UNIQUE(scope, key) is what makes a command idempotent for ever; scope 'bet' is shared
 -- by all players, so a bet_id can move money once in the life of this file. answer is what was said first.
+-- A text >= ' ' is not empty, and begins with no control character.
 CREATE TABLE transactions (
     id          INTEGER PRIMARY KEY,
-    kind        TEXT NOT NULL CHECK (kind IN
-                    ('BET', 'WIN', 'REFUND', 'ROLLBACK', 'UNSETTLE', 'CASHOUT', 'DEPOSIT', 'WITHDRAWAL',
-                     'TRANSFER', 'HOLD', 'CAPTURE', 'RELEASE', 'PAYOUT')),
-    scope       TEXT NOT NULL CHECK (length(scope) > 0),
-    key         TEXT NOT NULL CHECK (length(key) > 0),
+    kind        TEXT NOT NULL CONSTRAINT known_kind_of_transaction CHECK (
+                      kind = 'BET' OR kind = 'WIN' OR kind = 'REFUND' OR kind = 'ROLLBACK'
+                      OR kind = 'UNSETTLE' OR kind = 'CASHOUT' OR kind = 'DEPOSIT' OR kind = 'WITHDRAWAL'
+                      OR kind = 'TRANSFER' OR kind = 'HOLD' OR kind = 'CAPTURE' OR kind = 'RELEASE'
+                      OR kind = 'PAYOUT'),
+    scope       TEXT NOT NULL CHECK (scope >= ' '),
+    key         TEXT NOT NULL CHECK (key >= ' '),
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
     answer      TEXT NOT NULL,
     block_id    INTEGER NOT NULL,
@@ -61,25 +74,27 @@ CREATE TABLE transactions (
 
 -- One signed posting. prev_id is the holder's entry before this one (0: none): following it from
 -- users.last_entry_id reads an account without an index by user, which would scatter every batch over
--- hundreds of pages (docs/adr/0003). user_id and transaction_id need no foreign key: ledger_only_grows looks
--- the holder up, the seal counts the transactions, and neither can be deleted.
+-- hundreds of pages (docs/adr/0003). user_id and transaction_id need no foreign key: the seal looks the
+-- holders up and counts the transactions, and neither can be deleted.
 CREATE TABLE transaction_ledger (
     id             INTEGER PRIMARY KEY,
     user_id        INTEGER NOT NULL,
     currency       TEXT NOT NULL,
     amount         INTEGER NOT NULL CHECK (amount BETWEEN -9007199254740991 AND 9007199254740991 AND amount <> 0),
     balance_after  INTEGER NOT NULL,
-    ref_type       TEXT NOT NULL CHECK (ref_type IN
-                       ('BET', 'WIN', 'REFUND', 'ROLLBACK', 'UNSETTLE', 'CASHOUT', 'DEPOSIT', 'WITHDRAWAL',
-                        'TRANSFER', 'CAPTURE', 'PAYOUT', 'FEE', 'TAX')),
-    ref_id         TEXT NOT NULL CHECK (length(ref_id) > 0),
+    ref_type       TEXT NOT NULL CONSTRAINT known_ref_type CHECK (
+                      ref_type = 'BET' OR ref_type = 'WIN' OR ref_type = 'REFUND' OR ref_type = 'ROLLBACK'
+                      OR ref_type = 'UNSETTLE' OR ref_type = 'CASHOUT' OR ref_type = 'DEPOSIT'
+                      OR ref_type = 'WITHDRAWAL' OR ref_type = 'TRANSFER' OR ref_type = 'CAPTURE'
+                      OR ref_type = 'PAYOUT' OR ref_type = 'FEE' OR ref_type = 'TAX'),
+    ref_id         TEXT NOT NULL CHECK (ref_id >= ' '),
     transaction_id INTEGER NOT NULL,
     block_id       INTEGER NOT NULL,
     prev_id        INTEGER NOT NULL CHECK (prev_id >= 0 AND prev_id < id)
 ) STRICT;
 
 -- The state of one bet, keyed by the transaction that placed it; its bet_id is that transaction's key.
--- No foreign key: bets_only_grow looks the transaction up, whatever the pragma, so that nobody can make up a
+-- No foreign key: the seal looks the transactions up, whatever the pragma, so that nobody can make up a
 -- confirmed bet that moved no money and have it settled.
 CREATE TABLE bets (
     transaction_id INTEGER PRIMARY KEY,
@@ -90,8 +105,9 @@ CREATE TABLE bets (
     round          TEXT,
     selection      TEXT,
     odds_milli     INTEGER CHECK (odds_milli >= 1000),
-    state          TEXT NOT NULL DEFAULT 'confirmed' CHECK (state IN
-                       ('confirmed', 'won', 'lost', 'void', 'cashed_out', 'rolled_back')),
+    state          TEXT NOT NULL DEFAULT 'confirmed' CONSTRAINT known_state CHECK (
+                      state = 'confirmed' OR state = 'won' OR state = 'lost' OR state = 'void'
+                      OR state = 'cashed_out' OR state = 'rolled_back'),
     payout         INTEGER NOT NULL DEFAULT 0 CHECK (payout >= 0)
 ) STRICT;
 
@@ -101,9 +117,9 @@ CREATE TABLE refusals (
     user_id     INTEGER NOT NULL REFERENCES users (id),
     stake       INTEGER NOT NULL CHECK (stake > 0),
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
-    code        TEXT NOT NULL CHECK (code IN
-                    ('ACCOUNT_BLOCKED', 'CURRENCY_MISMATCH', 'BET_ROLLED_BACK', 'LIMIT_EXCEEDED',
-                     'INSUFFICIENT_FUNDS')),
+    code        TEXT NOT NULL CONSTRAINT known_code CHECK (
+                      code = 'ACCOUNT_BLOCKED' OR code = 'CURRENCY_MISMATCH' OR code = 'BET_ROLLED_BACK'
+                      OR code = 'LIMIT_EXCEEDED' OR code = 'INSUFFICIENT_FUNDS'),
     balance     INTEGER NOT NULL,
     held        INTEGER NOT NULL,
     at          INTEGER NOT NULL
@@ -140,10 +156,6 @@ CREATE TRIGGER blocks_are_never_updated BEFORE UPDATE ON blocks
 BEGIN SELECT RAISE(ABORT, 'blocks is append-only'); END;
 CREATE TRIGGER blocks_are_never_deleted BEFORE DELETE ON blocks
 BEGIN SELECT RAISE(ABORT, 'blocks is append-only'); END;
-CREATE TRIGGER batches_are_never_updated BEFORE UPDATE ON batches
-BEGIN SELECT RAISE(ABORT, 'batches is append-only'); END;
-CREATE TRIGGER batches_are_never_deleted BEFORE DELETE ON batches
-BEGIN SELECT RAISE(ABORT, 'batches is append-only'); END;
 CREATE TRIGGER refusals_are_never_updated BEFORE UPDATE ON refusals
 BEGIN SELECT RAISE(ABORT, 'refusals is append-only'); END;
 CREATE TRIGGER refusals_are_never_deleted BEFORE DELETE ON refusals
@@ -153,32 +165,42 @@ BEGIN SELECT RAISE(ABORT, 'bets are not deleted: roll them back'); END;
 CREATE TRIGGER users_are_never_deleted BEFORE DELETE ON users
 BEGIN SELECT RAISE(ABORT, 'users are not deleted: close them'); END;
 
+-- A batch is opened behind the newest block, frozen by its seal, and gone when its block is there.
+CREATE TRIGGER open_batch_follows_the_newest_block BEFORE INSERT ON open_batch
+WHEN EXISTS (SELECT 1 FROM open_batch)
+  OR (NEW.id, NEW.first_transaction_id, NEW.first_entry_id)
+     IS NOT (SELECT coalesce(max(id), 0) + 1,
+                    coalesce(last_transaction_id, 0) + 1, coalesce(last_entry_id, 0) + 1
+             FROM blocks)  -- the columns beside max(id) are those of its row: sqlite.org/lang_select.html
+BEGIN SELECT RAISE(ABORT, 'open_batch: one batch at a time, and it follows the newest block'); END;
+CREATE TRIGGER open_batch_is_only_frozen BEFORE UPDATE ON open_batch
+WHEN (NEW.id, NEW.first_transaction_id, NEW.first_entry_id)
+  IS NOT (OLD.id, OLD.first_transaction_id, OLD.first_entry_id)
+  OR NEW.frozen < OLD.frozen
+BEGIN SELECT RAISE(ABORT, 'open_batch: a batch stays as it was opened, and frozen once it is'); END;
+CREATE TRIGGER open_batch_waits_for_its_block BEFORE DELETE ON open_batch
+WHEN NOT EXISTS (SELECT 1 FROM blocks WHERE id = OLD.id)
+BEGIN SELECT RAISE(ABORT, 'open_batch: a batch ends with its block'); END;
+
 -- INSERT OR REPLACE deletes the row in its way, and fires no DELETE trigger while recursive_triggers is off
--- (sqlite.org/lang_conflict.html). So each insert looks first, whatever the pragma.
-CREATE TRIGGER batches_open_one_by_one BEFORE INSERT ON batches
-WHEN NEW.id <> (SELECT coalesce(max(id), 0) + 1 FROM blocks) OR EXISTS (SELECT 1 FROM batches WHERE id = NEW.id)
-BEGIN SELECT RAISE(ABORT, 'batches: a batch opens after the newest block'); END;
+-- (sqlite.org/lang_conflict.html). So each insert looks first, whatever the pragma; and before the row is
+-- written, not after, since with journal_mode=OFF an abort undoes nothing.
 CREATE TRIGGER ledger_only_grows BEFORE INSERT ON transaction_ledger
-WHEN NEW.id <= (SELECT max(id) FROM transaction_ledger)
-  OR NEW.block_id IS NOT (SELECT max(id) FROM batches)
-  OR NEW.block_id IS (SELECT max(id) FROM blocks)
-  OR NEW.currency IS NOT (SELECT currency FROM users WHERE id = NEW.user_id)
-BEGIN
-    SELECT RAISE(ABORT, 'transaction_ledger: an entry follows the newest one, in the open batch, in its holder''s currency');
-END;
+WHEN NOT EXISTS (SELECT 1 FROM open_batch WHERE id = NEW.block_id AND first_entry_id <= NEW.id AND frozen = 0)
+BEGIN SELECT RAISE(ABORT, 'transaction_ledger: an entry follows the newest block, in the open batch'); END;
 CREATE TRIGGER transactions_only_grow BEFORE INSERT ON transactions
-WHEN NEW.id <= (SELECT max(id) FROM transactions)
-  OR NEW.block_id IS NOT (SELECT max(id) FROM batches)
-  OR NEW.block_id IS (SELECT max(id) FROM blocks)
+WHEN NOT EXISTS (SELECT 1 FROM open_batch
+                 WHERE id = NEW.block_id AND first_transaction_id <= NEW.id AND frozen = 0)
   OR EXISTS (SELECT 1 FROM transactions WHERE scope = NEW.scope AND key = NEW.key)
 BEGIN
-    SELECT RAISE(ABORT, 'transactions: a transaction follows the newest one, in the open batch, under a new key');
+    SELECT RAISE(ABORT,
+                 'transactions: a transaction follows the newest block, in the open batch, under a new key');
 END;
+-- No hash covers the row of a bet, so it cannot even be replaced in its own batch.
 CREATE TRIGGER bets_only_grow BEFORE INSERT ON bets
 WHEN NEW.transaction_id <= (SELECT max(transaction_id) FROM bets)
-  OR NOT EXISTS (SELECT 1 FROM transactions WHERE id = NEW.transaction_id AND kind = 'BET'
-                   AND block_id > (SELECT coalesce(max(id), 0) FROM blocks))
-BEGIN SELECT RAISE(ABORT, 'bets: a bet follows the newest one, beside its transaction in the open batch'); END;
+  OR NOT EXISTS (SELECT 1 FROM open_batch WHERE first_transaction_id <= NEW.transaction_id AND frozen = 0)
+BEGIN SELECT RAISE(ABORT, 'bets: a bet follows the newest one, in the open batch'); END;
 -- Not UPDATE OF transaction_id: that trigger does not see 'SET rowid = …'.
 CREATE TRIGGER bets_keep_their_terms BEFORE UPDATE ON bets
 WHEN (NEW.transaction_id, NEW.user_id, NEW.currency, NEW.stake, NEW.game, NEW.round, NEW.selection, NEW.odds_milli)
@@ -201,20 +223,19 @@ BEGIN SELECT RAISE(ABORT, 'users: id, kind and currency do not change'); END;
 -- The seal. One chain without a gap or overlap, and every transaction in the block balanced in every currency.
 CREATE TRIGGER blocks_seal_what_they_say BEFORE INSERT ON blocks
 BEGIN
-    SELECT RAISE(ABORT, 'blocks: not the number of the open batch')
-    WHERE NEW.id <> (SELECT coalesce(max(id), 0) + 1 FROM blocks)
-       OR NEW.id IS NOT (SELECT max(id) FROM batches);
+    -- First: what is checked below cannot change behind the check, whatever other triggers do to this block.
+    UPDATE open_batch SET frozen = 1;
 
-    SELECT RAISE(ABORT, 'blocks: the first block begins at 1, after a hash of zeros')
-    WHERE NEW.id = 1
-      AND (NEW.prev_hash <> zeroblob(32) OR NEW.first_transaction_id <> 1 OR NEW.first_entry_id <> 1);
+    SELECT RAISE(ABORT, 'blocks: does not begin with the open batch')
+    WHERE (NEW.id, NEW.first_transaction_id, NEW.first_entry_id, 1)
+      IS NOT (SELECT id, first_transaction_id, first_entry_id, frozen FROM open_batch);
+
+    SELECT RAISE(ABORT, 'blocks: the first block follows a hash of zeros')
+    WHERE NEW.id = 1 AND NEW.prev_hash <> zeroblob(32);
 
     SELECT RAISE(ABORT, 'blocks: does not follow the block before it')
     WHERE NEW.id > 1 AND NOT EXISTS (
-        SELECT 1 FROM blocks
-        WHERE id = NEW.id - 1 AND hash = NEW.prev_hash AND at <= NEW.at
-          AND last_transaction_id + 1 = NEW.first_transaction_id
-          AND last_entry_id + 1 = NEW.first_entry_id);
+        SELECT 1 FROM blocks WHERE id = NEW.id - 1 AND hash = NEW.prev_hash AND at <= NEW.at);
 
     SELECT RAISE(ABORT, 'blocks: does not end at the newest transaction and entry')
     WHERE NEW.last_transaction_id IS NOT (SELECT max(id) FROM transactions)
@@ -231,9 +252,22 @@ BEGIN
         WHERE id BETWEEN NEW.first_entry_id AND NEW.last_entry_id AND block_id = NEW.id
           AND transaction_id BETWEEN NEW.first_transaction_id AND NEW.last_transaction_id);
 
+    SELECT RAISE(ABORT, 'blocks: an entry in its range is in another currency than its holder, or has none')
+    WHERE EXISTS (
+        SELECT 1 FROM transaction_ledger AS entry LEFT JOIN users ON users.id = entry.user_id
+        WHERE entry.id BETWEEN NEW.first_entry_id AND NEW.last_entry_id
+          AND users.currency IS NOT entry.currency);
+
+    SELECT RAISE(ABORT, 'blocks: a bet in its range belongs to no transaction of a bet')
+    WHERE EXISTS (
+        SELECT 1 FROM bets LEFT JOIN transactions ON transactions.id = bets.transaction_id
+        WHERE bets.transaction_id >= NEW.first_transaction_id AND transactions.kind IS NOT 'BET');
+
     SELECT RAISE(ABORT, 'blocks: the entries of a transaction do not sum to zero')
     WHERE EXISTS (
         SELECT 1 FROM transaction_ledger
         WHERE id BETWEEN NEW.first_entry_id AND NEW.last_entry_id
         GROUP BY transaction_id, currency HAVING sum(amount) <> 0);
 END;
+CREATE TRIGGER blocks_end_their_batch AFTER INSERT ON blocks
+BEGIN DELETE FROM open_batch WHERE id = NEW.id; END;

@@ -35,9 +35,8 @@ class Closed(msgspec.Struct, eq=False):
 
     jobs: list[Job]
     prepared: Prepared | None = None
-    """None if something in it could not be decided."""
+    """None if something in it could not be decided; then there is no `writing` either."""
     writing: asyncio.Task[bool] | None = None
-    """None if there is nothing to write."""
     began_us: int | None = None
     is_halfway: bool = False
 
@@ -74,6 +73,7 @@ class Pipeline:
         self._turn_away = turn_away
         self._queue: Queue[Job] = Queue(limits)
         self._under_way: deque[Closed] = deque()
+        self._is_deciding_anew = False  # a batch whose first attempt failed: nobody may overtake it
         self._stirred = asyncio.Event()
         self._handed_over: asyncio.Queue[Closed] = asyncio.Queue()
 
@@ -109,6 +109,8 @@ class Pipeline:
                 await self._hand_over(Closed(self._queue.close_batch()))
 
     def _may_close(self) -> bool:
+        if self._is_deciding_anew:
+            return False
         under_way = self._under_way
         is_halfway = bool(under_way) and under_way[0].is_halfway
         return self._limits.may_close(len(self._queue), len(under_way), is_halfway)
@@ -119,7 +121,9 @@ class Pipeline:
         self._time_out(closed.jobs, self._clock())
         with contextlib.suppress(StoreFault):  # the writer task meets the fault again, and bisects
             closed.prepared = await self._store.prepare(closed.jobs, self._wall_clock())
-        if closed.prepared is not None and closed.prepared.changes:
+        if self._is_deciding_anew:
+            closed.prepared = None
+        if closed.prepared is not None:
             loop = asyncio.get_running_loop()
             writing = self._store.write(
                 closed.prepared,
@@ -131,9 +135,9 @@ class Pipeline:
 
     def _begin(self, closed: Closed) -> bool:
         """The writer comes to this batch: is it in time? Called on the writer's thread."""
-        now_us = self._clock()
-        closed.began_us = now_us
-        return not self._limits.expired(closed.jobs[0].arrived_us, now_us)
+        now_us = closed.began_us = self._clock()
+        oldest = next((job for job in closed.jobs if job.objection is None), None)
+        return oldest is None or not self._limits.expired(oldest.arrived_us, now_us)
 
     def _is_halfway(self, closed: Closed) -> None:
         closed.is_halfway = True
@@ -168,6 +172,7 @@ class Pipeline:
         while True:
             closed = await self._handed_over.get()
             await self._settle(closed)
+            self._is_deciding_anew = False
             self._under_way.popleft()
             self._stirred.set()
 
@@ -222,19 +227,26 @@ class Pipeline:
             # Only after COMMIT: a client that hears "confirmed" may act on it at once, and a crash before
             # COMMIT would leave it acting on money that never moved.
             for job, outcome in zip(part, outcomes, strict=True):
-                self._tell(job, outcome)
+                self._tell(job, outcome if job.objection is None else self._by_now(job, outcome))
+
+    def _by_now(self, job: Job, outcome: Outcome) -> Outcome:
+        """`outcome` of a job that was objected to, unless a copy of it may have moved the money since."""
+        if isinstance(outcome, Rejected) and job.command in self._undecided:
+            return Rejected(Code.OUTCOME_UNKNOWN)
+        return outcome
 
     async def _outcomes(self, closed: Closed, part: list[Job]) -> list[Outcome] | None:
         """Of `part`, once they are true; None if no money is taken any more, and `part` was not executed."""
         prepared, writing = closed.prepared, closed.writing
         closed.prepared = closed.writing = None
         try:
-            if prepared is not None and await (writing or self._store.write(prepared)):
+            if prepared is not None and writing is not None and await writing:
                 if closed.began_us is not None:
                     self._breaker.queue_waited(closed.began_us, closed.began_us - part[0].arrived_us)
                 return prepared.outcomes
             if self.failure is not None:
                 return None
+            self._is_deciding_anew = True
             closed.began_us = self._clock()
             self._time_out(part, closed.began_us)
             self._breaker.queue_waited(closed.began_us, closed.began_us - part[0].arrived_us)

@@ -58,6 +58,7 @@ _CHANGE = """
     UPDATE users SET balance = balance + ?, version = version + 1, last_entry_id = ?
     WHERE id = ? AND balance + ? - held - floor >= 0
 """
+_OPEN_BATCH = "INSERT INTO open_batch (id, first_transaction_id, first_entry_id) VALUES (?, ?, ?)"
 _TRANSACTION = "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?)"
 _ENTRIES = (
     "INSERT INTO transaction_ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -129,7 +130,7 @@ class PlainWallet:
         transaction = Transaction(transaction_id, "BET", BET_SCOPE, bet.bet_id, fingerprint, answer, block_id)
         block = seal(head, max(head.at_us, now_us), [transaction], [stake, counter])
 
-        execute("INSERT INTO batches (id) VALUES (?)", (block_id,))
+        execute(_OPEN_BATCH, (block_id, transaction_id, stake.id))
         execute(_TRANSACTION, transaction)
         execute(_ENTRIES, (*stake, *counter))
         execute(_BET, (transaction_id, bet.user_id, currency, stake_minor))

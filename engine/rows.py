@@ -35,7 +35,7 @@ _REFUSALS = """
     FROM refusals WHERE bet_id IN (SELECT value FROM json_each(?))
 """
 
-_OPEN_BATCH = "INSERT INTO batches (id) VALUES (?)"
+_OPEN_BATCH = "INSERT INTO open_batch (id, first_transaction_id, first_entry_id) VALUES (?, ?, ?)"
 _ADD_TRANSACTION = """
     INSERT INTO transactions (id, kind, scope, key, fingerprint, answer, block_id)
     {rows}
@@ -119,7 +119,7 @@ def write(
     when somewhat more than half of the work is done, COMMIT included.
     """
     if block is not None:
-        connection.execute(_OPEN_BATCH, (block.id,))
+        connection.execute(_OPEN_BATCH, (block.id, block.first_transaction_id, block.first_entry_id))
         in_bulk(connection, _ADD_TRANSACTION, view.new_transactions)
         in_bulk(connection, _ADD_ENTRY, view.new_entries)
     at_halfway()

@@ -168,17 +168,16 @@ class Store:
 
         False: it is void, because the batch before it failed, the file was changed by somebody else, or
         `may_begin` said so; nothing has happened, prepare it anew. Several may wait here for the writer, in
-        the order in which they were prepared. `may_begin` and `at_halfway` are called on the writer's thread,
-        when the batch has its turn and when it is time to prepare the next one; neither is, if there is
-        nothing to write.
+        the order in which they were prepared; also one without anything to write, since what it tells
+        rests on those before it. `may_begin` and `at_halfway` are called on the writer's thread, when the
+        batch has its turn and when it is time to prepare the next one; neither is, if there is nothing to
+        write.
 
         Raises `BatchAborted` or `BatchRefused` (rolled back: nothing has happened) or `CommitUnknown`
         (and from then on only that). Cancelling the caller does not stop the commit.
         """
         if self.failure is not None:
             raise CommitUnknown("begin", self.failure)
-        if not prepared.changes:
-            return self._warm.has_come(prepared.turn)
         if prepared.turn.epoch != self._warm.epoch:
             return False
         try:
@@ -186,10 +185,10 @@ class Store:
         except BaseException:
             self._warm.void(prepared.turn)
             raise
-        if is_written:
-            self._warm.written(prepared.turn)
-        else:
+        if not is_written:
             self._warm.void(prepared.turn)
+        elif prepared.changes:
+            self._warm.written(prepared.turn)
         return is_written
 
     async def commit(self, batch: Sequence[Asked], now_us: int) -> list[Outcome]:
@@ -268,7 +267,11 @@ class Store:
     ) -> bool:
         turn = prepared.turn
         starts_anew = turn.batches == 0 and turn.epoch > self._next_turn.epoch
-        if self.failure is not None or not (turn == self._next_turn or starts_anew) or not may_begin():
+        if self.failure is not None or not (turn == self._next_turn or starts_anew):
+            return False
+        if not prepared.changes:
+            return True
+        if not may_begin():
             return False
         # Until it is committed, whatever was decided on it is void.
         self._next_turn = Turn(turn.epoch + 1, 0)
@@ -357,10 +360,11 @@ def _in_transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Co
     connection.execute("BEGIN IMMEDIATE")
     try:
         changed = change(connection)
+        connection.execute("COMMIT")
     except BaseException:  # whatever ends it, the writer must not stay inside a transaction
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
     return changed
 
 

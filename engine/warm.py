@@ -110,10 +110,6 @@ class Warm:
         """The turn of the batch that is to be decided next: behind all that are under way."""
         return Turn(self.epoch, self._written + len(self._under_way))
 
-    def has_come(self, turn: Turn) -> bool:
-        """Whether all that a batch of this turn was decided on is committed, and nothing else is."""
-        return turn == (self.epoch, self._written)
-
     def written(self, turn: Turn) -> None:
         """The batch of this turn, which had come, is committed."""
         if turn.epoch == self.epoch:

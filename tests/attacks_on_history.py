@@ -23,15 +23,15 @@ from books import (
     insert,
 )
 
-LEDGER_GROWS = "transaction_ledger: an entry follows the newest one"
-EVENTS_GROW = "transactions: a transaction follows the newest one"
-BATCH_OPENS = "batches: a batch opens after the newest block"
-NOT_OPEN = "blocks: not the number of the open batch"
-NOT_FIRST = "blocks: the first block begins at 1"
+LEDGER_GROWS = "transaction_ledger: an entry follows the newest block"
+EVENTS_GROW = "transactions: a transaction follows the newest block"
+NOT_OPEN = "blocks: does not begin with the open batch"
+NOT_FIRST = "blocks: the first block follows a hash of zeros"
 NOT_NEXT = "blocks: does not follow the block before it"
 NOT_NEWEST = "blocks: does not end at the newest"
 NOT_ZERO = "blocks: the entries of a transaction do not sum to zero"
-ENTRY_ELSEWHERE = "blocks: an entry in its range"
+ENTRY_ELSEWHERE = "blocks: an entry in its range names another"
+NOT_HIS_CURRENCY = "blocks: an entry in its range is in another currency than its holder"
 REPLACE = "INSERT OR REPLACE"
 
 
@@ -41,7 +41,6 @@ def _edits_of_history() -> Iterator[Attack]:
         "transactions": ("id", "answer = 'paid'", [FIRST["event"][1], SECOND["event2"][1]], EVENTS_GROW),
         "transaction_ledger": ("id", "amount = 7", [FIRST["debit"][1], SECOND["credit2"][1]], LEDGER_GROWS),
         "blocks": ("id", "at = 7", [FIRST["block"][1], SECOND["block"][1]], NOT_OPEN),
-        "batches": ("id", "id = 7", [FIRST["batch"][1], SECOND["batch"][1]], BATCH_OPENS),
         "refusals": ("bet_id", "stake = 7", [REFUSAL], "refusals: this bet was refused before"),
     }
     for table, (key, change, rows, words) in tables.items():
@@ -97,6 +96,7 @@ ENTRIES_OF_5 = NEXT["debit"][1], NEXT["credit"][1]
 
 BARE_PAIR = "BEGIN;\n" + "".join(insert("transaction_ledger", row) for row in ENTRIES_OF_5) + "COMMIT;\n"
 
+NO_BLOCK = insert("transaction_ledger", {**ENTRIES_OF_5[0], "block_id": None})
 NO_AMOUNT: Row = {**ENTRIES_OF_5[1], "id": 11, "amount": None}
 LONE_EVENT = insert("transactions", NEXT["event"][1])
 
@@ -116,12 +116,8 @@ SEAL = [
             ),
             "entries of a block to come": batch(debit={"block_id": 4}, credit={"block_id": 4}),
             "entries without a batch": BARE_PAIR,
-            "an entry written behind its block by a trigger of one's own": batch(
-                early="CREATE TEMP TRIGGER sneak AFTER INSERT ON main.blocks BEGIN " + SECOND_PAIR + "END;"
-            ),
+            "an entry without a batch, and of no block": NO_BLOCK,
             "an entry written behind its block": batch(after=SECOND_PAIR),
-            "a wrong currency for both holders": batch(debit={"currency": "USD"}, credit={"currency": "USD"}),
-            "a holder who does not exist": batch(debit={"user_id": 99}),
         },
     ),
     *attacks(
@@ -133,6 +129,7 @@ SEAL = [
             ),
             "a transaction of a block to come": batch(event={"block_id": 4}),
             "a transaction without a batch": LONE_EVENT,
+            "a transaction without a batch, and of no block": LONE_EVENT.replace("'{}', 3", "'{}', NULL"),
             "a transaction written behind its block": batch(
                 after=insert("transactions", event(6, 3, "BET", "bet", "bet-6"))
             ),
@@ -159,11 +156,19 @@ SEAL = [
         },
     ),
     *attacks(
-        BATCH_OPENS,
+        NOT_HIS_CURRENCY,
         {
-            "a batch that skips a number": insert("batches", {"id": 4}),
-            "a batch of a number that was used": insert("batches", {"id": 2}),
+            "a wrong currency for both holders": batch(debit={"currency": "USD"}, credit={"currency": "USD"}),
+            "a wrong currency for the first of two": batch(
+                debit={"currency": "USD"}, credit={"user_id": HOUSE_USD, "currency": "USD"}
+            ),
+            "a holder who does not exist": batch(debit={"user_id": 99}),
         },
+    ),
+    Attack(
+        "an entry of no currency for nobody",
+        batch(debit={"user_id": 99, "currency": None}, credit={"user_id": 99, "currency": None}),
+        "NOT NULL constraint failed: transaction_ledger.currency",
     ),
     *attacks(
         NOT_ZERO,
@@ -197,6 +202,13 @@ SEAL = [
     *attacks(
         NOT_NEXT,
         {
+            "a wrong previous hash": batch(block={"prev_hash": HASH_1}),
+            "time runs back": batch(block={"at": 1_760_000_000_000_001}),
+        },
+    ),
+    *attacks(
+        NOT_OPEN,
+        {
             "a gap in the transactions": batch(
                 event={"id": 6},
                 debit={"transaction_id": 6},
@@ -209,8 +221,6 @@ SEAL = [
             ),
             "transactions that overlap": batch(block={"first_transaction_id": 4}),
             "entries that overlap": batch(block={"first_entry_id": 8}),
-            "a wrong previous hash": batch(block={"prev_hash": HASH_1}),
-            "time runs back": batch(block={"at": 1_760_000_000_000_001}),
         },
     ),
     *attacks(
@@ -251,6 +261,12 @@ SEAL = [
         NOT_FIRST,
         {
             "a first block after another chain": batch(FIRST, block={"prev_hash": HASH_3}),
+        },
+        on_new_file=True,
+    ),
+    *attacks(
+        NOT_OPEN,
+        {
             "a first block that begins at entry 2": batch(
                 FIRST,
                 debit={"id": 2},
@@ -272,12 +288,9 @@ SEAL = [
         on_new_file=True,
     ),
     Attack(
-        "a first block that is not number 1", batch(FIRST, batch={"id": 2}), BATCH_OPENS, on_new_file=True
-    ),
-    Attack(
         "a transaction 0 beside the first block",
         batch(FIRST, early=insert("transactions", event(0, 1, "BET", "bet", "hidden"))),
-        "transaction_ids_begin_at_one",
+        EVENTS_GROW,
         on_new_file=True,
     ),
 ]

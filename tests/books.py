@@ -42,6 +42,11 @@ def insert(table: str, row: Row, verb: str = "INSERT") -> str:
     return f"{verb} INTO {table} ({', '.join(row)}) VALUES ({', '.join(map(literal, row.values()))});\n"
 
 
+def opening(number: int, first_transaction: int, first_entry: int) -> Row:
+    """The row of `open_batch`: the block to come, and where it begins."""
+    return {"id": number, "first_transaction_id": first_transaction, "first_entry_id": first_entry}
+
+
 def event(number: int, block: int, kind: str, scope: str, key: str) -> Row:
     """A row of `transactions`."""
     return {
@@ -108,7 +113,7 @@ def block(
 
 # Three batches: opening deposits, two bets, and the bet that comes next (the one that the attacks bend).
 FIRST: Template = {
-    "batch": ("batches", {"id": 1}),
+    "batch": ("open_batch", opening(1, 1, 1)),
     "event": ("transactions", event(1, 1, "DEPOSIT", "seed:DEPOSIT", "alice")),
     "debit": ("transaction_ledger", entry(1, CASH, -1000, -1000, ("DEPOSIT", "1", 1, 1), 0)),
     "credit": ("transaction_ledger", entry(2, ALICE, 1000, 1000, ("DEPOSIT", "1", 1, 1), 0)),
@@ -118,7 +123,7 @@ FIRST: Template = {
     "block": ("blocks", block(1, (1, 2), (1, 4), ZERO_HASH, HASH_1)),
 }
 SECOND: Template = {
-    "batch": ("batches", {"id": 2}),
+    "batch": ("open_batch", opening(2, 3, 5)),
     "event": ("transactions", event(3, 2, "BET", "bet", "bet-3")),
     "debit": ("transaction_ledger", entry(5, ALICE, -200, 800, ("BET", "bet-3", 3, 2), 2)),
     "credit": ("transaction_ledger", entry(6, HOUSE, 200, 200, ("BET", "bet-3", 3, 2), 0)),
@@ -130,7 +135,7 @@ SECOND: Template = {
     "block": ("blocks", block(2, (3, 4), (5, 8), HASH_1, HASH_2)),
 }
 NEXT: Template = {
-    "batch": ("batches", {"id": 3}),
+    "batch": ("open_batch", opening(3, 5, 9)),
     "event": ("transactions", event(5, 3, "BET", "bet", "bet-5")),
     "debit": ("transaction_ledger", entry(9, ALICE, -30, 770, ("BET", "bet-5", 5, 3), 5)),
     "credit": ("transaction_ledger", entry(10, HOUSE, 30, 330, ("BET", "bet-5", 5, 3), 8)),
@@ -187,8 +192,8 @@ def batch(
     for name, (table, row) in template.items():
         change = changes.get(name, {})
         sql[name] = "" if change is None else insert(table, {**row, **change}, verb)
-    opening, seal = sql.pop("batch"), sql.pop("block")
-    return "BEGIN;\n" + opening + early + "".join(sql.values()) + late + seal + after + "COMMIT;\n"
+    opened, seal = sql.pop("batch"), sql.pop("block")
+    return "BEGIN;\n" + opened + early + "".join(sql.values()) + late + seal + after + "COMMIT;\n"
 
 
 def users() -> str:

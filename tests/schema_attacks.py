@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from attacks_on_batches import BATCHES
 from attacks_on_history import EDITS, SEAL
 from attacks_on_holders import BETS, HOLDERS, VALUES
 from books import FIRST, NEXT, PLAYER, REFUSAL, SCHEMA, Attack, Books, Row, Value, batch, insert
@@ -17,7 +18,7 @@ from books import FIRST, NEXT, PLAYER, REFUSAL, SCHEMA, Attack, Books, Row, Valu
 ACCEPTED_ROWS: dict[str, tuple[str | None, Row]] = {
     "users": (None, PLAYER),
     "refusals": (None, {**REFUSAL, "bet_id": "b"}),
-    "batches": ("batch", NEXT["batch"][1]),
+    "open_batch": ("batch", {**NEXT["batch"][1], "frozen": 0}),
     "transactions": ("event", NEXT["event"][1]),
     "transaction_ledger": ("credit", NEXT["credit"][1]),
     "bets": ("bet", NEXT["bet"][1]),
@@ -66,18 +67,18 @@ def _wrong_types() -> Iterator[Attack]:
                 words = (
                     "cannot store|datatype mismatch"
                     if value is not None
-                    else "NOT NULL|follows the newest one|blocks: does not"
+                    else "NOT NULL|follows the newest|blocks: does not"
                 )
                 yield Attack(f"{table}.{column} is {name}", sql, words)
 
 
-ATTACKS = [*EDITS, *SEAL, *HOLDERS, *BETS, *VALUES, *_wrong_types(), *NULLS_OF_THE_FIRST_BLOCK]
+ATTACKS = [*EDITS, *SEAL, *BATCHES, *HOLDERS, *BETS, *VALUES, *_wrong_types(), *NULLS_OF_THE_FIRST_BLOCK]
 
 # A foreign key, deferred or not, is checked only with foreign_keys=ON, which SQLite leaves OFF unless asked.
 UNSEALED = batch().replace(insert("blocks", NEXT["block"][1]), "")
 
 STOPPED_BY_FOREIGN_KEYS = [
-    Attack("a batch opened and never sealed", insert("batches", {"id": 3}), "FOREIGN KEY"),
+    Attack("a batch opened and never sealed", insert("open_batch", NEXT["batch"][1]), "FOREIGN KEY"),
     Attack("entries committed without a block", UNSEALED, "FOREIGN KEY"),
     Attack(
         "a refusal of a user who does not exist",

@@ -131,7 +131,7 @@ class Counting(sqlite3.Connection):
         return super().executemany(sql, parameters)
 
 
-WRITTEN = ["BEGIN", "PRAGMA", "batches", "transactions", "ledger", "bets", "UPDATE users", "blocks", "COMMIT"]
+WRITTEN = ["BEGIN", "PRAGMA", "batch", "transactions", "ledger", "bets", "UPDATE users", "blocks", "COMMIT"]
 """What the writer runs for a batch of bets, one statement each: every further one is a fight for the
 interpreter's lock."""
 

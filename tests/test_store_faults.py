@@ -319,5 +319,5 @@ def test_a_rollback_that_fails_ends_the_taking_of_money(books: Path) -> None:
 
     with_store(books, use, connection_factory=Stuck)
     assert balances(books) == UNTOUCHED
-    assert look(books, "SELECT count(*) FROM batches") == [(1,)]
+    assert look(books, "SELECT count(*) FROM open_batch") == [(0,)]
     assert isinstance(play(books, [place(1)])[0][0], Accepted)

@@ -73,6 +73,11 @@ class HttpDoor(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_message_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        # It has done its work, and would keep this object alive, as this object keeps it.
+        self.parser = None  # type: ignore[assignment]
+
     def _head_is_over(self) -> None:
         self._head_bytes = 0
         if self._head_timer is not None:
@@ -98,12 +103,19 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: Any) -> None:
         self._held = bytearray()
+        self._extensions: Any = {}
         super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # A circle would keep this socket, and all that it holds, until the next full collection.
+        self._extensions.clear()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
-            self.scope["extensions"][FAST_LANE] = self  # type: ignore[assignment]
+            self._extensions = self.scope["extensions"]
+            self._extensions[FAST_LANE] = self
 
     def send_receive_event_to_app(self) -> None:
         # What waits in the queue came before: nothing may overtake it.
