@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench.commands import ONE_BY_ONE, POSTGRES, Engine, Ledger
+from bench.commands import ONE_BY_ONE, POSTGRES, Budget, Engine, Ledger
 from bench.latency import CONNECTIONS, Idle, OpenLoop
 from bench.stand import Figures, Stand
 from bench.table import Results, Row
@@ -72,6 +72,8 @@ def all_cases(plan: Plan) -> list[Case]:
         Ledger(plan.ledger_entries),
         ONE_BY_ONE,
         POSTGRES,
+        Budget(100, 20),
+        Budget(400, 1),
     ]
 
 

@@ -147,6 +147,38 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """Where the CPU time of one bet goes, by the profiler; it has no ceiling and no target."""
+
+    connections: int
+    in_flight: int
+    rounds_max: int | None = 1  # a profile is not the more true for being repeated
+
+    @property
+    def name(self) -> str:
+        return f"budget-{self.connections}x{self.in_flight}"
+
+    def measure(self, stand: Stand) -> Figures:
+        shape = f"{self.connections}x{self.in_flight}"
+        given = ["--json", "--shape", shape, "--nonces", stand.nonces, "--seconds", str(ceil(stand.seconds))]
+        return {"budget": ask("bench.budget", given, WITHIN_S)}
+
+    def faults(self, round_: Figures) -> list[str]:
+        return []
+
+    def rows(self, rounds: Sequence[Figures], results: Results) -> list[Row]:
+        figures = rounds[0]["budget"]
+        held = ", ".join(f"{thread} {share:.0%}" for thread, share in figures["gil"].items())
+        return [
+            Row(
+                case=f"CPU of a bet, {self.connections} connections × {self.in_flight} in flight",
+                measured=f"{figures['us_per_bet']:.1f} µs",
+                detail=f"interpreter lock held by: {held}",
+            )
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """Where another case's rate is found in its rounds."""
 

@@ -1,10 +1,10 @@
 """The engine in process beside its ceiling: the store against the same rows by bare `executemany`.
 
 Engine, ceiling and one hot player take turns in slices of about a second, each on a file of its own that
-began with the same content. What is timed of the engine is the public way, awaits and thread hops included: one
-batch is prepared while the one before it is written, as in the server. Bets are made before, but neither
-checked nor decided. The run counts only if the engine's files hold exactly
-the bets that were placed and `reconcile` agrees.
+began with the same content. What is timed of the engine is the public way, awaits and thread hops included:
+one batch is prepared while the one before it is written, as in the server. Bets are made before, but neither
+checked nor decided. The run counts only if the engine's files hold exactly the bets that were placed and
+`reconcile` agrees.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from typing import Any
 
 from bench import checks, machine, table
 from bench.cases import QUICK, WHOLE, Case, all_cases, players_needed
-from bench.commands import Ledger
+from bench.commands import Budget, Ledger
 from bench.latency import OpenLoop
 from bench.processes import NO_REDIS, redis_executable, redis_version
 from bench.stand import Figures, Stand
@@ -104,6 +104,11 @@ def figures_of(cases: Sequence[Case], log: Log, rounds: int) -> dict[str, Any]:
                 if isinstance(case, Ledger)
                 for point in case.medians(log.results[case.name])
             ]
+        },
+        **{
+            "budget": measured[0]["budget"]["budget"]
+            for case in reversed(cases)  # the first one is drawn
+            if isinstance(case, Budget) and (measured := log.results[case.name])
         },
         "wrong": log.wrong,
         "doubts": log.doubts,

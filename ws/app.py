@@ -41,8 +41,8 @@ log = logging.getLogger("solidgreen")
 
 SUBPROTOCOL: Final = "wallet.v1"
 SWITCH_S: Final = 0.00005
-"""The writer asks for the interpreter lock some 40 times a batch; a busy loop keeps it for up to this long
-(5 ms unless told). Measured: 12 % more bets a second at 100 connections with 20 in flight.
+"""The writer asks for the interpreter lock some ten times a batch, and a busy loop keeps it for this long
+(5 ms unless told). Waiting for it takes 4 ms of a batch of 670 bets; with 0.1 ms it takes 6, with 0.5 ms 9.
 """
 
 CLOSE_S: Final = 2.5
