@@ -87,6 +87,11 @@ def rows_of(cases: Sequence[Case], log: Log, rounds: int) -> list[table.Row]:
 
 def figures_of(cases: Sequence[Case], log: Log, rounds: int) -> dict[str, Any]:
     """Everything measured, and the points of the charts."""
+    budgets = [
+        measured[0]["budget"]["budget"]
+        for case in cases
+        if isinstance(case, Budget) and (measured := log.results[case.name])
+    ]
     return {
         "cases": {case.name: {"rounds": log.results[case.name]} for case in cases},
         "table": [asdict(row) for row in rows_of(cases, log, rounds)],
@@ -105,11 +110,7 @@ def figures_of(cases: Sequence[Case], log: Log, rounds: int) -> dict[str, Any]:
                 for point in case.medians(log.results[case.name])
             ]
         },
-        **{
-            "budget": measured[0]["budget"]["budget"]
-            for case in reversed(cases)  # the first one is drawn
-            if isinstance(case, Budget) and (measured := log.results[case.name])
-        },
+        **({"budget": budgets[0]} if budgets else {}),
         "wrong": log.wrong,
         "doubts": log.doubts,
     }
