@@ -227,12 +227,12 @@ class Pipeline:
             # Only after COMMIT: a client that hears "confirmed" may act on it at once, and a crash before
             # COMMIT would leave it acting on money that never moved.
             for job, outcome in zip(part, outcomes, strict=True):
-                self._tell(job, outcome if job.objection is None else self._by_now(job, outcome))
+                self._tell(job, self._by_now(job, outcome))
 
     def _by_now(self, job: Job, outcome: Outcome) -> Outcome:
-        """`outcome` of a job that was objected to, unless a copy of it may have moved the money since."""
-        if isinstance(outcome, Rejected) and job.command in self._undecided:
-            return Rejected(Code.OUTCOME_UNKNOWN)
+        """`outcome`, unless it denies what a copy in the next batch may have done since."""
+        if isinstance(outcome, Rejected) and (job.objection or outcome.code is Code.ACCOUNT_NOT_FOUND):
+            return Rejected(Code.OUTCOME_UNKNOWN) if job.command in self._undecided else outcome
         return outcome
 
     async def _outcomes(self, closed: Closed, part: list[Job]) -> list[Outcome] | None:

@@ -1,0 +1,68 @@
+"""The parts of `ws/app.py` in this very process, for what cannot be counted from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from batcher.batcher import Batcher
+from batcher.memory_nonces import MemoryGuard
+from engine.store import Store
+from harness.process import JWT_SECRET
+from ws.app import _application, _uvicorn_config
+from ws.hub import Hub
+from ws.messages import Limits
+from ws.session import Door
+
+
+class QuietServer(uvicorn.Server):
+    """Leaves the signals to pytest."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(db: Path) -> AsyncIterator[str]:
+    """The address of a server that runs in this very loop, in the parts and order of `ws.app.serve`."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    store, hub, guard = await Store.open(db), Hub(), MemoryGuard(capacity=10_000)
+    batcher = Batcher(store, guard, posted=hub.posted)
+    door = Door(store, batcher, hub, JWT_SECRET, Limits())
+    batcher.start()
+    server = QuietServer(_uvicorn_config(_application(door, guard, frozenset()), door.limits))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/ws"
+    finally:
+        server.should_exit = True
+        await running
+        await batcher.drain()
+        await store.close()
+        listener.close()
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """On the loop that the server uses."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test)
+
+
+@contextlib.contextmanager
+def without_the_collector() -> Iterator[None]:
+    """What is garbage in a circle stays: under load the collector hardly ever looks at what is old."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
