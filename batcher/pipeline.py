@@ -125,10 +125,14 @@ class Pipeline:
             closed.prepared = None
         if closed.prepared is not None:
             loop = asyncio.get_running_loop()
+            # A small batch is over before a second one would be worth closing: do not wake the loop up for
+            # it.
+            is_small = len(closed.jobs) < self._limits.ahead_min
+            halfway = partial(loop.call_soon_threadsafe, self._is_halfway, closed)
             writing = self._store.write(
                 closed.prepared,
                 may_begin=partial(self._begin, closed),
-                at_halfway=partial(loop.call_soon_threadsafe, self._is_halfway, closed),
+                at_halfway=_nothing if is_small else halfway,
             )
             closed.writing = loop.create_task(writing, name="batch")
         self._handed_over.put_nowait(closed)
@@ -269,6 +273,10 @@ class Pipeline:
         self._undecided.leave(job.command for job in part)
         for job in part:
             self._tell(job, Rejected(Code.OUTCOME_UNKNOWN))
+
+
+def _nothing() -> None:
+    """What a small batch does when it is halfway."""
 
 
 def _was_written(outcome: Outcome) -> bool:

@@ -103,8 +103,9 @@ async def place(store: Store, batches: Iterable[Batch]) -> None:
     before: tuple[Batch, asyncio.Task[bool]] | None = None
     for batch in batches:
         prepared = await store.prepare(batch, time.time_ns() // 1_000)
+        writing = asyncio.create_task(store.write(prepared))  # queued behind the one that is being written
         await _settled(store, before)
-        before = batch, asyncio.create_task(store.write(prepared))
+        before = batch, writing
     await _settled(store, before)
 
 
