@@ -174,8 +174,7 @@ class Pipeline:
     async def write(self) -> None:
         """Settle the batches in their order, and have everybody told; for ever."""
         while True:
-            closed = await self._handed_over.get()
-            await self._settle(closed)
+            await self._settle(await self._handed_over.get())  # no name: it would keep the batch's sessions
             self._is_deciding_anew = False
             self._under_way.popleft()
             self._stirred.set()

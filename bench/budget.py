@@ -258,10 +258,10 @@ def look(wallet: Wallet, load: Future[Figures], warm_up_s: float, seconds: int) 
                 raise RuntimeError(f"no bet has come into the file: {load.result()}")
             time.sleep(POLL_S)  # nobody tells this process when the driver's connections stand
         began_s = time.monotonic()
-        time.sleep(warm_up_s)
+        time.sleep(warm_up_s)  # the load runs in a process of its own meanwhile
         meter.spent()
         cpu = machine.CpuMeter(wallet.watch)
-        time.sleep(seconds)
+        time.sleep(seconds)  # the window in which nobody looks
         plain, cores = meter.spent(), cpu.cores()
         running, sampled = sample(pid, seconds), meter.spent()
         lock, every = sample(pid, _short(seconds), "--gil"), sample(pid, _short(seconds), "--idle")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from abc import ABC, abstractmethod
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +49,7 @@ class Tally:
         }
 
 
-class Connection(WSListener):
+class Connection(WSListener, ABC):
     """One connection that keeps its bets in flight. What an answer looks like is the subclass's business."""
 
     def __init__(self, tally: Tally, frames: BetFrames) -> None:
@@ -60,17 +61,17 @@ class Connection(WSListener):
         self.lost: str | None = None
 
     @property
+    @abstractmethod
     def in_flight(self) -> int:
         """Bets sent and not answered."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sent(self, tags: Sequence[bytes], since_ns: Iterable[int]) -> None:
         """Note what is in flight, and since when each bet counts as such (monotonic)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hear(self, frame: WSFrame) -> None:
         """Count what a text frame answers, and the places that it sets free."""
-        raise NotImplementedError
 
     def send(self, bets: int) -> None:
         """Send `bets` new bets in one write."""

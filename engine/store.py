@@ -182,7 +182,7 @@ class Store:
             return False
         try:
             is_written = await _on_thread(self._writer, self._write, prepared, may_begin, at_halfway)
-        except BaseException:
+        except BaseException:  # a caller that is cancelled too: whether the batch gets written is then open
             self._warm.void(prepared.turn)
             raise
         if not is_written:
