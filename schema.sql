@@ -21,6 +21,8 @@ CREATE TABLE users (
     floor         INTEGER NOT NULL DEFAULT 0 CHECK (floor <= 0),
     version       INTEGER NOT NULL DEFAULT 0 CHECK (version >= 0),
     last_entry_id INTEGER NOT NULL DEFAULT 0,
+    -- What a clawback could not take: the receivable book has lent it, and gets it back from later wins.
+    owed          INTEGER NOT NULL DEFAULT 0 CHECK (owed >= 0),
     -- How many refusals were recorded in one minute of block time: bounds what one user can make us store.
     refused_minute INTEGER NOT NULL DEFAULT 0,
     refused_count  INTEGER NOT NULL DEFAULT 0,
@@ -29,6 +31,7 @@ CREATE TABLE users (
     -- A JSON client reads integers as doubles: beyond 2^53 - 1 it would be shown a wrong balance.
     CONSTRAINT player_balance_fits_the_wire CHECK (kind <> 'player' OR balance <= 9007199254740991),
     CONSTRAINT player_has_no_overdraft CHECK (kind <> 'player' OR floor = 0),
+    CONSTRAINT only_players_owe_and_hold CHECK (kind = 'player' OR (owed = 0 AND held = 0)),
     CONSTRAINT user_ids_begin_at_one CHECK (id > 0)
 -- WITHOUT ROWID: 'UPDATE users SET rowid = …' would change the id and fire no UPDATE OF id trigger.
 ) STRICT, WITHOUT ROWID;
@@ -56,10 +59,10 @@ CREATE TABLE open_batch (
 CREATE TABLE transactions (
     id          INTEGER PRIMARY KEY,
     kind        TEXT NOT NULL CONSTRAINT known_kind_of_transaction CHECK (
-                      kind = 'BET' OR kind = 'WIN' OR kind = 'REFUND' OR kind = 'ROLLBACK'
-                      OR kind = 'UNSETTLE' OR kind = 'CASHOUT' OR kind = 'DEPOSIT' OR kind = 'WITHDRAWAL'
-                      OR kind = 'TRANSFER' OR kind = 'HOLD' OR kind = 'CAPTURE' OR kind = 'RELEASE'
-                      OR kind = 'PAYOUT'),
+                      kind = 'BET' OR kind = 'WIN' OR kind = 'LOSS' OR kind = 'REFUND' OR kind = 'ROLLBACK'
+                      OR kind = 'TOMBSTONE' OR kind = 'UNSETTLE' OR kind = 'CASHOUT' OR kind = 'DEPOSIT'
+                      OR kind = 'WITHDRAWAL' OR kind = 'TRANSFER' OR kind = 'HOLD' OR kind = 'CAPTURE'
+                      OR kind = 'RELEASE' OR kind = 'EXPIRY' OR kind = 'STATUS'),
     scope       TEXT NOT NULL CHECK (scope >= ' '),
     key         TEXT NOT NULL CHECK (key >= ' '),
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
@@ -69,7 +72,7 @@ CREATE TABLE transactions (
     -- The first block counts from 1: a transaction 0 would commit beside it, sealed by nothing.
     CONSTRAINT transaction_ids_begin_at_one CHECK (id > 0),
     -- Under another scope the same bet_id could be paid a second time.
-    CONSTRAINT a_bet_is_known_by_its_bet_id CHECK (kind <> 'BET' OR scope = 'bet')
+    CONSTRAINT a_bet_is_known_by_its_bet_id CHECK ((kind = 'BET' OR kind = 'TOMBSTONE') = (scope = 'bet'))
 ) STRICT;
 
 -- One signed posting. prev_id is the holder's entry before this one (0: none): following it from
@@ -86,14 +89,15 @@ CREATE TABLE transaction_ledger (
                       ref_type = 'BET' OR ref_type = 'WIN' OR ref_type = 'REFUND' OR ref_type = 'ROLLBACK'
                       OR ref_type = 'UNSETTLE' OR ref_type = 'CASHOUT' OR ref_type = 'DEPOSIT'
                       OR ref_type = 'WITHDRAWAL' OR ref_type = 'TRANSFER' OR ref_type = 'CAPTURE'
-                      OR ref_type = 'PAYOUT' OR ref_type = 'FEE' OR ref_type = 'TAX'),
+                      OR ref_type = 'RECEIVABLE' OR ref_type = 'FEE' OR ref_type = 'TAX'),
     ref_id         TEXT NOT NULL CHECK (ref_id >= ' '),
     transaction_id INTEGER NOT NULL,
     block_id       INTEGER NOT NULL,
     prev_id        INTEGER NOT NULL CHECK (prev_id >= 0 AND prev_id < id)
 ) STRICT;
 
--- The state of one bet, keyed by the transaction that placed it; its bet_id is that transaction's key.
+-- The state of one bet, keyed by the transaction that placed it; its bet_id is that transaction's key. What
+-- became of it was done by last_transaction_id (0: nothing yet), whose answer names the one before.
 -- No foreign key: the seal looks the transactions up, whatever the pragma, so that nobody can make up a
 -- confirmed bet that moved no money and have it settled.
 CREATE TABLE bets (
@@ -108,8 +112,36 @@ CREATE TABLE bets (
     state          TEXT NOT NULL DEFAULT 'confirmed' CONSTRAINT known_state CHECK (
                       state = 'confirmed' OR state = 'won' OR state = 'lost' OR state = 'void'
                       OR state = 'cashed_out' OR state = 'rolled_back'),
-    payout         INTEGER NOT NULL DEFAULT 0 CHECK (payout >= 0)
+    -- All that was paid for it and not taken back; settled: what its settlement paid of that.
+    payout         INTEGER NOT NULL DEFAULT 0,
+    settled        INTEGER NOT NULL DEFAULT 0 CHECK (settled >= 0 AND settled <= payout),
+    cashed_stake   INTEGER NOT NULL DEFAULT 0 CHECK (cashed_stake >= 0 AND cashed_stake <= stake),
+    last_transaction_id INTEGER NOT NULL DEFAULT 0,
+    CONSTRAINT only_a_settlement_settles CHECK (
+        settled = 0 OR state = 'won' OR state = 'lost' OR state = 'void'),
+    CONSTRAINT cashed_out_is_all_of_it CHECK ((state = 'cashed_out') = (cashed_stake = stake)),
+    CONSTRAINT rolled_back_as_it_was_placed CHECK (
+        state <> 'rolled_back' OR (payout = 0 AND cashed_stake = 0))
 ) STRICT;
+
+-- Money set aside, keyed by the transaction that did it: it is still in the wallet's balance, and counted in
+-- users.held while the hold is open. last_transaction_id as in bets. expires_at: 0 if never.
+CREATE TABLE holds (
+    id         INTEGER PRIMARY KEY,
+    user_id    INTEGER NOT NULL,
+    currency   TEXT NOT NULL,
+    purpose    TEXT NOT NULL CHECK (purpose = 'hold' OR purpose = 'withdrawal'),
+    amount     INTEGER NOT NULL CHECK (amount > 0),
+    expires_at INTEGER NOT NULL CHECK (expires_at >= 0),
+    state      TEXT NOT NULL DEFAULT 'open' CONSTRAINT known_state_of_hold CHECK (
+                   state = 'open' OR state = 'captured' OR state = 'released' OR state = 'expired'),
+    remaining  INTEGER NOT NULL CHECK (remaining >= 0 AND remaining <= amount),
+    last_transaction_id INTEGER NOT NULL DEFAULT 0,
+    CONSTRAINT open_while_something_is_left CHECK ((state = 'open') = (remaining > 0)),
+    CONSTRAINT only_what_has_a_time_expires CHECK (state <> 'expired' OR expires_at > 0)
+) STRICT;
+
+CREATE INDEX holds_by_expiry ON holds (expires_at) WHERE state = 'open' AND expires_at > 0;
 
 -- A bet that was refused for good, so that its retry stays refused. No part of the chain: no money moved.
 CREATE TABLE refusals (
@@ -162,6 +194,8 @@ CREATE TRIGGER refusals_are_never_deleted BEFORE DELETE ON refusals
 BEGIN SELECT RAISE(ABORT, 'refusals is append-only'); END;
 CREATE TRIGGER bets_are_never_deleted BEFORE DELETE ON bets
 BEGIN SELECT RAISE(ABORT, 'bets are not deleted: roll them back'); END;
+CREATE TRIGGER holds_are_never_deleted BEFORE DELETE ON holds
+BEGIN SELECT RAISE(ABORT, 'holds are not deleted: release them'); END;
 CREATE TRIGGER users_are_never_deleted BEFORE DELETE ON users
 BEGIN SELECT RAISE(ABORT, 'users are not deleted: close them'); END;
 
@@ -196,27 +230,75 @@ BEGIN
     SELECT RAISE(ABORT,
                  'transactions: a transaction follows the newest block, in the open batch, under a new key');
 END;
--- No hash covers the row of a bet, so it cannot even be replaced in its own batch.
+-- No hash covers the row of a bet or of a hold, so it cannot even be replaced in its own batch.
 CREATE TRIGGER bets_only_grow BEFORE INSERT ON bets
 WHEN NEW.transaction_id <= (SELECT max(transaction_id) FROM bets)
+  OR (NEW.state, NEW.payout, NEW.settled, NEW.cashed_stake, NEW.last_transaction_id)
+     IS NOT ('confirmed', 0, 0, 0, 0)
   OR NOT EXISTS (SELECT 1 FROM open_batch WHERE first_transaction_id <= NEW.transaction_id AND frozen = 0)
-BEGIN SELECT RAISE(ABORT, 'bets: a bet follows the newest one, in the open batch'); END;
+BEGIN SELECT RAISE(ABORT, 'bets: a bet follows the newest one, in the open batch, and begins as placed'); END;
 -- Not UPDATE OF transaction_id: that trigger does not see 'SET rowid = …'.
 CREATE TRIGGER bets_keep_their_terms BEFORE UPDATE ON bets
 WHEN (NEW.transaction_id, NEW.user_id, NEW.currency, NEW.stake, NEW.game, NEW.round, NEW.selection, NEW.odds_milli)
   IS NOT (OLD.transaction_id, OLD.user_id, OLD.currency, OLD.stake, OLD.game, OLD.round, OLD.selection, OLD.odds_milli)
-BEGIN SELECT RAISE(ABORT, 'bets: only state and payout change'); END;
+BEGIN SELECT RAISE(ABORT, 'bets: only what became of it changes'); END;
+-- The chain covers the transaction that changed a bet, and its answer: that must name the bet, and say what
+-- the row says. A batch writes a bet once, however often it changed it, so its newest change alone is looked
+-- at. The answer leaves out what is 0.
+CREATE TRIGGER bets_change_by_a_transaction BEFORE UPDATE ON bets
+WHEN NEW.last_transaction_id <= max(OLD.last_transaction_id, OLD.transaction_id)
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS newest
+    WHERE frozen = 0 AND newest.block_id = open_batch.id AND newest.id = NEW.last_transaction_id
+      AND NEW.state = CASE newest.kind
+          WHEN 'WIN' THEN 'won' WHEN 'LOSS' THEN 'lost' WHEN 'REFUND' THEN 'void'
+          WHEN 'UNSETTLE' THEN 'confirmed' WHEN 'ROLLBACK' THEN 'rolled_back'
+          WHEN 'CASHOUT' THEN iif(NEW.cashed_stake = NEW.stake, 'cashed_out', 'confirmed') END
+      AND json_extract(newest.answer, '$.bet.bet_id', '$.bet.state', '$.bet.total_minor',
+                       '$.bet.settled_minor', '$.bet.cashed_stake_minor')
+        = json_array((SELECT key FROM transactions WHERE id = OLD.transaction_id), NEW.state,
+                     nullif(NEW.payout, 0), nullif(NEW.settled, 0), nullif(NEW.cashed_stake, 0)))
+BEGIN SELECT RAISE(ABORT, 'bets: it changes as a new transaction of the open batch says'); END;
+CREATE TRIGGER bets_end_for_good BEFORE UPDATE ON bets
+WHEN OLD.state = 'cashed_out' OR OLD.state = 'rolled_back' OR NEW.cashed_stake < OLD.cashed_stake
+BEGIN SELECT RAISE(ABORT, 'bets: what was cashed out or rolled back stays so'); END;
+CREATE TRIGGER holds_only_grow BEFORE INSERT ON holds
+WHEN NEW.id <= (SELECT max(id) FROM holds)
+  OR (NEW.state, NEW.remaining, NEW.last_transaction_id) IS NOT ('open', NEW.amount, 0)
+  OR NOT EXISTS (SELECT 1 FROM open_batch WHERE first_transaction_id <= NEW.id AND frozen = 0)
+BEGIN SELECT RAISE(ABORT, 'holds: a hold follows the newest one, in the open batch, and begins whole'); END;
+CREATE TRIGGER holds_keep_their_terms BEFORE UPDATE ON holds
+WHEN (NEW.id, NEW.user_id, NEW.currency, NEW.purpose, NEW.amount, NEW.expires_at)
+  IS NOT (OLD.id, OLD.user_id, OLD.currency, OLD.purpose, OLD.amount, OLD.expires_at)
+BEGIN SELECT RAISE(ABORT, 'holds: only what became of it changes'); END;
+-- As with bets. Each change takes something away, so a hold that is over, with nothing left, stays as it is.
+CREATE TRIGGER holds_change_by_a_transaction BEFORE UPDATE ON holds
+WHEN NEW.last_transaction_id <= max(OLD.last_transaction_id, OLD.id) OR NEW.remaining >= OLD.remaining
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS newest
+    WHERE frozen = 0 AND newest.block_id = open_batch.id AND newest.id = NEW.last_transaction_id
+      AND NEW.state = CASE newest.kind
+          WHEN 'CAPTURE' THEN iif(NEW.remaining > 0, 'open', 'captured')
+          WHEN 'RELEASE' THEN 'released' WHEN 'EXPIRY' THEN 'expired' END
+      AND json_extract(newest.answer, '$.hold.id', '$.hold.state', '$.hold.left_minor')
+        = json_array(OLD.id, NEW.state, nullif(NEW.remaining, 0)))
+BEGIN SELECT RAISE(ABORT, 'holds: it changes as a new transaction of the open batch says'); END;
 CREATE TRIGGER refusals_only_grow BEFORE INSERT ON refusals
 WHEN EXISTS (SELECT 1 FROM refusals WHERE bet_id = NEW.bet_id)
 BEGIN SELECT RAISE(ABORT, 'refusals: this bet was refused before'); END;
 
 -- Opening balances are deposits, like any other money: an account begins with nothing.
 CREATE TRIGGER users_begin_empty BEFORE INSERT ON users
-WHEN NEW.balance <> 0 OR NEW.held <> 0 OR NEW.last_entry_id <> 0
+WHEN NEW.balance <> 0 OR NEW.held <> 0 OR NEW.owed <> 0 OR NEW.last_entry_id <> 0
   OR EXISTS (SELECT 1 FROM users WHERE id = NEW.id)
   OR (NEW.kind <> 'player'
       AND EXISTS (SELECT 1 FROM users WHERE currency = NEW.currency AND kind = NEW.kind AND kind <> 'player'))
 BEGIN SELECT RAISE(ABORT, 'users: an account is new and begins empty'); END;
+-- What is set aside or owed changes beside the transaction that says why. The look-up is the last thing to be
+-- asked: a bet changes neither.
+CREATE TRIGGER users_set_aside_and_owe_in_a_batch BEFORE UPDATE OF held, owed ON users
+WHEN (NEW.held <> OLD.held OR NEW.owed <> OLD.owed) AND NOT EXISTS (SELECT 1 FROM open_batch WHERE frozen = 0)
+BEGIN SELECT RAISE(ABORT, 'users: held and owed change in an open batch'); END;
 CREATE TRIGGER users_keep_their_identity BEFORE UPDATE OF id, kind, currency ON users
 BEGIN SELECT RAISE(ABORT, 'users: id, kind and currency do not change'); END;
 
@@ -262,6 +344,16 @@ BEGIN
     WHERE EXISTS (
         SELECT 1 FROM bets LEFT JOIN transactions ON transactions.id = bets.transaction_id
         WHERE bets.transaction_id >= NEW.first_transaction_id AND transactions.kind IS NOT 'BET');
+
+    SELECT RAISE(ABORT, 'blocks: a hold in its range is not what its transaction says, or of no such wallet')
+    WHERE EXISTS (
+        SELECT 1 FROM holds
+        WHERE holds.id >= NEW.first_transaction_id AND NOT EXISTS (
+            SELECT 1 FROM transactions, users
+            WHERE transactions.id = holds.id AND transactions.kind = 'HOLD'
+              AND json_extract(transactions.answer, '$.hold.id', '$.hold.state', '$.hold.left_minor')
+                = json_array(holds.id, 'open', holds.amount)
+              AND users.id = holds.user_id AND users.kind = 'player' AND users.currency = holds.currency));
 
     SELECT RAISE(ABORT, 'blocks: the entries of a transaction do not sum to zero')
     WHERE EXISTS (

@@ -28,8 +28,8 @@ import uvloop
 from engine.blocks import seal
 from engine.commands import BET_SCOPE, PlaceBet, fingerprint_bet
 from engine.outcomes import Accepted
+from engine.records import GENESIS, Entry, Head, Transaction
 from engine.store import Asked, Store
-from engine.view import GENESIS, Entry, Head, Transaction
 from harness.process import seed, solidgreen
 from harness.wire import new_bet_id
 

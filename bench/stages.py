@@ -56,7 +56,9 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "look up keys (SQLite)": ("engine/rows.py:look_up",),
     "decide": (
         "engine/store.py:Store.prepare",
-        "engine/decide.py",
+        "engine/decide/__init__.py",
+        "engine/decide/place.py",
+        "engine/decide/answers.py",
         "engine/view.py",
         "engine/commands.py",
     ),
@@ -83,6 +85,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "batcher/batcher.py:Batcher._tell",
         "ws/session.py:Session.answer",
         "ws/protocol.py:Conversation.answered",
+        "ws/codec.py:answer",
         "ws/codec.py:bet_answer",
         "ws/hub.py:Hub.posted",
     ),

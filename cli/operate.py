@@ -95,7 +95,7 @@ async def _seed(options: argparse.Namespace) -> range:
         await store.set_up(lambda c: open_books(c, options.currency, options.house_floor))
         await store.refresh_books()
         ids = await store.set_up(lambda c: open_wallets(c, options.currency, options.players))
-        deposits = [Asked(Deposit(f"opening:{id_}", id_, options.balance, "cli")) for id_ in ids]
+        deposits = [Asked(Deposit(id_, options.balance, key=f"opening:{id_}", caller="cli")) for id_ in ids]
         for start in range(0, len(deposits) if options.balance else 0, SEED_BATCH):
             outcomes = await store.commit(deposits[start : start + SEED_BATCH], time.time_ns() // 1000)
             refused = [outcome for outcome in outcomes if not isinstance(outcome, Accepted)]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from engine.view import Entry, Head, Transaction
+from engine.records import Entry, Head, Transaction
 
 FORMAT = 1
 

@@ -2,25 +2,31 @@
 block.
 
 balance      a holder's balance is the sum of its entries
-held         nothing is held: no command of this version sets money aside
+held         users.held is what is left of the holder's open holds, and no more than there is
+owed         users.owed is what the receivable book has lent under the holder's id and not got back
 last_entry   users.last_entry_id is the holder's newest entry
 running      an entry's balance_after is the one before it plus its amount, and prev_id names that one
 zero_sum     the entries of a transaction sum to zero in each currency
 unsealed     a transaction, an entry or a bet that no block seals
 block        a block's format, root, hash, range, time or link is not what its rows give
-bet          a bet's holder, currency and stake are those of its debit, its fingerprint that of its terms
+legs         a transaction's entries are those that its kind, its answer and its bet or hold call for
+bet          a bet's holder, currency and stake are those of its debit, its fingerprint that of its terms;
+             what became of it is one chain along `lifecycle.BETS`, and its row is where that ends
+hold         likewise of a hold, along `lifecycle.HOLDS`; it is captured while it lasts, and expires after
+
+The last three stand in leg_checks.py, life_checks.py and hold_checks.py.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.blocks import FORMAT, Block, hash_of, root_of
 from engine.commands import PlaceBet, fingerprint_bet
-from engine.view import Bet, Entry, Head, Transaction
+from engine.records import Bet, Entry, Head, Transaction
 
 Finding = dict[str, Any]
 """One thing that is wrong: `check` names the rule above, the rest says where and what was found."""
@@ -30,10 +36,13 @@ class HolderRow(NamedTuple):
     """What `users` says of one holder."""
 
     id: int
+    kind: str
+    currency: str
     balance_minor: int
     held_minor: int
     floor_minor: int
     last_entry_id: int
+    owed_minor: int
 
 
 @dataclass(slots=True)
@@ -135,8 +144,15 @@ def check_bets(
         yield {"check": "bet", "transaction_id": transaction_id, "why": "a bet without its transaction"}
 
 
-def check_users(rows: Sequence[HolderRow], holders: dict[int, Running]) -> Iterator[Finding]:
-    """Every balance against the sum of its entries."""
+def check_users(
+    rows: Sequence[HolderRow],
+    holders: Mapping[int, Running],
+    held: Mapping[int, int],
+    owed: Mapping[str, int],
+) -> Iterator[Finding]:
+    """Every balance against the sum of its entries. `held`: what is left of the open holds of each user;
+    `owed`: what is owed by each, whose id is written as a ref_id.
+    """
     nothing = Running()
     for row in rows:
         holder = holders.get(row.id, nothing)
@@ -154,14 +170,19 @@ def check_users(rows: Sequence[HolderRow], holders: dict[int, Running]) -> Itera
                 "last_entry_id": row.last_entry_id,
                 "ledger": holder.last_entry_id,
             }
-        if row.held_minor != 0 or row.balance_minor - row.floor_minor < 0:
+        held_minor = held.get(row.id, 0)
+        if row.held_minor != held_minor or row.balance_minor - row.held_minor - row.floor_minor < 0:
             yield {
                 "check": "held",
                 "user_id": row.id,
                 "balance": row.balance_minor,
                 "held": row.held_minor,
                 "floor": row.floor_minor,
+                "holds": held_minor,
             }
+        owed_minor = owed.get(str(row.id), 0)
+        if row.owed_minor != owed_minor:
+            yield {"check": "owed", "user_id": row.id, "owed": row.owed_minor, "ledger": owed_minor}
     for user_id in holders.keys() - {row.id for row in rows}:
         yield {"check": "balance", "user_id": user_id, "balance": None, "ledger": holders[user_id].sum_minor}
 

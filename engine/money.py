@@ -14,6 +14,9 @@ WIRE_MAX_MINOR: Final = 2**53 - 1
 BOOK_FLOOR_MINOR: Final = -(2**62)
 """How far below zero the house's own books may go unless configured otherwise: half of what 64 bits hold."""
 
+BOOK_CEILING_MINOR: Final = 2**62
+"""How much a transfer may bring into one of them, or later money would not fit 64 bits."""
+
 CURRENCY_DECIMALS: Final[dict[str, int]] = {
     **dict.fromkeys(("CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF"), 0),
     **dict.fromkeys(

@@ -6,7 +6,7 @@ from enum import Enum
 
 import msgspec
 
-from engine.view import Entry
+from engine.records import Entry
 
 
 class Code(Enum):
@@ -34,6 +34,7 @@ class Code(Enum):
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
     BET_ROLLED_BACK = "BET_ROLLED_BACK"
     BET_CLOSED = "BET_CLOSED"
+    HOLD_CLOSED = "HOLD_CLOSED"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
 
@@ -73,19 +74,54 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
     available_minor: int
 
 
+class BetTold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a command made of a bet. `stake_minor`: the stake that it ended; `payout_minor`: what it paid, or
+    took back. The three after it: the bet afterwards (see `records.LiveBet`). `before`: the transaction
+    that changed the bet before this one, 0 if none did.
+    """
+
+    bet_id: str
+    state: str
+    stake_minor: int = 0
+    payout_minor: int = 0
+    total_minor: int = 0
+    settled_minor: int = 0
+    cashed_stake_minor: int = 0
+    before: int = 0
+
+
+class HoldTold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a command made of a hold: `left_minor` is what is still set aside; `before` as in `BetTold`."""
+
+    id: int
+    state: str
+    left_minor: int = 0
+    before: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a command other than a bet was answered first, as `transactions.answer` keeps it."""
+
+    wallet: Wallet | None = None
+    bet: BetTold | None = None
+    hold: HoldTold | None = None
+
+
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The command's transaction is in the books, sealed by `block_id`.
 
-    `wallet` is the state that the first answer showed, also in a replay; `entries` is empty in a replay,
-    since nothing was posted. `at_us` is the block's time, 0 in a replay.
+    `wallet` is the state that the first answer showed, also in a replay, None where no wallet was moved;
+    `entries` is empty in a replay, since nothing was posted. `at_us` is the block's time, 0 in a replay.
     """
 
     transaction_id: int
     block_id: int
-    wallet: Wallet
+    wallet: Wallet | None
     replayed: bool = False
     entries: tuple[Entry, ...] = ()
     at_us: int = 0
+    bet: BetTold | None = None
+    hold: HoldTold | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):

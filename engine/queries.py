@@ -25,7 +25,12 @@ def wallet(connection: sqlite3.Connection, user_id: int) -> WalletState | None:
 
 
 def bet(connection: sqlite3.Connection, bet_id: str) -> BetState | None:
-    """The state of a bet that was confirmed or refused for good, or None if this file knows neither."""
+    """The state of a bet that was confirmed, refused for good or rolled back before it came; None if this
+    file knows nothing of it.
+
+    Rolled back before it came, it is nobody's (user 0), until it comes and is refused. `seq` is that of the
+    entry that staked it.
+    """
     row = connection.execute(
         """
         SELECT bets.user_id, bets.state, bets.stake, bets.payout, bets.transaction_id,
@@ -34,11 +39,30 @@ def bet(connection: sqlite3.Connection, bet_id: str) -> BetState | None:
         WHERE transactions.scope = :scope AND transactions.key = :bet_id
         UNION ALL
         SELECT user_id, 'rejected', stake, 0, NULL, NULL, code FROM refusals WHERE bet_id = :bet_id
-        LIMIT 1
+        UNION ALL
+        SELECT 0, 'rolled_back', coalesce(json_extract(answer, '$.bet.stake_minor'), 0), 0, NULL, NULL, NULL
+        FROM transactions WHERE scope = :scope AND key = :bet_id AND kind = 'TOMBSTONE'
+          AND NOT EXISTS (SELECT 1 FROM refusals WHERE bet_id = :bet_id)
         """,
         {"scope": BET_SCOPE, "bet_id": bet_id},
     ).fetchone()
     return None if row is None else BetState(*row)
+
+
+def holds_due(connection: sqlite3.Connection, now_us: int, most: int) -> list[int]:
+    """The ids of at most `most` open holds whose time has come, by the clock or the newest block: block time
+    does not run back. Those that came first.
+    """
+    found = connection.execute(
+        """
+        SELECT id FROM holds WHERE state = 'open' AND expires_at > 0
+          AND expires_at <= max(?, coalesce((SELECT at FROM blocks
+                                             WHERE id = (SELECT max(id) FROM blocks)), 0))
+        ORDER BY expires_at LIMIT ?
+        """,
+        (now_us, most),
+    )
+    return [id_ for (id_,) in found]
 
 
 def entries_after(

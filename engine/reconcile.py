@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,15 +26,30 @@ from engine.checks import (
     check_users,
 )
 from engine.files import open_read_only
-from engine.view import GENESIS, Bet, Entry, Head, Transaction
+from engine.hold_checks import check_holds, is_hold_where_told, taken_by, why_hold_differs
+from engine.leg_checks import RECEIVABLE, Leg, are_own_legs, bet_legs, capture_legs, legs_of
+from engine.life_checks import (
+    BET_KINDS,
+    HOLD_KINDS,
+    NOT_SAID,
+    NOT_WHERE_TOLD,
+    check_burials,
+    is_bet_where_told,
+    told_by,
+    why_bet_differs,
+)
+from engine.lives import Lives
+from engine.outcomes import BetTold, HoldTold
+from engine.records import GENESIS, Entry, Head, Transaction
 
-_USERS = "SELECT id, balance, held, floor, last_entry_id FROM users ORDER BY id"
+_USERS = "SELECT id, kind, currency, balance, held, floor, last_entry_id, owed FROM users ORDER BY id"
+_HELD = "SELECT user_id, sum(remaining) FROM holds WHERE state = 'open' GROUP BY user_id"
 _BLOCK = """
     SELECT id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, root,
            prev_hash, hash, at
     FROM blocks WHERE id = ?
 """
-_NEWEST_BLOCK = "SELECT coalesce(max(id), 0) FROM blocks"
+_NEWEST_BLOCK = "SELECT id, last_transaction_id FROM blocks ORDER BY id DESC LIMIT 1"
 _TRANSACTIONS = """
     SELECT id, kind, scope, key, fingerprint, answer, block_id
     FROM transactions WHERE id BETWEEN ? AND ? ORDER BY id
@@ -43,13 +58,6 @@ _ENTRIES = """
     SELECT id, user_id, currency, amount, balance_after, ref_type, ref_id, transaction_id, block_id, prev_id
     FROM transaction_ledger WHERE id BETWEEN ? AND ? ORDER BY id
 """
-_BETS = """
-    SELECT transaction_id, user_id, currency, stake, game, round, selection, odds_milli
-    FROM bets WHERE transaction_id BETWEEN ? AND ? ORDER BY transaction_id
-"""
-_ENDED = "SELECT transaction_id FROM bets WHERE state <> 'confirmed' OR payout <> 0 LIMIT 1000"
-"""No command of this version ends a bet."""
-
 _UNSEALED = """
     SELECT 'transaction', id FROM transactions
     WHERE id > (SELECT coalesce(max(last_transaction_id), 0) FROM blocks)
@@ -58,6 +66,9 @@ _UNSEALED = """
     UNION ALL
     SELECT 'bet', transaction_id FROM bets
     WHERE transaction_id NOT BETWEEN 1 AND (SELECT coalesce(max(last_transaction_id), 0) FROM blocks)
+    UNION ALL
+    SELECT 'hold', id FROM holds
+    WHERE id NOT BETWEEN 1 AND (SELECT coalesce(max(last_transaction_id), 0) FROM blocks)
     LIMIT 1000
 """
 
@@ -78,41 +89,145 @@ class Report:
 def reconcile(path: Path) -> Report:
     """Check the whole file. Raises `sqlite3.Error` where it cannot be read."""
     report = Report()
-    holders: dict[int, Running] = defaultdict(Running)
     with contextlib.closing(open_read_only(path)) as connection:
         connection.execute("BEGIN")
         users = [HolderRow(*row) for row in connection.execute(_USERS)]
-        (newest,) = connection.execute(_NEWEST_BLOCK).fetchone()
+        held = dict(connection.execute(_HELD).fetchall())
+        newest, last_transaction_id = connection.execute(_NEWEST_BLOCK).fetchone() or (0, 0)
         for what, id_ in connection.execute(_UNSEALED).fetchall():
             report.findings.append({"check": "unsealed", what: id_})
-        for (id_,) in connection.execute(_ENDED).fetchall():
-            why = "nothing brought its state or payout about"
-            report.findings.append({"check": "bet", "transaction_id": id_, "why": why})
         connection.execute("COMMIT")
-        for finding in _walk(connection, newest, report, holders):
-            report.findings.append(finding)
-    report.users = len(users)
-    report.findings += check_users(users, holders)
+        audit = _Audit(connection, users, last_transaction_id)
+        report.findings += audit.history(newest)
+        report.findings += audit.strays()
+    report.users, report.entries = len(users), audit.entries
+    report.findings += check_users(users, audit.holders, held, audit.owed)
     return report
 
 
-def _walk(
-    connection: sqlite3.Connection, newest: int, report: Report, holders: dict[int, Running]
-) -> Iterator[Finding]:
-    before = GENESIS
-    for number in range(1, newest + 1):
-        row = connection.execute(_BLOCK, (number,)).fetchone()
-        if row is None:
-            yield {"check": "block", "block": number, "why": "it is missing"}
-            continue
-        block = Block(*row)
-        placed = (block.first_transaction_id, block.last_transaction_id)
-        transactions = [Transaction(*row) for row in connection.execute(_TRANSACTIONS, placed)]
-        posted = (block.first_entry_id, block.last_entry_id)
-        entries = [Entry(*row) for row in connection.execute(_ENTRIES, posted)]
-        bets = [Bet(*row) for row in connection.execute(_BETS, placed)]
-        report.entries += len(entries)
-        yield from check_block(before, block, transactions, entries)
-        yield from check_entries(entries, holders)
-        yield from check_bets(transactions, entries, bets)
-        before = Head(block.id, block.hash, block.at_us, block.last_transaction_id, block.last_entry_id)
+class _Audit:
+    """Goes through history in order, and keeps of it a sum for each holder and each debtor."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, users: Sequence[HolderRow], last_transaction_id: int
+    ) -> None:
+        self.entries = 0
+        self.holders: dict[int, Running] = defaultdict(Running)
+        self.owed: dict[str, int] = defaultdict(int)
+        self._connection = connection
+        self._lives = Lives(connection, last_transaction_id)
+        self._books = {(row.kind, row.currency): row.id for row in users if row.kind != "player"}
+        self._currencies = {row.id: row.currency for row in users}
+        # Of the transactions that bets and holds were changed by: how many there are, and how many the rows
+        # lead to.
+        self._changes = 0
+        self._led_to = 0
+
+    def history(self, newest: int) -> Iterator[Finding]:
+        """Blocks 1 to `newest`."""
+        before = GENESIS
+        for number in range(1, newest + 1):
+            row = self._connection.execute(_BLOCK, (number,)).fetchone()
+            if row is None:
+                yield {"check": "block", "block": number, "why": "it is missing"}
+                continue
+            block = Block(*row)
+            placed = (block.first_transaction_id, block.last_transaction_id)
+            transactions = [Transaction(*row) for row in self._connection.execute(_TRANSACTIONS, placed)]
+            posted = (block.first_entry_id, block.last_entry_id)
+            entries = [Entry(*row) for row in self._connection.execute(_ENTRIES, posted)]
+            self.entries += len(entries)
+            yield from check_block(before, block, transactions, entries)
+            yield from check_entries(entries, self.holders)
+            yield from self._begun(transactions, entries, *placed)
+            yield from check_burials(transactions)
+            of_transaction: dict[int, list[Entry]] = defaultdict(list)
+            for entry in entries:
+                of_transaction[entry.transaction_id].append(entry)
+            for transaction in transactions:
+                yield from self._done(transaction, of_transaction[transaction.id], block.at_us)
+            before = Head(block.id, block.hash, block.at_us, block.last_transaction_id, block.last_entry_id)
+
+    def strays(self) -> Iterator[Finding]:
+        """The transactions that are no part of the life which they say they are of, once history is read."""
+        if self._changes != self._led_to:
+            yield from self._lives.strays()
+
+    def _begun(
+        self, transactions: Sequence[Transaction], entries: Sequence[Entry], first_id: int, last_id: int
+    ) -> Iterator[Finding]:
+        """The bets and holds of one block, as they were made and as they are now."""
+        bets = self._lives.bets(first_id, last_id)
+        yield from check_bets(transactions, entries, [bet for bet, _ in bets])
+        bet_ids = {each.id: each.key for each in transactions if each.kind == "BET"}
+        for bet, row in bets:
+            bet_id = bet_ids.get(bet.transaction_id)
+            if bet_id is None:
+                continue
+            if not is_bet_where_told(bet_id, row):
+                yield {"check": "bet", "transaction_id": bet.transaction_id, "why": NOT_WHERE_TOLD}
+            self._led_to += self._lives.length(bet_id, row.last_transaction_id)
+        holds = self._lives.holds(first_id, last_id)
+        yield from check_holds(transactions, holds, self._currencies)
+        for hold in holds:
+            if not is_hold_where_told(hold):
+                yield {"check": "hold", "transaction_id": hold.id, "why": NOT_WHERE_TOLD}
+            self._led_to += self._lives.length(hold.id, hold.last_transaction_id)
+
+    def _done(self, transaction: Transaction, entries: Sequence[Entry], at_us: int) -> Iterator[Finding]:
+        """One transaction: what it did to a bet or hold, and with whose money."""
+        told = told_by(transaction.id, transaction.kind, transaction.answer)
+        if isinstance(told, BetTold):
+            yield from self._bet_changed(transaction, told, entries)
+        elif isinstance(told, HoldTold):
+            yield from self._hold_changed(transaction, told, entries, at_us)
+        elif transaction.kind in BET_KINDS | HOLD_KINDS:
+            check = "bet" if transaction.kind in BET_KINDS else "hold"
+            yield {"check": check, "transaction_id": transaction.id, "why": NOT_SAID}
+        elif not are_own_legs(transaction, entries, self._books):
+            yield _other_legs(transaction)
+        for entry in entries:
+            if (entry.ref_type, entry.user_id) == (
+                RECEIVABLE,
+                self._books.get(("receivable", entry.currency)),
+            ):
+                self.owed[entry.ref_id] -= entry.amount_minor
+
+    def _bet_changed(
+        self, transaction: Transaction, told: BetTold, entries: Sequence[Entry]
+    ) -> Iterator[Finding]:
+        found = self._lives.bet_of(told)
+        why = why_bet_differs(transaction, told, found)
+        if why is not None:
+            yield {"check": "bet", "transaction_id": transaction.id, "why": why}
+        legs: list[Leg] = []  # a burial moves nothing
+        if found is not None and found.user_id is not None:
+            self._changes += 1
+            bet = (found.user_id, found.currency, found.stake_minor)
+            owed_minor = max(0, self.owed.get(str(found.user_id), 0))
+            legs = bet_legs(transaction.kind, told, bet, entries, self._books, owed_minor)
+        elif why is not None:
+            return
+        if legs_of(entries) != legs:
+            yield _other_legs(transaction)
+
+    def _hold_changed(
+        self, transaction: Transaction, told: HoldTold, entries: Sequence[Entry], at_us: int
+    ) -> Iterator[Finding]:
+        found = self._lives.hold_of(told)
+        why = why_hold_differs(transaction, told, found, at_us)
+        if why is not None:
+            yield {"check": "hold", "transaction_id": transaction.id, "why": why}
+        if found is None:
+            return
+        self._changes += 1
+        legs: list[Leg] = []
+        if transaction.kind == "CAPTURE":
+            hold = (told.id, found.user_id, found.currency, found.purpose)
+            legs = capture_legs(hold, taken_by(told, found), self._books)
+        if legs_of(entries) != legs:
+            yield _other_legs(transaction)
+
+
+def _other_legs(transaction: Transaction) -> Finding:
+    return {"check": "legs", "transaction_id": transaction.id, "kind": transaction.kind}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
@@ -21,12 +21,12 @@ import msgspec
 
 from engine import rows
 from engine.blocks import Block, seal
-from engine.commands import Command
+from engine.commands import Command, Touched, touched_by
 from engine.decide import decide
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, FileUnusable
 from engine.files import WriterLock, check_is_ours, create_if_missing, read_only_uri
 from engine.outcomes import Code, Outcome
-from engine.view import Change, View
+from engine.view import Changes, View
 from engine.warm import Books, Turn, Warm
 
 Answer = TypeVar("Answer")
@@ -69,7 +69,7 @@ class Prepared(NamedTuple):
 
     outcomes: list[Outcome]
     view: View
-    changes: list[Change]
+    changes: Changes
     block: Block | None
     turn: Turn
 
@@ -140,10 +140,9 @@ class Store:
 
         Writes nothing. Raises `BatchAborted` or `BatchRefused`.
         """
-        keys = [(asked.command.scope, asked.command.key) for asked in batch]
-        user_ids = {asked.command.user_id for asked in batch}.union(self._books.values())
+        touched = touched_by(asked.command for asked in batch)
         async with self._preparing:
-            view = await self._next_view(keys, user_ids, now_us)
+            view = await self._next_view(touched, now_us)
             turn = self._warm.next_turn()
             try:
                 outcomes = [self._decide(view, asked.command, now_us, asked.objection) for asked in batch]
@@ -153,8 +152,8 @@ class Store:
             except Exception as error:  # a bug in one command must not cost its neighbours: bisected
                 self._warm.forget()
                 raise BatchAborted("decide", repr(error)) from error
-            changes = list(view.close())
-            if changes:
+            changes = view.close()
+            if view.changed:
                 self._warm.decided(view, block)
             return Prepared(outcomes, view, changes, block, turn)
 
@@ -187,7 +186,7 @@ class Store:
             raise
         if not is_written:
             self._warm.void(prepared.turn)
-        elif prepared.changes:
+        elif prepared.view.changed:
             self._warm.written(prepared.turn)
         return is_written
 
@@ -208,10 +207,10 @@ class Store:
         assert all(asked.objection is not None for asked in batch)
 
         def look(connection: sqlite3.Connection) -> list[Outcome]:
-            keys = [(asked.command.scope, asked.command.key) for asked in batch]
-            user_ids = {asked.command.user_id for asked in batch}.union(self._books.values())
-            found = rows.look_up(connection, keys, list(user_ids), head=True)
-            view = Warm().view(keys, found, (), self._books, now_us)
+            touched = touched_by(asked.command for asked in batch)
+            user_ids = touched.user_ids.union(self._books.values())
+            found = rows.look_up(connection, touched, user_ids, head=True)
+            view = Warm().view(touched, found, (), self._books, now_us)
             outcomes = [self._decide(view, asked.command, now_us, asked.objection) for asked in batch]
             assert not view.changed
             return outcomes
@@ -244,7 +243,8 @@ class Store:
         await self._writer.close()
         self._lock.release()
 
-    async def _next_view(self, keys: Sequence[tuple[str, str]], user_ids: Iterable[int], now_us: int) -> View:
+    async def _next_view(self, touched: Touched, now_us: int) -> View:
+        user_ids = touched.user_ids.union(self._books.values())
         while True:
             warm = self._warm
             epoch, under_way = warm.epoch, warm.under_way()
@@ -252,11 +252,11 @@ class Store:
             connection = self._writer if warm.is_cold else self._readers[_AHEAD]
             missing = warm.missing(user_ids)
             try:
-                found = await _on_thread(connection, rows.look_up, keys, missing, head=warm.is_cold)
+                found = await _on_thread(connection, rows.look_up, touched, missing, head=warm.is_cold)
             except Exception as error:  # also a text that no door lets in: it cannot be encoded
                 raise _fault("look up", error) from error
             if warm.epoch == epoch:
-                return warm.view(keys, found, under_way, self._books, now_us)
+                return warm.view(touched, found, under_way, self._books, now_us)
 
     def _write(
         self,
@@ -269,7 +269,7 @@ class Store:
         starts_anew = turn.batches == 0 and turn.epoch > self._next_turn.epoch
         if self.failure is not None or not (turn == self._next_turn or starts_anew):
             return False
-        if not prepared.changes:
+        if not prepared.view.changed:
             return True
         if not may_begin():
             return False

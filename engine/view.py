@@ -6,131 +6,40 @@ arrival order, then written by the store in one transaction. It knows no SQL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, Final, NamedTuple
+from bisect import bisect_left
+from operator import attrgetter
+from typing import NamedTuple
 
-import msgspec
-
-
-class Account(msgspec.Struct, array_like=True, gc=False):
-    """A row of `users`, as it is after the commands decided so far. Amounts in minor units."""
-
-    id: int
-    kind: str
-    currency: str
-    status: str
-    balance_minor: int
-    held_minor: int
-    floor_minor: int
-    version: int
-    last_entry_id: int
-    refused_minute: int
-    refused_count: int
-    opening_minor: int = 0
-    """The balance before the batch that is being decided."""
-
-    @property
-    def available_minor(self) -> int:
-        return self.balance_minor - self.held_minor - self.floor_minor
+from engine.commands import BET_SCOPE
+from engine.records import (
+    Account,
+    Bet,
+    BetChange,
+    Change,
+    Entry,
+    Head,
+    Hold,
+    HoldChange,
+    LiveBet,
+    Refusal,
+    Transaction,
+    new_entry,
+)
 
 
-class Head(NamedTuple):
-    """Where the chain stands. `at_us` is the newest block's time; all zeros before the first block."""
+class Changes(NamedTuple):
+    """What a batch does to rows that were there before it, or that it has made."""
 
-    block_id: int
-    hash: bytes
-    at_us: int
-    last_transaction_id: int
-    last_entry_id: int
-
-
-GENESIS = Head(0, bytes(32), 0, 0, 0)
-
-
-class Entry(NamedTuple):
-    """One signed posting, in the column order of `transaction_ledger`."""
-
-    id: int
-    user_id: int
-    currency: str
-    amount_minor: int
-    balance_after_minor: int
-    ref_type: str
-    ref_id: str
-    transaction_id: int
-    block_id: int
-    prev_id: int
-
-
-class Transaction(NamedTuple):
-    """One economic event, in the column order of `transactions`. `answer` is the JSON of what was answered
-    first.
-    """
-
-    id: int
-    kind: str
-    scope: str
-    key: str
-    fingerprint: bytes
-    answer: str
-    block_id: int
-
-
-ABSENT: Final = 0
-"""Stands for None in the terms of a bet that is to be written: sqlite3 binds None, which may have an adapter,
-five times as slowly as a number. No term is the number 0; the file has NULL.
-"""
-
-
-class Bet(NamedTuple):
-    """A bet as it is placed, in the column order of `bets`."""
-
-    transaction_id: int
-    user_id: int
-    currency: str
-    stake_minor: int
-    game: str | None
-    round: str | None
-    selection: str | None
-    odds_milli: int | None
-
-
-class Refusal(NamedTuple):
-    """A bet refused for good, in the column order of `refusals`. `code` is the name of an `outcomes.Code`."""
-
-    bet_id: str
-    user_id: int
-    stake_minor: int
-    fingerprint: bytes
-    code: str
-    balance_minor: int
-    held_minor: int
-    at_us: int
-
-
-class Change(NamedTuple):
-    """What a batch does to one account. `version`: that of the row which it changes."""
-
-    amount_minor: int
-    last_entry_id: int
-    refused_minute: int
-    refused_count: int
-    user_id: int
-    version: int
-
-
-# The class itself would make a tuple, call a function of Python's and copy the tuple: three times as slow.
-new_entry: Callable[[tuple[Any, ...]], Entry] = partial(tuple.__new__, Entry)
-new_transaction: Callable[[tuple[Any, ...]], Transaction] = partial(tuple.__new__, Transaction)
-new_bet: Callable[[tuple[Any, ...]], Bet] = partial(tuple.__new__, Bet)
+    accounts: list[Change]
+    bets: list[BetChange]
+    holds: list[HoldChange]
 
 
 class View:
     """What a batch may look at, and what it has changed so far.
 
-    `accounts` holds each account named by a command and the books of each currency in play;
-    `transactions` and `refusals` hold those of the batch's keys that are known already.
+    `accounts` holds each account named by a command, by a bet or by a hold, and the books of each currency in
+    play; the others hold those of the batch's keys, bets and holds that are known already.
     """
 
     def __init__(
@@ -142,6 +51,8 @@ class View:
         books: dict[tuple[str, str], int],
         transactions: dict[tuple[str, str], Transaction],
         refusals: dict[str, Refusal],
+        bets: dict[str, LiveBet],
+        holds: dict[int, Hold],
     ) -> None:
         self.head = head
         self.block_id = head.block_id + 1
@@ -151,18 +62,23 @@ class View:
         self.books = books
         self.transactions = transactions
         self.refusals = refusals
+        self.bets = bets
+        self.holds = holds
         self.new_transactions: list[Transaction] = []
         self.new_entries: list[Entry] = []
         self.new_bets: list[Bet] = []
         self.new_refusals: list[Refusal] = []
+        self.new_holds: list[Hold] = []
         self.touched: dict[int, Account] = {}
+        self._touched_bets: dict[str, LiveBet] = {}
+        self._touched_holds: dict[int, Hold] = {}
         self._last_entry_id = head.last_entry_id
         self.next_transaction_id = head.last_transaction_id + 1
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.touched)
+        return bool(self.touched or self.new_transactions)
 
     def book(self, kind: str, currency: str) -> Account:
         """The house's own book of this kind. Raises `KeyError` where the file has none: a fault, not an
@@ -170,11 +86,57 @@ class View:
         """
         return self.accounts[self.books[kind, currency]]
 
+    def bet(self, bet_id: str) -> LiveBet | None:
+        """What has become of a bet that was asked for, or that this batch has placed; None if it never was.
+
+        Most bets are not asked for again in the batch that places them, so their state is made only here.
+        """
+        known = self.bets.get(bet_id)
+        placing = self.transactions.get((BET_SCOPE, bet_id))
+        if known is None and placing is not None and placing.id > self.head.last_transaction_id:
+            at = bisect_left(self.new_bets, placing.id, key=attrgetter("transaction_id"))
+            if at < len(self.new_bets) and self.new_bets[at].transaction_id == placing.id:
+                bet = self.new_bets[at]
+                known = LiveBet(bet_id, placing.id, bet.user_id, bet.currency, bet.stake_minor)
+                self.bets[bet_id] = known
+        return known
+
+    def change_bet(self, bet: LiveBet) -> LiveBet:
+        """`bet`, to be changed by the transaction being decided."""
+        if bet.bet_id not in self._touched_bets:
+            bet.opening_transaction_id = bet.last_transaction_id
+            self._touched_bets[bet.bet_id] = bet
+        bet.last_transaction_id = self.next_transaction_id
+        bet.last_block_id = self.block_id
+        return bet
+
+    def change_hold(self, hold: Hold) -> Hold:
+        """`hold`, to be changed by the transaction being decided."""
+        if hold.id not in self._touched_holds:
+            hold.opening_transaction_id = hold.last_transaction_id
+            self._touched_holds[hold.id] = hold
+        hold.last_transaction_id = self.next_transaction_id
+        return hold
+
+    def change_account(self, account: Account) -> Account:
+        """`account`, to be changed by the transaction being decided."""
+        if account.id not in self.touched:
+            account.opening_minor = account.balance_minor
+            self.touched[account.id] = account
+        return account
+
+    def set_aside(self, hold: Hold, account: Account) -> None:
+        """Make `hold` of the transaction being decided, out of what is available in `account`."""
+        assert hold.id == self.next_transaction_id
+        self.change_account(account).held_minor += hold.amount_minor
+        self.holds[hold.id] = hold
+        self.new_holds.append(hold)
+
     def post(self, account: Account, amount_minor: int, ref_type: str, ref_id: str) -> Entry:
         """Add one entry of the transaction being decided, and change its holder's balance."""
         user_id = account.id
         if user_id not in self.touched:
-            self._touch(account)
+            self.change_account(account)
         account.balance_minor += amount_minor
         self._last_entry_id += 1
         entry = new_entry(
@@ -204,32 +166,52 @@ class View:
 
     def refuse(self, refusal: Refusal, account: Account) -> None:
         """Write a refusal down and count it for its user's minute."""
-        if account.id not in self.touched:
-            self._touch(account)
+        self.change_account(account)
         minute = self.at_us // MINUTE_US
         account.refused_count = account.refused_count + 1 if account.refused_minute == minute else 1
         account.refused_minute = minute
         self.new_refusals.append(refusal)
         self.refusals[refusal.bet_id] = refusal
 
-    def close(self) -> Iterator[Change]:
-        """What the batch does to each account, once all of it is decided. From then on the accounts are those
-        of the next batch.
+    def close(self) -> Changes:
+        """What the batch does to each row, once all of it is decided. From then on the accounts, bets and
+        holds are those of the next batch.
         """
+        accounts = []
         for account in self.touched.values():
-            yield Change(
-                account.balance_minor - account.opening_minor,
-                account.last_entry_id,
-                account.refused_minute,
-                account.refused_count,
-                account.id,
-                account.version,
+            accounts.append(
+                Change(
+                    account.balance_minor - account.opening_minor,
+                    account.last_entry_id,
+                    account.held_minor,
+                    account.owed_minor,
+                    account.status,
+                    account.refused_minute,
+                    account.refused_count,
+                    account.id,
+                    account.version,
+                )
             )
             account.version += 1
-
-    def _touch(self, account: Account) -> None:
-        account.opening_minor = account.balance_minor
-        self.touched[account.id] = account
+        bets = [
+            BetChange(
+                bet.state,
+                bet.payout_minor,
+                bet.settled_minor,
+                bet.cashed_stake_minor,
+                bet.last_transaction_id,
+                bet.transaction_id,
+                bet.opening_transaction_id,
+            )
+            for bet in self._touched_bets.values()
+        ]
+        holds = [
+            HoldChange(
+                hold.state, hold.left_minor, hold.last_transaction_id, hold.id, hold.opening_transaction_id
+            )
+            for hold in self._touched_holds.values()
+        ]
+        return Changes(accounts, bets, holds)
 
 
 MINUTE_US = 60_000_000

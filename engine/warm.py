@@ -13,7 +13,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from engine.blocks import Block
-from engine.view import Account, Head, Refusal, Transaction, View
+from engine.commands import Touched
+from engine.records import Account, Head, Hold, LiveBet, Refusal, Transaction
+from engine.view import View
 
 ACCOUNTS_MAX: Final = 200_000
 """Accounts that are kept, at about 300 bytes; beyond it they are all forgotten, and read as they come."""
@@ -23,13 +25,15 @@ Books = dict[tuple[str, str], int]
 
 
 class Found(NamedTuple):
-    """What the file says of a batch's keys, and of accounts that were asked for. `head` is None if it was
-    not.
+    """What the file says of what a batch touches, and of accounts that were asked for. `head` is None if it
+    was not.
     """
 
     accounts: list[Account]
     transactions: list[Transaction]
     refusals: list[Refusal]
+    bets: list[LiveBet]
+    holds: list[Hold]
     head: Head | None
 
 
@@ -68,15 +72,16 @@ class Warm:
 
     def view(
         self,
-        keys: Sequence[tuple[str, str]],
+        touched: Touched,
         found: Found,
         under_way: Sequence[View],
         books: Books,
         now_us: int,
     ) -> View:
         """The view of the next batch. `under_way`: as it was before `found` was read, since what they write
-        may or may not have been in the file by then. `keys`: (scope, key) of each command.
+        may or may not have been in the file by then.
         """
+        keys = touched.keys
         for account in found.accounts:
             self._accounts.setdefault(account.id, account)
         if self._head is None:
@@ -84,11 +89,16 @@ class Warm:
         assert self._head is not None
         transactions = {(each.scope, each.key): each for each in found.transactions}
         refusals = {each.bet_id: each for each in found.refusals}
+        bets = {each.bet_id: each for each in found.bets}
+        holds = {each.id: each for each in found.holds}
         for view in under_way:
             if not view.transactions.keys().isdisjoint(keys):
                 transactions |= {key: view.transactions[key] for key in keys if key in view.transactions}
             if view.refusals:
                 refusals |= {key: view.refusals[key] for _, key in keys if key in view.refusals}
+            bets |= {bet_id: bet for bet_id in touched.bet_ids if (bet := view.bet(bet_id)) is not None}
+            if view.holds:
+                holds |= {id_: view.holds[id_] for id_ in touched.hold_ids if id_ in view.holds}
         return View(
             head=self._head,
             now_us=now_us,
@@ -96,6 +106,8 @@ class Warm:
             books=books,
             transactions=transactions,
             refusals=refusals,
+            bets=bets,
+            holds=holds,
         )
 
     def decided(self, view: View, block: Block | None) -> None:

@@ -82,7 +82,7 @@ BATCHES = [
             "a first batch that leaves a transaction out": batch(FIRST, batch={"first_transaction_id": 2}),
             "a first batch that leaves an entry out": batch(FIRST, batch={"first_entry_id": 2}),
         },
-        on_new_file=True,
+        blocks=0,
     ),
     *attacks(
         AS_OPENED,

@@ -262,7 +262,7 @@ SEAL = [
         {
             "a first block after another chain": batch(FIRST, block={"prev_hash": HASH_3}),
         },
-        on_new_file=True,
+        blocks=0,
     ),
     *attacks(
         NOT_OPEN,
@@ -285,12 +285,12 @@ SEAL = [
                 block={"first_transaction_id": 2, "last_entry_id": 2},
             ),
         },
-        on_new_file=True,
+        blocks=0,
     ),
     Attack(
         "a transaction 0 beside the first block",
         batch(FIRST, early=insert("transactions", event(0, 1, "BET", "bet", "hidden"))),
         EVENTS_GROW,
-        on_new_file=True,
+        blocks=0,
     ),
 ]

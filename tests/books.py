@@ -5,6 +5,7 @@ Whoever attacks the schema here has what any SQLite shell has: no room of the pr
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def opening(number: int, first_transaction: int, first_entry: int) -> Row:
     return {"id": number, "first_transaction_id": first_transaction, "first_entry_id": first_entry}
 
 
-def event(number: int, block: int, kind: str, scope: str, key: str) -> Row:
+def event(number: int, block: int, kind: str, scope: str, key: str, answer: str = "{}") -> Row:
     """A row of `transactions`."""
     return {
         "id": number,
@@ -55,7 +56,7 @@ def event(number: int, block: int, kind: str, scope: str, key: str) -> Row:
         "scope": scope,
         "key": key,
         "fingerprint": PRINT,
-        "answer": "{}",
+        "answer": answer,
         "block_id": block,
     }
 
@@ -90,7 +91,35 @@ def bet(transaction: int, user: int, stake: int) -> Row:
         "odds_milli": 6000,
         "state": "confirmed",
         "payout": 0,
+        "settled": 0,
+        "cashed_stake": 0,
+        "last_transaction_id": 0,
     }
+
+
+def hold(transaction: int, user: int, amount: int) -> Row:
+    """A row of `holds`, with every term set."""
+    return {
+        "id": transaction,
+        "user_id": user,
+        "currency": "EUR",
+        "purpose": "hold",
+        "amount": amount,
+        "expires_at": 1_770_000_000_000_000,
+        "state": "open",
+        "remaining": amount,
+        "last_transaction_id": 0,
+    }
+
+
+def of_bet(bet_id: str, state: str, **after: Value) -> str:
+    """The answer of a transaction that changed a bet, as far as the schema looks at it."""
+    return json.dumps({"bet": {"bet_id": bet_id, "state": state, **after}})
+
+
+def of_hold(number: int, state: str, **after: Value) -> str:
+    """The answer of a transaction that made or changed a hold, as far as the schema looks at it."""
+    return json.dumps({"hold": {"id": number, "state": state, **after}})
 
 
 def block(
@@ -111,7 +140,21 @@ def block(
     }
 
 
-# Three batches: opening deposits, two bets, and the bet that comes next (the one that the attacks bend).
+def becomes(number: int, **row: Value) -> str:
+    """What is written of a bet that a transaction has changed."""
+    return f"UPDATE bets SET {_set(row)} WHERE transaction_id = {number};\n"
+
+
+def hold_becomes(number: int, **row: Value) -> str:
+    """What is written of a hold that a transaction has changed."""
+    return f"UPDATE holds SET {_set(row)} WHERE id = {number};\n"
+
+
+def _set(row: Row) -> str:
+    return ", ".join(f"{column} = {literal(value)}" for column, value in row.items())
+
+
+# Opening deposits, two bets, and the bet that comes next (the one that most attacks bend).
 FIRST: Template = {
     "batch": ("open_batch", opening(1, 1, 1)),
     "event": ("transactions", event(1, 1, "DEPOSIT", "seed:DEPOSIT", "alice")),
@@ -142,6 +185,69 @@ NEXT: Template = {
     "bet": ("bets", bet(5, ALICE, 30)),
     "block": ("blocks", block(3, (5, 5), (9, 10), HASH_2, HASH_3)),
 }
+# Instead of that bet: money that BOB has set aside.
+HOLDING: Template = {
+    "batch": ("open_batch", opening(3, 5, 9)),
+    "event": ("transactions", event(5, 3, "HOLD", "op:HOLD", "a", of_hold(5, "open", left_minor=40))),
+    "hold": ("holds", hold(5, BOB, 40)),
+    "block": ("blocks", block(3, (5, 5), (9, 8), HASH_2, HASH_3)),
+}
+# Or two holds, a part of the first bet cashed out, the second rolled back; a third bet that is cashed out at
+# once, and a hold that is captured at once.
+LIFE: Template = {
+    "batch": ("open_batch", opening(3, 5, 9)),
+    "hold": ("transactions", event(5, 3, "HOLD", "op:HOLD", "a", of_hold(5, "open", left_minor=300))),
+    "hold2": ("transactions", event(6, 3, "HOLD", "op:HOLD", "b", of_hold(6, "open", left_minor=150))),
+    "part": (
+        "transactions",
+        event(
+            7,
+            3,
+            "CASHOUT",
+            "op:CASHOUT",
+            "c",
+            of_bet("bet-3", "confirmed", total_minor=60, cashed_stake_minor=50),
+        ),
+    ),
+    "back": ("transactions", event(8, 3, "ROLLBACK", "op:ROLLBACK", "d", of_bet("bet-4", "rolled_back"))),
+    "event": ("transactions", event(9, 3, "BET", "bet", "bet-9")),
+    "whole": (
+        "transactions",
+        event(
+            10,
+            3,
+            "CASHOUT",
+            "op:CASHOUT",
+            "e",
+            of_bet("bet-9", "cashed_out", total_minor=45, cashed_stake_minor=40),
+        ),
+    ),
+    "hold3": ("transactions", event(11, 3, "HOLD", "op:HOLD", "f", of_hold(11, "open", left_minor=70))),
+    "taken": ("transactions", event(12, 3, "CAPTURE", "op:CAPTURE", "g", of_hold(11, "captured"))),
+    "part+": ("transaction_ledger", entry(9, ALICE, 60, 860, ("CASHOUT", "bet-3", 7, 3), 5)),
+    "part-": ("transaction_ledger", entry(10, HOUSE, -60, 240, ("CASHOUT", "bet-3", 7, 3), 8)),
+    "back+": ("transaction_ledger", entry(11, BOB, 100, 500, ("ROLLBACK", "bet-4", 8, 3), 7)),
+    "back-": ("transaction_ledger", entry(12, HOUSE, -100, 140, ("ROLLBACK", "bet-4", 8, 3), 10)),
+    "bet-": ("transaction_ledger", entry(13, BOB, -40, 460, ("BET", "bet-9", 9, 3), 11)),
+    "bet+": ("transaction_ledger", entry(14, HOUSE, 40, 180, ("BET", "bet-9", 9, 3), 12)),
+    "whole+": ("transaction_ledger", entry(15, BOB, 45, 505, ("CASHOUT", "bet-9", 10, 3), 13)),
+    "whole-": ("transaction_ledger", entry(16, HOUSE, -45, 135, ("CASHOUT", "bet-9", 10, 3), 14)),
+    "taken-": ("transaction_ledger", entry(17, ALICE, -70, 790, ("CAPTURE", "11", 12, 3), 9)),
+    "taken+": ("transaction_ledger", entry(18, HOUSE, 70, 205, ("CAPTURE", "11", 12, 3), 16)),
+    "bet": ("bets", bet(9, BOB, 40)),
+    "of_alice": ("holds", hold(5, ALICE, 300)),
+    "of_bob": ("holds", {**hold(6, BOB, 150), "purpose": "withdrawal", "expires_at": 0}),
+    "of_alice2": ("holds", hold(11, ALICE, 70)),
+    "block": ("blocks", block(3, (5, 12), (9, 18), HASH_2, HASH_3)),
+}
+WHAT_BECAME = (
+    becomes(3, payout=60, cashed_stake=50, last_transaction_id=7)
+    + becomes(4, state="rolled_back", last_transaction_id=8)
+    + becomes(9, state="cashed_out", payout=45, cashed_stake=40, last_transaction_id=10)
+    + hold_becomes(11, state="captured", remaining=0, last_transaction_id=12)
+    + f"UPDATE users SET held = 300, owed = 20 WHERE id = {ALICE};\n"
+    + f"UPDATE users SET held = 150 WHERE id = {BOB};\n"
+)
 REFUSAL: Row = {
     "bet_id": "bet-refused",
     "user_id": BOB,
@@ -162,6 +268,7 @@ PLAYER: Row = {
     "floor": 0,
     "version": 0,
     "last_entry_id": 0,
+    "owed": 0,
     "refused_minute": 0,
     "refused_count": 0,
 }
@@ -214,16 +321,16 @@ class Books(sqlite3.Connection):
         self.close()
 
 
-def open_books(
-    pragmas: Mapping[str, str], *, schema: str = SCHEMA, history: bool = True
-) -> sqlite3.Connection:
-    """A new file in memory, with its holders and, unless `history` is False, two blocks of history."""
+def open_books(pragmas: Mapping[str, str], *, schema: str = SCHEMA, blocks: int = 2) -> sqlite3.Connection:
+    """A new file in memory, with its holders and a history of no block, of two, or of three: with `LIFE`."""
     db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=Books)
     for name, value in pragmas.items():
         db.execute(f"PRAGMA {name} = {value}")
     db.executescript(schema + users())
-    if history:
+    if blocks >= 2:
         db.executescript(batch(FIRST) + batch(SECOND) + insert("refusals", REFUSAL) + BALANCES_FOLLOW)
+    if blocks == 3:
+        db.executescript(batch(LIFE, late=WHAT_BECAME) + BALANCES_FOLLOW)
     return db
 
 
@@ -239,7 +346,7 @@ class Attack:
     name: str
     sql: str
     words: str  # what the error says, as a regular expression
-    on_new_file: bool = False  # before the first block instead of after the second
+    blocks: int = 2  # in the file that is attacked: see `open_books`
     raises: type[sqlite3.Error] = sqlite3.IntegrityError
 
     def __str__(self) -> str:
@@ -257,6 +364,6 @@ def attempt(db: sqlite3.Connection, sql: str) -> sqlite3.Error | None:
     return None
 
 
-def attacks(words: str, scripts: Mapping[str, str], *, on_new_file: bool = False) -> list[Attack]:
+def attacks(words: str, scripts: Mapping[str, str], *, blocks: int = 2) -> list[Attack]:
     """Attacks by name that are refused with the same words."""
-    return [Attack(name, sql, words, on_new_file) for name, sql in scripts.items()]
+    return [Attack(name, sql, words, blocks) for name, sql in scripts.items()]

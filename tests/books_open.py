@@ -12,19 +12,30 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.accounts import open_books, open_wallets
-from engine.commands import Command, Deposit, PlaceBet
+from engine.commands import (
+    CashOutBet,
+    Command,
+    Deposit,
+    PlaceBet,
+    PlaceHold,
+    Result,
+    RollBackBet,
+    SettleBet,
+    UnsettleBet,
+)
 from engine.money import BOOK_FLOOR_MINOR
 from engine.outcomes import Outcome
 from engine.reconcile import reconcile
+from engine.records import GENESIS, Account, Head
 from engine.store import Asked, Store
-from engine.view import GENESIS, Account, Head, View
+from engine.view import View
 
 NOW_US = 1_760_000_000_000_000
 HOUSE, CASH = 1, 2
 ALICE, BOB = 7, 8
 NOBODY = 99
 
-Result = TypeVar("Result")
+Answer = TypeVar("Answer")
 
 
 def bet_id(number: int) -> str:
@@ -40,7 +51,32 @@ def place(number: int, stake_minor: int = 30, user_id: int = ALICE, **terms: Any
 
 def deposit(key: str, amount_minor: int = 100, user_id: int = ALICE, caller: str = "test") -> Deposit:
     """Money from the cash book of EUR."""
-    return Deposit(key, user_id, amount_minor, caller)
+    return Deposit(user_id, amount_minor, key=key, caller=caller)
+
+
+def settle(key: str, number: int, result: str = "won", payout_minor: int | None = None) -> SettleBet:
+    """The end of bet `number`."""
+    return SettleBet(bet_id(number), Result(result), payout_minor, key=key, caller="test")
+
+
+def unsettle(key: str, number: int) -> UnsettleBet:
+    """The end of bet `number` taken back."""
+    return UnsettleBet(bet_id(number), key=key, caller="test")
+
+
+def roll_back(key: str, number: int, **terms: Any) -> RollBackBet:
+    """Bet `number` as if it had never been."""
+    return RollBackBet(bet_id(number), **terms, key=key, caller="test")
+
+
+def cash_out(key: str, number: int, stake_minor: int, payout_minor: int) -> CashOutBet:
+    """A part of bet `number` ended early."""
+    return CashOutBet(bet_id(number), stake_minor, payout_minor, key=key, caller="test")
+
+
+def hold(key: str, amount_minor: int, user_id: int = ALICE, expires_at_us: int | None = None) -> PlaceHold:
+    """Money set aside."""
+    return PlaceHold(user_id, amount_minor, expires_at_us, key=key, caller="test")
 
 
 def account(user_id: int, balance_minor: int = 0, **changes: Any) -> Account:
@@ -55,6 +91,7 @@ def account(user_id: int, balance_minor: int = 0, **changes: Any) -> Account:
         "last_entry_id": 0,
         "refused_minute": 0,
         "refused_count": 0,
+        "owed_minor": 0,
         "opening_minor": balance_minor,
     }
     return Account(id=user_id, balance_minor=balance_minor, **(fields | changes))
@@ -73,6 +110,8 @@ def view_of(
         books={("house", "EUR"): HOUSE, ("cash", "EUR"): CASH},
         transactions={},
         refusals={},
+        bets={},
+        holds={},
     )
 
 
@@ -115,10 +154,10 @@ def play(path: Path, *batches: Iterable[Command], now_us: int = NOW_US) -> list[
     return asyncio.run(run())
 
 
-def with_store(path: Path, use: Callable[[Store], Awaitable[Result]], **options: Any) -> Result:
+def with_store(path: Path, use: Callable[[Store], Awaitable[Answer]], **options: Any) -> Answer:
     """Open the store, use it, close it."""
 
-    async def run() -> Result:
+    async def run() -> Answer:
         store = await Store.open(path, **options)
         try:
             return await use(store)

@@ -1,4 +1,5 @@
-"""Forgeries of a file of books, as data: SQL done with all rights, and exactly what `reconcile` says of it.
+"""Forgeries of a file of books, as data: SQL done with all rights, and exactly what `reconcile` says of it,
+and how it is done. Those of what became of bets and holds stand in test_reconcile_life.py.
 
 The file is that of the fixture `books` in test_reconcile.py: block 1 pays ALICE 1000 (transaction 1, entries
 1 and 2) and BOB 500 (2; 3 and 4); in block 2 ALICE bets 200 (3; 5 and 6) and BOB 100 (4; 7 and 8); in block 3
@@ -7,9 +8,18 @@ ALICE bets 30 (5; 9 and 10). ALICE ends with 770, BOB with 400, the house with 3
 
 from __future__ import annotations
 
-from books_open import ALICE, BOB, CASH, HOUSE, bet_id
+import contextlib
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
 
+from books_open import ALICE, BOB, CASH, HOUSE, bet_id, look
+
+from engine.blocks import Block, hash_of, root_of
 from engine.checks import Finding
+from engine.files import check_is_ours
+from engine.life_checks import NOT_WHERE_TOLD
+from engine.records import Entry, Transaction
 
 EDITED = "its rows do not give its root: they were changed after it was sealed"
 NO_FOLLOWER = "it does not follow the block before it"
@@ -22,12 +32,51 @@ OUTSIDE = "an entry in its range belongs to a transaction outside of it"
 RANGE = "its range does not follow that of the block before it"
 
 
+def forge(path: Path, *statements: str) -> None:
+    """Edit the file as someone with all rights would: no trigger, no key, no CHECK; then put all back."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+        connection.execute("BEGIN")
+        for name, _ in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        for statement in statements:
+            connection.execute(statement)
+        for _, sql in triggers:
+            connection.execute(sql)
+        connection.execute("COMMIT")
+    check_is_ours(path, writing=True)  # nothing but the rows tells
+
+
+def reseal(path: Path, number: int) -> None:
+    """Compute root, link and hash of a block from what its rows say now."""
+    before = dict(look(path, "SELECT id, hash FROM blocks")).get(number - 1, bytes(32))
+    transactions = look(path, "SELECT * FROM transactions WHERE block_id = ? ORDER BY id", number)
+    entries = look(path, "SELECT * FROM transaction_ledger WHERE block_id = ? ORDER BY id", number)
+    (row,) = look(path, "SELECT * FROM blocks WHERE id = ?", number)
+    root = root_of([Transaction(*each) for each in transactions], [Entry(*each) for each in entries])
+    made = Block(*row)._replace(root=root, prev_hash=before)
+    digests = ((name, value.hex()) for name, value in
+               [("root", root), ("prev_hash", before), ("hash", hash_of(made))])  # fmt: skip
+    forge(path, *[f"UPDATE blocks SET {name} = x'{value}' WHERE id = {number}" for name, value in digests])
+
+
+def in_order(findings: Iterable[Finding]) -> list[str]:
+    """Findings to compare, in whatever order they were made."""
+    return sorted(map(str, findings))
+
+
 def block(number: int, why: str) -> Finding:
     return {"check": "block", "block": number, "why": why}
 
 
 def bet(transaction_id: int, why: str) -> Finding:
     return {"check": "bet", "transaction_id": transaction_id, "why": why}
+
+
+def legs(transaction_id: int, kind: str) -> Finding:
+    return {"check": "legs", "transaction_id": transaction_id, "kind": kind}
 
 
 def balance(user_id: int, held: int | None, ledger: int) -> Finding:
@@ -61,27 +110,27 @@ FORGERIES: dict[str, tuple[str, list[Finding]]] = {
     ),
     "more held than there is": (
         f"UPDATE users SET held = 401 WHERE id = {BOB}",
-        [{"check": "held", "user_id": BOB, "balance": 400, "held": 401, "floor": 0}],
+        [{"check": "held", "user_id": BOB, "balance": 400, "held": 401, "floor": 0, "holds": 0}],
     ),
     "something held": (
         f"UPDATE users SET held = 1 WHERE id = {BOB}",
-        [{"check": "held", "user_id": BOB, "balance": 400, "held": 1, "floor": 0}],
+        [{"check": "held", "user_id": BOB, "balance": 400, "held": 1, "floor": 0, "holds": 0}],
     ),
     "a bet that is won": (
         "UPDATE bets SET state = 'won' WHERE transaction_id = 3",
-        [bet(3, "nothing brought its state or payout about")],
+        [bet(3, NOT_WHERE_TOLD)],
     ),
     "a bet that pays": (
         "UPDATE bets SET payout = 1 WHERE transaction_id = 3",
-        [bet(3, "nothing brought its state or payout about")],
+        [bet(3, NOT_WHERE_TOLD)],
     ),
     "less than nothing held": (
         f"UPDATE users SET held = -1 WHERE id = {BOB}",
-        [{"check": "held", "user_id": BOB, "balance": 400, "held": -1, "floor": 0}],
+        [{"check": "held", "user_id": BOB, "balance": 400, "held": -1, "floor": 0, "holds": 0}],
     ),
     "a balance below the floor": (
         f"UPDATE users SET floor = -1000 WHERE id = {CASH}",
-        [{"check": "held", "user_id": CASH, "balance": -1500, "held": 0, "floor": -1000}],
+        [{"check": "held", "user_id": CASH, "balance": -1500, "held": 0, "floor": -1000, "holds": 0}],
     ),
     "a running balance": (
         "UPDATE transaction_ledger SET balance_after = 801 WHERE id = 5",
@@ -96,6 +145,7 @@ FORGERIES: dict[str, tuple[str, list[Finding]]] = {
         [
             block(1, EDITED),
             running(ALICE, 1, 1000, 1001, 0, 0),
+            legs(1, "DEPOSIT"),
             zero_sum(1, "EUR", 1),
             running(ALICE, 5, 800, 801, 1, 1),
             running(ALICE, 9, 770, 771, 5, 5),
@@ -104,7 +154,7 @@ FORGERIES: dict[str, tuple[str, list[Finding]]] = {
     ),
     "a currency": (
         "UPDATE transaction_ledger SET currency = 'USD' WHERE id = 4",
-        [block(1, EDITED), zero_sum(2, "EUR", 500), zero_sum(2, "USD", -500)],
+        [block(1, EDITED), zero_sum(2, "EUR", 500), zero_sum(2, "USD", -500), legs(2, "DEPOSIT")],
     ),
     "the holder of an entry": (
         f"UPDATE transaction_ledger SET user_id = {BOB} WHERE id = 9",
@@ -189,6 +239,7 @@ FORGERIES: dict[str, tuple[str, list[Finding]]] = {
             block(3, EDITED),
             zero_sum(5, "EUR", -30),
             zero_sum(4, "EUR", 30),
+            legs(5, "BET"),
         ],
     ),
     "a transaction taken away": (
@@ -236,6 +287,6 @@ FORGERIES: dict[str, tuple[str, list[Finding]]] = {
     ),
     "the bet that an entry is for": (
         f"UPDATE transaction_ledger SET ref_id = '{bet_id(2)}' WHERE id = 9",
-        [block(3, EDITED), bet(5, NOT_ITS_DEBIT)],
+        [block(3, EDITED), bet(5, NOT_ITS_DEBIT), legs(5, "BET")],
     ),
 }

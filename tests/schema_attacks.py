@@ -12,17 +12,34 @@ from collections.abc import Iterator
 from attacks_on_batches import BATCHES
 from attacks_on_history import EDITS, SEAL
 from attacks_on_holders import BETS, HOLDERS, VALUES
-from books import FIRST, NEXT, PLAYER, REFUSAL, SCHEMA, Attack, Books, Row, Value, batch, insert
+from attacks_on_holds import HOLDS
+from attacks_on_life import BIRTHS, LIFE
+from books import (
+    FIRST,
+    HOLDING,
+    NEXT,
+    PLAYER,
+    REFUSAL,
+    SCHEMA,
+    Attack,
+    Books,
+    Row,
+    Template,
+    Value,
+    batch,
+    insert,
+)
 
-# A row of each table that is accepted as it is: alone, or in its place in the next batch.
-ACCEPTED_ROWS: dict[str, tuple[str | None, Row]] = {
-    "users": (None, PLAYER),
-    "refusals": (None, {**REFUSAL, "bet_id": "b"}),
-    "open_batch": ("batch", {**NEXT["batch"][1], "frozen": 0}),
-    "transactions": ("event", NEXT["event"][1]),
-    "transaction_ledger": ("credit", NEXT["credit"][1]),
-    "bets": ("bet", NEXT["bet"][1]),
-    "blocks": ("block", NEXT["block"][1]),
+# A row of each table that is accepted as it is: alone, or in its place in a batch.
+ACCEPTED_ROWS: dict[str, tuple[Template | None, str, Row]] = {
+    "users": (None, "", PLAYER),
+    "refusals": (None, "", {**REFUSAL, "bet_id": "b"}),
+    "open_batch": (NEXT, "batch", {**NEXT["batch"][1], "frozen": 0}),
+    "transactions": (NEXT, "event", NEXT["event"][1]),
+    "transaction_ledger": (NEXT, "credit", NEXT["credit"][1]),
+    "bets": (NEXT, "bet", NEXT["bet"][1]),
+    "holds": (HOLDING, "hold", HOLDING["hold"][1]),
+    "blocks": (NEXT, "block", NEXT["block"][1]),
 }
 
 WRONG_VALUES: dict[str, dict[str, Value]] = {
@@ -45,7 +62,7 @@ NULLS_OF_THE_FIRST_BLOCK = [
             block={"last_entry_id": 0, column: None},
         ),
         "NOT NULL|blocks: does not",
-        on_new_file=True,
+        blocks=0,
     )
     for column in FIRST["block"][1]
     if column != "id"
@@ -56,14 +73,18 @@ def _wrong_types() -> Iterator[Attack]:
     """For each column that the schema declares: NULL where it is forbidden, and each wrong storage class."""
     db = Books(":memory:")
     db.executescript(SCHEMA)
-    for table, (place, row) in ACCEPTED_ROWS.items():
+    for table, (template, place, row) in ACCEPTED_ROWS.items():
         for _, column, kind, notnull, _, key in db.execute(f"PRAGMA table_info({table})"):
             wrong: dict[str, Value] = dict(WRONG_VALUES[kind])
             if notnull and not key:
                 wrong["NULL"] = None
             for name, value in wrong.items():
                 bent = {column: value}
-                sql = batch(**{"bet": None, place: bent}) if place else insert(table, {**row, **bent})
+                if template is None:
+                    sql = insert(table, {**row, **bent})
+                else:
+                    alone: dict[str, Row | None] = {"bet": None} if template is NEXT else {}
+                    sql = batch(template, **alone | {place: bent})
                 words = (
                     "cannot store|datatype mismatch"
                     if value is not None
@@ -72,7 +93,19 @@ def _wrong_types() -> Iterator[Attack]:
                 yield Attack(f"{table}.{column} is {name}", sql, words)
 
 
-ATTACKS = [*EDITS, *SEAL, *BATCHES, *HOLDERS, *BETS, *VALUES, *_wrong_types(), *NULLS_OF_THE_FIRST_BLOCK]
+ATTACKS = [
+    *EDITS,
+    *SEAL,
+    *BATCHES,
+    *HOLDERS,
+    *BETS,
+    *BIRTHS,
+    *LIFE,
+    *HOLDS,
+    *VALUES,
+    *_wrong_types(),
+    *NULLS_OF_THE_FIRST_BLOCK,
+]
 
 # A foreign key, deferred or not, is checked only with foreign_keys=ON, which SQLite leaves OFF unless asked.
 UNSEALED = batch().replace(insert("blocks", NEXT["block"][1]), "")

@@ -12,10 +12,13 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "ws", "batcher", "engine")  # each may import those after it
 OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room imports them
 PURE = {
-    *("engine.money", "engine.commands", "engine.outcomes", "engine.view", "engine.decide", "engine.blocks"),
+    *("engine.money", "engine.commands", "engine.outcomes", "engine.records", "engine.view", "engine.blocks"),
+    *("engine.decide", "engine.decide.answers", "engine.decide.place", "engine.decide.bets"),
+    *("engine.decide.cash", "engine.decide.holds", "engine.lifecycle"),
     *("engine.errors", "engine.checks", "engine.snapshots", "engine.warm"),
+    *("engine.leg_checks", "engine.life_checks", "engine.hold_checks"),
     *("batcher.policy", "batcher.breaker", "batcher.undecided"),
-    *("ws.messages", "ws.codec", "ws.protocol"),
+    *("ws.fields", "ws.messages", "ws.operators", "ws.codec", "ws.protocol"),
 }
 NOT_PURE = {
     *(

@@ -69,7 +69,7 @@ THREAD = "Thread.run (threading.py:982);_connection_worker_thread (aiosqlite/cor
         (f"{HANDED};RedisGuard.claim (batcher/redis_nonces.py:90);"
          "Connection.send_command (redis/asyncio/connection.py:500)", "nonces"),
         (f"{PREPARED};Store.prepare.<locals>.<listcomp> (engine/store.py:149)", "decide"),
-        (f"{PREPARED};decide (engine/decide.py:33);fingerprint_bet (engine/commands.py:83)", "decide"),
+        (f"{PREPARED};place (engine/decide/place.py:33);fingerprint_bet (engine/commands.py:83)", "decide"),
         (f"{PREPARED};seal (engine/blocks.py:66);root_of (engine/blocks.py:75)", "seal"),
         (f"{SETTLED};Undecided.leave (batcher/undecided.py:46)", "resolve"),
         (f"{SETTLED};Undecided.leave (batcher/undecided.py:46);"

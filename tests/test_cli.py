@@ -294,5 +294,5 @@ def test_the_house_floor_bounds_what_can_be_paid_out(tmp_path: Path) -> None:
     arguments = ("seed", "--db", tmp_path / "a.db", "--players", "1", "--balance", "11")
     done = run(*arguments, house_floor="-10")
     assert (done.status, done.out) == (2, "")
-    assert "LIMIT_EXCEEDED" in done.err
+    assert "INSUFFICIENT_FUNDS" in done.err
     well("seed", "--db", tmp_path / "b.db", *arguments[3:], house_floor="-11")

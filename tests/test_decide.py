@@ -12,10 +12,12 @@ import pytest
 from books_open import ALICE, BOB, CASH, HOUSE, NOBODY, NOW_US, account, bet_id, deposit, place, view_of
 
 from engine.commands import BET_SCOPE, Deposit, PlaceBet
-from engine.decide import REFUSALS_PER_MINUTE, SENT_AT_FUTURE_US, SENT_AT_PAST_US, decide
+from engine.decide import decide
+from engine.decide.place import REFUSALS_PER_MINUTE, SENT_AT_FUTURE_US, SENT_AT_PAST_US
 from engine.money import WIRE_MAX_MINOR
 from engine.outcomes import RECORDED, RETRYABLE, Accepted, Code, Outcome, Rejected, Wallet
-from engine.view import MINUTE_US, Entry, Head, View
+from engine.records import Entry, Head
+from engine.view import MINUTE_US, View
 
 
 def codes(view: View, *commands: PlaceBet | Deposit) -> list[Code | None]:
@@ -272,7 +274,7 @@ def test_the_cash_book_goes_to_its_floor_in_order_and_no_further() -> None:
 
     asked = [deposit("d1", 100), deposit("d2", 100), deposit("d3", 50, user_id=BOB), deposit("d4", 1)]
 
-    assert codes(view, *asked) == [None, Code.LIMIT_EXCEEDED, None, Code.LIMIT_EXCEEDED]
+    assert codes(view, *asked) == [None, Code.INSUFFICIENT_FUNDS, None, Code.INSUFFICIENT_FUNDS]
     assert view.accounts[CASH].available_minor == 0
 
 

@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.commands import Deposit, PlaceBet
-from engine.decide import REFUSALS_PER_MINUTE, decide
+from engine.decide import decide
+from engine.decide.place import REFUSALS_PER_MINUTE
 from engine.outcomes import RECORDED, Accepted, Code, Rejected, Wallet
-from engine.view import MINUTE_US, Head, View
+from engine.records import Head
+from engine.view import MINUTE_US, View
 
 TERMS = {"currency": "EUR", "game": "dice", "round": "r1", "selection": "six", "odds_milli": 2000}
 
@@ -34,6 +36,8 @@ def later(view: View, now_us: int = NOW_US) -> View:
         books=view.books,
         transactions=dict(view.transactions),
         refusals=dict(view.refusals),
+        bets={},
+        holds={},
     )
 
 

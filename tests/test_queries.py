@@ -6,16 +6,30 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from books_open import ALICE, BOB, CASH, HOUSE, NOBODY, NOW_US, bet_id, deposit, look, place, play, seed
 
 from engine import queries
+from engine.commands import (
+    CaptureHold,
+    CashOutBet,
+    Command,
+    PlaceHold,
+    ReleaseHold,
+    Result,
+    RollBackBet,
+    SetStatus,
+    SettleBet,
+)
 from engine.files import open_read_only
+from engine.outcomes import Accepted
 from engine.snapshots import BetState, PostedEntry, WalletState
 from engine.statement import FOREVER_US, Statement, statement
 
 MINUTE_US = 60_000_000
+CALLER: dict[str, Any] = {"key": "k", "caller": "1"}
 
 
 @pytest.fixture
@@ -37,7 +51,7 @@ def reader(books: Path) -> Iterator[sqlite3.Connection]:
 def test_a_wallet(books: Path, reader: sqlite3.Connection) -> None:
     assert queries.wallet(reader, ALICE) == WalletState(ALICE, "EUR", "open", 1430, 0, 1430, 11)
 
-    look(books, "UPDATE users SET held = 15, status = 'blocked' WHERE id = ?", BOB)
+    play(books, [PlaceHold(BOB, 15, **CALLER), SetStatus(BOB, "blocked", **CALLER)])
 
     assert queries.wallet(reader, BOB) == WalletState(BOB, "EUR", "blocked", 40, 15, 25, 7)
 
@@ -57,15 +71,74 @@ def test_a_wallet_without_entries_has_seq_0(tmp_path: Path) -> None:
         assert statement(connection, BOB) == Statement(BOB, "player", "EUR", 0, 0, [])
 
 
-def test_a_confirmed_bet_and_a_refused_one(books: Path, reader: sqlite3.Connection) -> None:
+def test_a_confirmed_bet_and_a_refused_one(reader: sqlite3.Connection) -> None:
     assert queries.bet(reader, bet_id(1)) == BetState(ALICE, "confirmed", 30, 0, 3, 5, None)
     assert queries.bet(reader, bet_id(3)) == BetState(
         BOB, "rejected", 60, 0, None, None, "INSUFFICIENT_FUNDS"
     )
 
-    look(books, "UPDATE bets SET state = 'won', payout = 75 WHERE transaction_id = 3")
 
-    assert queries.bet(reader, bet_id(1)) == BetState(ALICE, "won", 30, 75, 3, 5, None)
+@pytest.mark.parametrize(
+    ("change", "state", "payout_minor"),
+    [
+        (SettleBet(bet_id(1), Result.WON, 75, **CALLER), "won", 75),
+        (SettleBet(bet_id(1), Result.LOST, **CALLER), "lost", 0),
+        (SettleBet(bet_id(1), Result.VOID, **CALLER), "void", 30),
+        (CashOutBet(bet_id(1), 10, 20, **CALLER), "confirmed", 20),
+        (CashOutBet(bet_id(1), 30, 20, **CALLER), "cashed_out", 20),
+        (RollBackBet(bet_id(1), **CALLER), "rolled_back", 0),
+    ],
+)
+def test_what_has_become_of_a_bet(
+    books: Path, reader: sqlite3.Connection, change: Command, state: str, payout_minor: int
+) -> None:
+    play(books, [change])
+
+    # The transaction and the entry are still those that staked it.
+    assert queries.bet(reader, bet_id(1)) == BetState(ALICE, state, 30, payout_minor, 3, 5, None)
+
+
+def test_a_bet_rolled_back_before_it_came_is_nobodys_until_it_comes(
+    books: Path, reader: sqlite3.Connection
+) -> None:
+    play(
+        books,
+        [RollBackBet(bet_id(8), **CALLER), RollBackBet(bet_id(9), stake_minor=12, **CALLER | {"key": "2"})],
+    )
+
+    assert queries.bet(reader, bet_id(8)) == BetState(0, "rolled_back", 0, 0, None, None, None)
+    assert queries.bet(reader, bet_id(9)) == BetState(0, "rolled_back", 12, 0, None, None, None)
+
+    play(books, [place(9, 12, BOB)])
+
+    assert queries.bet(reader, bet_id(9)) == BetState(BOB, "rejected", 12, 0, None, None, "BET_ROLLED_BACK")
+
+
+def test_holds_are_due_when_their_time_has_come_the_oldest_first(
+    books: Path, reader: sqlite3.Connection
+) -> None:
+    later_us = NOW_US + 3 * MINUTE_US  # than the books' last block
+    times = (later_us + 300, later_us + 100, None, later_us + 200, later_us + 100)
+    placed = [PlaceHold(ALICE, 1, at_us, key=str(number), caller="1") for number, at_us in enumerate(times)]
+    ids = [
+        outcome.hold.id
+        for outcome in play(books, placed)[0]
+        if isinstance(outcome, Accepted) and outcome.hold
+    ]
+    assert len(ids) == len(times)
+
+    def due(at_us: int, most: int = 10) -> list[int]:
+        return queries.holds_due(reader, at_us, most)
+
+    assert due(later_us + 99) == []
+    assert sorted(due(later_us + 100)) == [ids[1], ids[4]]
+    assert due(later_us + 200)[2:] == [ids[3]]
+    assert due(FOREVER_US)[2:] == [ids[3], ids[0]]
+    assert set(due(FOREVER_US, 2)) == {ids[1], ids[4]}
+
+    play(books, [ReleaseHold(ids[1], key="r", caller="1"), CaptureHold(ids[4], key="c", caller="1")])
+
+    assert due(FOREVER_US) == [ids[3], ids[0]]
 
 
 @pytest.mark.parametrize("unknown", [bet_id(99), "more", "", "opening-7"])
@@ -125,12 +198,13 @@ def test_nothing_is_found_by_a_look_at_a_whole_table(reader: sqlite3.Connection)
     reader.set_trace_callback(asked.append)
     queries.entries_after(reader, ALICE, 0, 10)
     queries.bet(reader, bet_id(1))
+    queries.holds_due(reader, FOREVER_US, 10)
     queries.wallet(reader, ALICE)
     statement(reader, ALICE)
     reader.set_trace_callback(None)
     plans = [row[3] for sql in asked for row in reader.execute(f"EXPLAIN QUERY PLAN {sql}")]
 
-    tables = ("transaction_ledger", "entry", "blocks", "transactions", "bets", "refusals", "users")
+    tables = ("transaction_ledger", "entry", "blocks", "transactions", "bets", "refusals", "users", "holds")
     assert len([plan for plan in plans if plan.startswith("SEARCH")]) >= 8
     assert [plan for plan in plans if plan.startswith("SCAN") and plan.split()[1] in tables] == []
 

@@ -64,12 +64,12 @@ def test_an_account_changed_in_between_is_read_and_decided_anew(books: Path) -> 
 
 @pytest.mark.parametrize("step", [1, 0], ids=["with its version", "behind its version"])
 def test_money_that_left_in_between_is_not_spent_twice(books: Path, step: int) -> None:
-    """The other connection sets all of ALICE's money aside, as another engine would, or a shell."""
+    """The other connection takes all of ALICE's money away, as another engine would, or a shell."""
     decided = []
 
     def meddling(view: View, command: Command, now_us: int, objection: Code | None) -> Outcome:
         if not decided:
-            look(books, "UPDATE users SET version = version + ?, held = balance WHERE id = ?", step, ALICE)
+            look(books, "UPDATE users SET version = version + ?, balance = 0 WHERE id = ?", step, ALICE)
         decided.append(command)
         return decide(view, command, now_us, objection)
 

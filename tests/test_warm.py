@@ -10,11 +10,12 @@ from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, account, bet_id, deposit
 
 import engine.warm
 from engine.blocks import Block, seal
-from engine.commands import Command
+from engine.commands import Command, touched_by
 from engine.decide import decide
 from engine.money import BOOK_FLOOR_MINOR
 from engine.outcomes import Accepted, Code, Outcome, Rejected
-from engine.view import GENESIS, Account, Head, Refusal, Transaction, View
+from engine.records import GENESIS, Account, Head, Refusal, Transaction
+from engine.view import View
 from engine.warm import Found, Turn, Warm
 
 BOOKS = {("house", "EUR"): HOUSE, ("cash", "EUR"): CASH}
@@ -37,7 +38,7 @@ def found(
     refusals: Sequence[Refusal] = (),
     head: Head | None = None,
 ) -> Found:
-    return Found(list(accounts), list(transactions), list(refusals), head)
+    return Found(list(accounts), list(transactions), list(refusals), [], [], head)
 
 
 @dataclass
@@ -49,17 +50,17 @@ class Ahead:
     def view(
         self, *commands: Command, under_way: Sequence[View] | None = None, what: Found | None = None
     ) -> View:
-        keys = [(command.scope, command.key) for command in commands]
         if what is None:
             what = found(on_file(), head=GENESIS) if self.warm.is_cold else found()
         before = self.warm.under_way() if under_way is None else under_way
-        return self.warm.view(keys, what, before, BOOKS, NOW_US)
+        return self.warm.view(touched_by(commands), what, before, BOOKS, NOW_US)
 
     def decide(self, *commands: Command) -> tuple[list[Outcome], View, Turn]:
         """Decide one batch and put it on its way."""
         view, turn = self.view(*commands), self.warm.next_turn()
         outcomes = [decide(view, command, NOW_US) for command in commands]
-        if list(view.close()):
+        view.close()
+        if view.changed:
             self.warm.decided(view, sealed(view))
         return outcomes, view, turn
 
@@ -118,7 +119,7 @@ def test_each_change_names_the_version_that_the_batch_before_it_leaves() -> None
     for number in range(3):
         view = ahead.view(place(number, 1))
         decide(view, place(number, 1), NOW_US)
-        changes = {change.user_id: change for change in view.close()}
+        changes = {change.user_id: change for change in view.close().accounts}
         ahead.warm.decided(view, sealed(view))
         versions.append((changes[ALICE].version, changes[ALICE].amount_minor, changes[HOUSE].version))
 

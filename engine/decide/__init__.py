@@ -1,0 +1,75 @@
+"""decide(view, command) -> outcome: what a command does, as a pure step over a prefetched view.
+
+Checks come first, in the order of `Code`; then one line, after which the command must succeed; then only
+writes. Commands of a batch are decided one after another on the same view, in arrival order.
+
+    place.py       a bet
+    bets.py        what becomes of it: settle, unsettle, roll back, cash out
+    cash.py        deposits and withdrawals, transfers, the status of a wallet
+    holds.py       money set aside
+    answers.py     what the first answer was, and is again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from engine.commands import (
+    CaptureHold,
+    CashOutBet,
+    Command,
+    Deposit,
+    ExpireHold,
+    Keyed,
+    PlaceBet,
+    PlaceHold,
+    ReleaseHold,
+    RollBackBet,
+    SetStatus,
+    SettleBet,
+    Transfer,
+    UnsettleBet,
+    Withdraw,
+    fingerprint,
+)
+from engine.decide.answers import replay_or_conflict
+from engine.decide.bets import cash_out, roll_back, settle, unsettle
+from engine.decide.cash import deposit, set_status, transfer, withdraw
+from engine.decide.holds import capture, expire, place_hold, release
+from engine.decide.place import place
+from engine.outcomes import Code, Outcome, Rejected
+from engine.view import View
+
+_BY_TYPE: Final[dict[type[Keyed], Callable[[View, Any, bytes], Outcome]]] = {
+    Deposit: deposit,
+    Withdraw: withdraw,
+    Transfer: transfer,
+    SetStatus: set_status,
+    SettleBet: settle,
+    UnsettleBet: unsettle,
+    RollBackBet: roll_back,
+    CashOutBet: cash_out,
+    PlaceHold: place_hold,
+    CaptureHold: capture,
+    ReleaseHold: release,
+    ExpireHold: expire,
+}
+
+
+def decide(view: View, command: Command, now_us: int, objection: Code | None = None) -> Outcome:
+    """Decide one command and apply it to `view`.
+
+    `now_us` is wall-clock time. `objection` is what those in front hold against the command (a reused
+    nonce, a passed deadline, an open circuit): it counts only if the key is unknown, so a bet that was
+    paid is never told otherwise. Raises `KeyError` if the view lacks the currency's books.
+    """
+    if isinstance(command, PlaceBet):
+        return place(view, command, now_us, objection)
+    mark = fingerprint(command)
+    known = view.transactions.get((command.scope, command.key))
+    if known is not None:
+        return replay_or_conflict(known, mark)
+    if objection is not None:
+        return Rejected(objection)
+    return _BY_TYPE[type(command)](view, command, mark)

@@ -1,0 +1,63 @@
+"""What a command is answered first, how that is kept, and how it is told again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.commands import Keyed
+from engine.outcomes import Accepted, Answer, BetTold, Code, HoldTold, Outcome, Rejected, Wallet
+from engine.records import Account, Entry, Transaction
+from engine.view import View
+
+
+def wallet_of(account: Account) -> Wallet:
+    """The wallet as an answer shows it."""
+    balance_minor, held_minor = account.balance_minor, account.held_minor
+    available_minor = balance_minor - held_minor - account.floor_minor
+    return Wallet(account.last_entry_id, balance_minor, held_minor, available_minor)
+
+
+def as_text(answer: Wallet | Answer) -> str:
+    """An answer as `transactions.answer` keeps it: that of a bet is its wallet, any other an `Answer`."""
+    return _encode(answer).decode()
+
+
+def accept(
+    view: View,
+    kind: str,
+    command: Keyed,
+    mark: bytes,
+    account: Account | None,
+    entries: tuple[Entry, ...] = (),
+    bet: BetTold | None = None,
+    hold: HoldTold | None = None,
+) -> Accepted:
+    """Record the transaction that has just been applied to `view`, with its answer."""
+    answer = Answer(None if account is None else wallet_of(account), bet, hold)
+    transaction_id = view.next_transaction_id
+    view.record(
+        Transaction(transaction_id, kind, command.scope, command.key, mark, as_text(answer), view.block_id)
+    )
+    return Accepted(
+        transaction_id, view.block_id, answer.wallet, entries=entries, at_us=view.at_us, bet=bet, hold=hold
+    )
+
+
+def replay_or_conflict(known: Transaction, mark: bytes) -> Outcome:
+    """The first answer of the command that `known` is, if it was the same command."""
+    if known.fingerprint != mark:
+        return Rejected(Code.IDEMPOTENCY_CONFLICT)
+    if known.kind == "BET":
+        return Accepted(known.id, known.block_id, _WALLET.decode(known.answer), replayed=True)
+    return replay(known.id, known.block_id, known.answer)
+
+
+def replay(transaction_id: int, block_id: int, text: str) -> Accepted:
+    """The answer `text` of a transaction, told again."""
+    answer = _ANSWER.decode(text)
+    return Accepted(transaction_id, block_id, answer.wallet, replayed=True, bet=answer.bet, hold=answer.hold)
+
+
+_encode = msgspec.json.Encoder().encode
+_WALLET = msgspec.json.Decoder(Wallet)
+_ANSWER = msgspec.json.Decoder(Answer)

@@ -1,0 +1,128 @@
+"""Money in, out and across, and who may spend it: deposits, withdrawals, transfers, a wallet's status."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from engine.commands import Deposit, SetStatus, Transfer, Withdraw
+from engine.decide.answers import accept, wallet_of
+from engine.decide.holds import set_aside
+from engine.money import BOOK_CEILING_MINOR, WIRE_MAX_MINOR
+from engine.outcomes import Code, Outcome, Rejected
+from engine.records import Account
+from engine.view import View
+
+KEPT_FOR = frozenset({"receivable", "clearing", "suspense"})
+"""Books whose balance says what players owe, or what is still to be paid: no transfer may blur that."""
+
+LEGS_MAX = 100
+"""Postings of one transfer (PRODUCT: up to 100 transfers from one source in one transaction)."""
+
+
+def deposit(view: View, command: Deposit, mark: bytes) -> Outcome:
+    """Pay in. Rejections: ACCOUNT_NOT_FOUND, ACCOUNT_BLOCKED, LIMIT_EXCEEDED (beyond what the wire can show),
+    INSUFFICIENT_FUNDS (the cash book is at its floor).
+    """
+    account = view.accounts.get(command.user_id)
+    code = why_closed(account)
+    if code is not None or account is None:
+        return Rejected(code or Code.ACCOUNT_NOT_FOUND)
+    cash = view.book("cash", account.currency)
+    if account.balance_minor + command.amount_minor > WIRE_MAX_MINOR:
+        return Rejected(Code.LIMIT_EXCEEDED, wallet_of(account))
+    if cash.available_minor < command.amount_minor:
+        return Rejected(Code.INSUFFICIENT_FUNDS, wallet_of(account))
+
+    # After this point the deposit must succeed.
+    ref_id = str(view.next_transaction_id)
+    paid_in = view.post(account, command.amount_minor, "DEPOSIT", ref_id)
+    counter = view.post(cash, -command.amount_minor, "DEPOSIT", ref_id)
+    return accept(view, "DEPOSIT", command, mark, account, (paid_in, counter))
+
+
+def withdraw(view: View, command: Withdraw, mark: bytes) -> Outcome:
+    """Pay out, or set aside for approval. Rejections: ACCOUNT_NOT_FOUND, ACCOUNT_BLOCKED,
+    INSUFFICIENT_FUNDS.
+    """
+    account = view.accounts.get(command.user_id)
+    code = why_closed(account)
+    if code is not None or account is None:
+        return Rejected(code or Code.ACCOUNT_NOT_FOUND)
+    if account.available_minor < command.amount_minor:
+        return Rejected(Code.INSUFFICIENT_FUNDS, wallet_of(account))
+    if command.for_approval:
+        return set_aside(view, command, mark, account, "withdrawal")
+    cash = view.book("cash", account.currency)
+
+    # After this point the withdrawal must succeed.
+    ref_id = str(view.next_transaction_id)
+    paid_out = view.post(account, -command.amount_minor, "WITHDRAWAL", ref_id)
+    counter = view.post(cash, command.amount_minor, "WITHDRAWAL", ref_id)
+    return accept(view, "WITHDRAWAL", command, mark, account, (paid_out, counter))
+
+
+def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
+    """Move money among accounts. The answer shows the first player's wallet, if there is one.
+
+    Rejections: INVALID_REQUEST (fewer than two legs, too many, one of nothing or on a book that is
+    `KEPT_FOR` something, or they do not sum to zero), ACCOUNT_NOT_FOUND, ACCOUNT_BLOCKED,
+    CURRENCY_MISMATCH, LIMIT_EXCEEDED, INSUFFICIENT_FUNDS.
+    """
+    legs = command.legs
+    amounts = [leg.amount_minor for leg in legs]
+    if not 2 <= len(legs) <= LEGS_MAX or 0 in amounts or sum(amounts) != 0:
+        return Rejected(Code.INVALID_REQUEST)
+    accounts = [view.accounts.get(leg.user_id) for leg in legs]
+    holders = [account for account in accounts if account is not None]
+    if any(account.kind in KEPT_FOR for account in holders):
+        return Rejected(Code.INVALID_REQUEST)
+    if len(holders) < len(legs):
+        return Rejected(Code.ACCOUNT_NOT_FOUND)
+    if any(account.status != "open" for account in holders):
+        return Rejected(Code.ACCOUNT_BLOCKED)
+    if len({account.currency for account in holders}) > 1:
+        return Rejected(Code.CURRENCY_MISMATCH)
+    net: dict[int, int] = defaultdict(int)
+    for account, amount_minor in zip(holders, amounts, strict=True):
+        net[account.id] += amount_minor
+        # After each leg: its entry is written, and pushed to the player, with the balance that it leaves.
+        most_minor = WIRE_MAX_MINOR if account.kind == "player" else BOOK_CEILING_MINOR
+        if amount_minor > 0 and account.balance_minor + net[account.id] > most_minor:
+            return Rejected(Code.LIMIT_EXCEEDED)
+    # In the order of the legs: one may spend what an earlier one has brought; no entry shows an overdraft.
+    net.clear()
+    for account, amount_minor in zip(holders, amounts, strict=True):
+        net[account.id] += amount_minor
+        if amount_minor < 0 and account.available_minor + net[account.id] < 0:
+            return Rejected(Code.INSUFFICIENT_FUNDS)
+
+    # After this point the transfer must succeed.
+    ref_id = str(view.next_transaction_id)
+    entries = tuple(
+        view.post(account, leg.amount_minor, leg.name, ref_id)
+        for leg, account in zip(legs, holders, strict=True)
+    )
+    shown = next((account for account in holders if account.kind == "player"), None)
+    return accept(view, "TRANSFER", command, mark, shown, entries)
+
+
+def set_status(view: View, command: SetStatus, mark: bytes) -> Outcome:
+    """Open, block or close a wallet, whatever it was before. Rejections: ACCOUNT_NOT_FOUND; LIMIT_EXCEEDED:
+    a wallet with money in it, or in debt, is not closed.
+    """
+    account = view.accounts.get(command.user_id)
+    if account is None or account.kind != "player":
+        return Rejected(Code.ACCOUNT_NOT_FOUND)
+    if command.status == "closed" and (account.balance_minor or account.owed_minor):
+        return Rejected(Code.LIMIT_EXCEEDED, wallet_of(account))
+
+    # After this point it must succeed.
+    view.change_account(account).status = command.status
+    return accept(view, "STATUS", command, mark, account)
+
+
+def why_closed(account: Account | None) -> Code | None:
+    """Why no money of this wallet moves at its player's wish; None if it may."""
+    if account is None or account.kind != "player":
+        return Code.ACCOUNT_NOT_FOUND
+    return None if account.status == "open" else Code.ACCOUNT_BLOCKED

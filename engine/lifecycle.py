@@ -1,0 +1,80 @@
+"""What may become of a bet and of a hold: two tables, from which docs/wallet.md is drawn. Pure.
+
+A `void` bet pays its stake back; `lost` may pay a part. A bet of which a part was cashed out cannot be rolled
+back: that part is over. What is not in a table is refused.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from engine.commands import Result
+
+
+class BetState(StrEnum):
+    """The values of `bets.state`."""
+
+    CONFIRMED = "confirmed"
+    WON = "won"
+    LOST = "lost"
+    VOID = "void"
+    CASHED_OUT = "cashed_out"
+    ROLLED_BACK = "rolled_back"
+
+
+class BetEvent(StrEnum):
+    """What can happen to a bet once it is confirmed."""
+
+    WON = "settle won"
+    LOST = "settle lost"
+    VOID = "settle void"
+    UNSETTLE = "unsettle"
+    CASH_OUT_PART = "cash out a part"
+    CASH_OUT_REST = "cash out the rest"
+    ROLL_BACK = "roll back"
+
+
+BETS: Final[dict[tuple[BetState, BetEvent], BetState]] = {
+    (BetState.CONFIRMED, BetEvent.WON): BetState.WON,
+    (BetState.CONFIRMED, BetEvent.LOST): BetState.LOST,
+    (BetState.CONFIRMED, BetEvent.VOID): BetState.VOID,
+    (BetState.WON, BetEvent.UNSETTLE): BetState.CONFIRMED,
+    (BetState.LOST, BetEvent.UNSETTLE): BetState.CONFIRMED,
+    (BetState.VOID, BetEvent.UNSETTLE): BetState.CONFIRMED,
+    (BetState.CONFIRMED, BetEvent.CASH_OUT_PART): BetState.CONFIRMED,
+    (BetState.CONFIRMED, BetEvent.CASH_OUT_REST): BetState.CASHED_OUT,
+    (BetState.CONFIRMED, BetEvent.ROLL_BACK): BetState.ROLLED_BACK,
+}
+
+SETTLING: Final = {
+    Result.WON: BetEvent.WON,
+    Result.LOST: BetEvent.LOST,
+    Result.VOID: BetEvent.VOID,
+}
+
+
+class HoldState(StrEnum):
+    """The values of `holds.state`."""
+
+    OPEN = "open"
+    CAPTURED = "captured"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+class HoldEvent(StrEnum):
+    """What can happen to a hold."""
+
+    CAPTURE_PART = "capture a part"
+    CAPTURE_REST = "capture the rest"
+    RELEASE = "release"
+    EXPIRE = "expire"
+
+
+HOLDS: Final[dict[tuple[HoldState, HoldEvent], HoldState]] = {
+    (HoldState.OPEN, HoldEvent.CAPTURE_PART): HoldState.OPEN,
+    (HoldState.OPEN, HoldEvent.CAPTURE_REST): HoldState.CAPTURED,
+    (HoldState.OPEN, HoldEvent.RELEASE): HoldState.RELEASED,
+    (HoldState.OPEN, HoldEvent.EXPIRE): HoldState.EXPIRED,
+}

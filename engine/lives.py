@@ -1,0 +1,122 @@
+"""Follows bets and holds through the history of a file, for `reconcile`: look-ups by key, each a short
+snapshot of its own. Reads only; called beside a running server.
+
+Each transaction in a life names the one before it, and the row names the newest. So the lives that are walked
+along, and the transactions that belong to one, can be counted independently of each other: where both counts
+agree, no transaction forks from a life or is left out of it. That needs no memory of each bet.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from engine.checks import Finding
+from engine.commands import BET_SCOPE
+from engine.hold_checks import HoldFound, HoldRow
+from engine.life_checks import NOT_IN_CHAIN, BetFound, BetRow, Told, subject_of, told_by
+from engine.outcomes import BetTold, HoldTold
+from engine.records import Bet
+
+_BETS = """
+    SELECT transaction_id, user_id, currency, stake, game, round, selection, odds_milli,
+           state, payout, settled, cashed_stake, last_transaction_id, newest.kind, newest.answer
+    FROM bets LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
+    WHERE transaction_id BETWEEN ? AND ? ORDER BY transaction_id
+"""
+_HOLDS = """
+    SELECT holds.id, user_id, currency, purpose, amount, expires_at,
+           state, remaining, last_transaction_id, newest.kind, newest.answer
+    FROM holds LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
+    WHERE holds.id BETWEEN ? AND ? ORDER BY holds.id
+"""
+_BET_OF = """
+    SELECT placing.id, placing.kind, user_id, currency, stake, prior.kind, prior.answer
+    FROM transactions AS placing LEFT JOIN bets ON bets.transaction_id = placing.id
+    LEFT JOIN transactions AS prior ON prior.id = ?
+    WHERE placing.scope = ? AND placing.key = ?
+"""
+_HOLD_OF = """
+    SELECT user_id, currency, purpose, amount, expires_at, prior.kind, prior.answer
+    FROM holds LEFT JOIN transactions AS prior ON prior.id = ?
+    WHERE holds.id = ?
+"""
+_NEWEST_OF_BET = """
+    SELECT last_transaction_id
+    FROM transactions AS placing JOIN bets ON bets.transaction_id = placing.id
+    WHERE placing.scope = ? AND placing.key = ?
+"""
+_NEWEST_OF_HOLD = "SELECT last_transaction_id FROM holds WHERE id = ?"
+_TRANSACTION = "SELECT kind, answer FROM transactions WHERE id = ?"
+_SOME_TRANSACTIONS = """
+    SELECT id, kind, answer FROM transactions WHERE id > ? AND id <= ? ORDER BY id LIMIT 1000
+"""
+
+_BET_TERMS: Final = len(Bet._fields)
+
+
+class Lives:
+    """The lives of a file as they are up to `last_transaction_id`; what is newer is left out."""
+
+    def __init__(self, connection: sqlite3.Connection, last_transaction_id: int) -> None:
+        self._connection = connection
+        self._last_transaction_id = last_transaction_id
+
+    def bets(self, first_id: int, last_id: int) -> list[tuple[Bet, BetRow]]:
+        """The bets placed by this range of transactions, and what has become of them by now."""
+        rows = self._connection.execute(_BETS, (first_id, last_id))
+        return [(Bet(*row[:_BET_TERMS]), BetRow(*row[_BET_TERMS:])) for row in rows]
+
+    def holds(self, first_id: int, last_id: int) -> list[HoldRow]:
+        """Likewise the holds."""
+        return [HoldRow(*row) for row in self._connection.execute(_HOLDS, (first_id, last_id))]
+
+    def bet_of(self, told: BetTold) -> BetFound | None:
+        """The bet that `told` is about, and the transaction before; None if no such bet was ever heard of."""
+        row = self._connection.execute(_BET_OF, (told.before, BET_SCOPE, told.bet_id)).fetchone()
+        return None if row is None else BetFound(*row)
+
+    def hold_of(self, told: HoldTold) -> HoldFound | None:
+        """Likewise the hold."""
+        row = self._connection.execute(_HOLD_OF, (told.before, told.id)).fetchone()
+        return None if row is None else HoldFound(*row)
+
+    def length(self, subject: str | int, newest_id: int) -> int:
+        """How many transactions are in a life, from the one that its row names back to its beginning."""
+        return sum(id_ <= self._last_transaction_id for id_ in self._walk(subject, newest_id))
+
+    def strays(self) -> Iterator[Finding]:
+        """Every transaction that its bet's or hold's row does not lead to. Slow where lives are long."""
+        after = 0
+        while rows := self._connection.execute(
+            _SOME_TRANSACTIONS, (after, self._last_transaction_id)
+        ).fetchall():
+            for id_, kind, answer in rows:
+                told = told_by(id_, kind, answer)
+                if told is not None and self._is_stray(id_, told):
+                    check = "bet" if isinstance(told, BetTold) else "hold"
+                    yield {"check": check, "transaction_id": id_, "why": NOT_IN_CHAIN}
+            after = rows[-1][0]
+
+    def _is_stray(self, transaction_id: int, told: Told) -> bool:
+        if isinstance(told, BetTold):
+            row = self._connection.execute(_NEWEST_OF_BET, (BET_SCOPE, told.bet_id)).fetchone()
+        else:
+            row = self._connection.execute(_NEWEST_OF_HOLD, (told.id,)).fetchone()
+        if row is None:  # buried, or a finding of its own
+            return False
+        subject = subject_of(told)
+        assert subject is not None
+        return not any(id_ == transaction_id for id_ in self._walk(subject, row[0]))
+
+    def _walk(self, subject: str | int, newest_id: int) -> Iterator[int]:
+        """Newest first; ends where the chain does, or breaks. It cannot run in a circle: see `told_by`."""
+        id_ = newest_id
+        while id_:
+            row = self._connection.execute(_TRANSACTION, (id_,)).fetchone()
+            told = None if row is None else told_by(id_, *row)
+            if told is None or subject_of(told) != subject:
+                return
+            yield id_
+            id_ = told.before
