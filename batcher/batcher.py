@@ -13,12 +13,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from batcher.breaker import Admission, Breaker, Status
+from batcher.breaker import Admission, Breaker, State, Status
+from batcher.expiry import AT_ONCE, Expiry
 from batcher.jobs import Asker, Job, Posted
 from batcher.nonces import NonceGuard
 from batcher.pipeline import Pipeline
 from batcher.policy import BatchLimits
-from batcher.undecided import Undecided
+from batcher.undecided import Undecided, name_of
 from engine.commands import Command, PlaceBet
 from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.store import Store
@@ -32,6 +33,7 @@ TURNED_AWAY_MAX = 20_000
 """Commands waiting for the look-up that tells a replay from a refusal; beyond it they hear OUTCOME_UNKNOWN,
 which claims nothing about the bet."""
 
+_ROOM = {State.CLOSED: AT_ONCE, State.HALF_OPEN: 1, State.OPEN: 0}
 
 _PROBE = Admission.PROBE  # reading a member of an Enum costs as much as the rest of an admission
 
@@ -80,6 +82,7 @@ class Batcher:
             tell=self._tell,
             turn_away=self._turn_away,
         )
+        self._expiry = Expiry(store, self.submit, wall_clock, self._room_for_expiries)
         self._turned_away: list[Job] = []
         self._stopping = False
         self._stopped = False
@@ -91,8 +94,15 @@ class Batcher:
 
     def start(self) -> None:
         """Start the tasks. Call once, inside the running event loop."""
-        for loop in (self._pipeline.gather, self._pipeline.write, self._look_up, self._watch):
-            task = asyncio.create_task(loop(), name=f"batcher {loop.__name__.strip('_')}")
+        loops = {
+            "gather": self._pipeline.gather,
+            "write": self._pipeline.write,
+            "look up": self._look_up,
+            "watch": self._watch,
+            "expire": self._expiry.run,
+        }
+        for name, loop in loops.items():
+            task = asyncio.create_task(loop(), name=f"batcher {name}")
             task.add_done_callback(self._task_ended)
             self._tasks.append(task)
 
@@ -121,7 +131,9 @@ class Batcher:
         return self._undecided.under_way(bet_id)
 
     def doubtful(self, bet_id: str) -> int | None:
-        """Whose bet this is, if its COMMIT ended unknown: only a restart can tell what became of it."""
+        """Whose bet this is (0: nobody said), if a COMMIT that had to do with it ended unknown: only a
+        restart can tell what became of it.
+        """
         return self._undecided.doubtful(bet_id)
 
     @property
@@ -170,6 +182,12 @@ class Batcher:
         job.is_probe = admission is _PROBE
         return None
 
+    def _room_for_expiries(self) -> int:
+        """None while they would only be turned away; one as a probe, or bets would find no slot."""
+        if self._stopping or self._pipeline.failure is not None:
+            return 0
+        return _ROOM[self.breaker_status().state]
+
     def _turn_away(self, jobs: Iterable[Job], objection: Code) -> None:
         """Have `jobs` answered without executing them. "Rejected" must be true, so the key is looked up
         first: a retry of a bet that was paid is told so, and one whose first copy is under way claims
@@ -196,7 +214,7 @@ class Batcher:
             retry_after_us = self._breaker.retry_after_us(self._clock()) or None
             overtaken = self._undecided.overtaken()
             for job, outcome in zip(jobs, outcomes, strict=True):
-                if isinstance(outcome, Rejected) and job.command.key in overtaken:
+                if isinstance(outcome, Rejected) and name_of(job.command) in overtaken:
                     self._tell(job, Rejected(Code.OUTCOME_UNKNOWN))
                 elif isinstance(outcome, Rejected) and outcome.code is Code.CIRCUIT_OPEN:
                     self._tell(job, Rejected(Code.CIRCUIT_OPEN, retry_after_us=retry_after_us))

@@ -13,16 +13,17 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 
 import msgspec
 
+from batcher.alarms import FloorAlarm
 from batcher.breaker import Breaker
 from batcher.jobs import Job
 from batcher.nonces import NonceGuard, Verdict
 from batcher.policy import BatchLimits, Queue
-from batcher.undecided import Undecided
-from engine.commands import PlaceBet
+from batcher.undecided import Name, Undecided, name_of
+from engine.commands import Command, PlaceBet
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, StoreFault
 from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected
 from engine.store import Prepared, Store
@@ -67,6 +68,7 @@ class Pipeline:
         self._breaker = breaker
         self._limits = limits
         self._undecided = undecided
+        self._alarm = FloorAlarm()
         self._clock = clock
         self._wall_clock = wall_clock
         self._tell = tell
@@ -166,9 +168,9 @@ class Pipeline:
                 shed.append(job)
         if shed:
             # A copy under another nonce may move the money in this very commit: then claim nothing.
-            going = {job.command.key for job in bets if job.objection is None}
+            going = {name_of(job.command) for job in bets if job.objection is None}
             for job in shed:
-                if job.command.key in going:
+                if name_of(job.command) in going:
                     job.objection = Code.OUTCOME_UNKNOWN
 
     async def write(self) -> None:
@@ -189,12 +191,12 @@ class Pipeline:
         if late:
             # A retry that came in time moves the money in this very commit, so nobody may say it was not.
             in_time = {
-                job.command.key
+                name_of(job.command)
                 for job in batch
                 if job.objection is None and not self._limits.expired(job.arrived_us, now_us)
             }
             for job in late:
-                if job.command.key not in in_time:
+                if name_of(job.command) not in in_time:
                     job.objection = Code.TIMED_OUT
 
     async def _settle(self, closed: Closed) -> None:
@@ -224,19 +226,28 @@ class Pipeline:
             if outcomes is None:
                 self._turn_away(part, Code.CIRCUIT_OPEN)
                 continue
-            if any(map(_was_written, outcomes)):  # else nothing was written, which tells nothing of the disk
+            if any(map(_was_written, part, outcomes)):  # else this tells nothing of the disk
                 now_us = self._clock()
                 self._breaker.commit_succeeded(now_us, now_us - (closed.began_us or now_us))
             # Only after COMMIT: a client that hears "confirmed" may act on it at once, and a crash before
             # COMMIT would leave it acting on money that never moved.
+            accepted = cache(partial(_accepted, part, outcomes))  # made where something was refused only
             for job, outcome in zip(part, outcomes, strict=True):
-                self._tell(job, self._by_now(job, outcome))
+                if isinstance(outcome, Rejected):
+                    self._tell(job, self._by_now(job, outcome, accepted))
+                else:
+                    self._tell(job, outcome)
 
-    def _by_now(self, job: Job, outcome: Outcome) -> Outcome:
-        """`outcome`, unless it denies what a copy in the next batch may have done since."""
-        if isinstance(outcome, Rejected) and (job.objection or outcome.code is Code.ACCOUNT_NOT_FOUND):
-            return Rejected(Code.OUTCOME_UNKNOWN) if job.command in self._undecided else outcome
-        return outcome
+    def _by_now(self, job: Job, refused: Rejected, accepted: Callable[[], set[Name]]) -> Rejected:
+        """`refused`, unless it denies what a copy behind it has done, or may have done since. `accepted`: the
+        commands of this batch that did what they were asked.
+        """
+        if refused.code is Code.INSUFFICIENT_FUNDS:
+            self._alarm.short_of_funds(job.command, self._clock())
+        if _stays(job.command, refused.code):
+            return refused
+        is_overtaken = job.command in self._undecided or name_of(job.command) in accepted()
+        return Rejected(Code.OUTCOME_UNKNOWN) if is_overtaken else refused
 
     async def _outcomes(self, closed: Closed, part: list[Job]) -> list[Outcome] | None:
         """Of `part`, once they are true; None if no money is taken any more, and `part` was not executed."""
@@ -278,8 +289,34 @@ def _nothing() -> None:
     """What a small batch does when it is halfway."""
 
 
-def _was_written(outcome: Outcome) -> bool:
-    """Whether this outcome has just been written."""
+_CLAIM_NOTHING = frozenset(
+    {
+        Code.IDEMPOTENCY_CONFLICT,
+        Code.STALE_REQUEST,
+        Code.NONCE_REUSED,
+        Code.OUTCOME_UNKNOWN,
+        Code.INTERNAL,
+    }
+)
+
+
+def _stays(command: Command, code: Code) -> bool:
+    """Whether this refusal is true whatever the copies of `command` do: it claims nothing, or was written
+    down, so that they are refused as well.
+    """
+    return code in _CLAIM_NOTHING or (isinstance(command, PlaceBet) and code in RECORDED)
+
+
+def _accepted(part: Iterable[Job], outcomes: Iterable[Outcome]) -> set[Name]:
+    return {
+        name_of(job.command)
+        for job, outcome in zip(part, outcomes, strict=True)
+        if isinstance(outcome, Accepted)
+    }
+
+
+def _was_written(job: Job, outcome: Outcome) -> bool:
+    """Whether this outcome has just been written. Of refusals, only those of bets are."""
     if isinstance(outcome, Accepted):
         return not outcome.replayed
-    return outcome.code in RECORDED and not outcome.replayed
+    return isinstance(job.command, PlaceBet) and outcome.code in RECORDED and not outcome.replayed

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from batcher.batcher import Batcher
-from batcher.breaker import Breaker
+from batcher.breaker import Breaker, BreakerLimits
 from batcher.jobs import Asker
 from batcher.memory_nonces import MemoryGuard
 from batcher.nonces import Claim, NonceGuard, Verdict
@@ -39,6 +40,12 @@ SAYS_NO_MONEY_MOVED = frozenset(Code) - {
 }
 """Sent as `bet.rejected`, which says so (PROTOCOL); the others are an `error` and claim nothing."""
 
+S = 1_000_000
+PATIENT = BreakerLimits(
+    queue_lower_us=90 * S, queue_upper_us=99 * S, commit_lower_us=90 * S, commit_upper_us=99 * S
+)
+"""Nothing but failed commits opens this one, whatever tests do to the time."""
+
 CONSTRAINT = (sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, "FOREIGN KEY constraint failed")
 FULL = (sqlite3.SQLITE_FULL, "database or disk is full")
 IO_ERROR = (sqlite3.SQLITE_IOERR_FSYNC, "disk I/O error")
@@ -54,10 +61,10 @@ def bet(number: int, *, stake: int = 10, user: int = ALICE, nonce: str | None = 
 
 
 class Clock:
-    """Monotonic microseconds that pass when a test says so."""
+    """Microseconds that pass when a test says so."""
 
-    def __init__(self) -> None:
-        self.now_us = 5_000_000
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
 
     def __call__(self) -> int:
         return self.now_us
@@ -159,7 +166,7 @@ class Answer:
         self._world.told.append(self)
         says_no_money_moved = isinstance(outcome, Rejected) and outcome.code in SAYS_NO_MONEY_MOVED
         # True when it is said, not only when it was found out.
-        if says_no_money_moved and command.key in self._world.ledger():
+        if says_no_money_moved and self._world.is_done(command):
             self._world.lies.append(f"{command.key} was told {outcome} and has moved money")
         self._came.set()
 
@@ -187,8 +194,9 @@ class Broken:
 class World:
     """One running batcher and everybody who asked it for something."""
 
-    def __init__(self, path: Path, store: Store, clock: Clock, disk: Disk) -> None:
-        self.path, self.store, self.clock, self.disk = path, store, clock, disk
+    def __init__(self, path: Path, store: Store, disk: Disk) -> None:
+        self.path, self.store, self.disk = path, store, disk
+        self.clock, self.wall = Clock(5_000_000), Clock(NOW_US)
         self.batcher: Batcher
         self.answers: list[Answer] = []
         self.told: list[Answer] = []  # in the order in which they were
@@ -220,19 +228,34 @@ class World:
                 await asyncio.sleep(0)
             await self.store.read(lambda connection: None)
 
+    def is_done(self, command: Command) -> bool:
+        """Whether this command has done what it asks for: from the file alone."""
+        if isinstance(command, PlaceBet):
+            return command.key in self.ledger()
+        return command.key in self.keys(command.scope)
+
+    def keys(self, scope: str) -> list[str]:
+        """The keys of the transactions of `scope`, in order: from the file alone."""
+        found = self.rows("SELECT key FROM transactions WHERE scope = ? ORDER BY id", scope)
+        return [key for (key,) in found]
+
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        """Rows as any shell would read them."""
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            return connection.execute(sql, values).fetchall()
+
     def ledger(self) -> list[str]:
         """The bets that have taken a player's money, in order: from the file alone."""
         return [key for block in self.blocks() for key in block]
 
     def blocks(self) -> list[list[str]]:
         """The same, by the commit that took it."""
-        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
-            rows = connection.execute(
-                """
-                SELECT block_id, ref_id FROM transaction_ledger
-                WHERE ref_type = 'BET' AND amount < 0 ORDER BY id
-                """
-            ).fetchall()
+        rows = self.rows(
+            """
+            SELECT block_id, ref_id FROM transaction_ledger
+            WHERE ref_type = 'BET' AND amount < 0 ORDER BY id
+            """
+        )
         found: dict[int, list[str]] = {}
         for block, key in rows:
             found.setdefault(block, []).append(key)
@@ -253,18 +276,18 @@ async def world(
     At the end it is drained, and the books are right, nobody was told an untruth, and everybody was told
     exactly one thing. Opened again, the file is as it was left.
     """
-    path, disk, clock = path / "wallet.db", Disk(), Clock()
+    path, disk = path / "wallet.db", Disk()
     is_new = not path.exists()
     store = await Store.open(path, create=True, decide=decide, connection_factory=disk.connection())
-    this = World(path, store, clock, disk)
+    this = World(path, store, disk)
     this.batcher = Batcher(
         store,
         guard or MemoryGuard(capacity=10_000),
         breaker=breaker,
         limits=limits or BatchLimits(ahead_min=1),  # few commands are enough to see two batches under way
         posted=this._posted,
-        clock=clock,
-        wall_clock=lambda: NOW_US,
+        clock=this.clock,
+        wall_clock=this.wall,
     )
     try:
         if is_new:
@@ -288,8 +311,17 @@ async def _fund(store: Store) -> None:
     await store.set_up(lambda connection: open_books(connection, "EUR"))
     assert await store.set_up(lambda connection: open_wallets(connection, "EUR", 2)) == range(ALICE, BOB + 1)
     await store.refresh_books()
-    deposits = [Asked(Deposit(f"open-{user}", user, OPENING_MINOR, "test")) for user in (ALICE, BOB)]
+    deposits = [
+        Asked(Deposit(user, OPENING_MINOR, key=f"open-{user}", caller="test")) for user in (ALICE, BOB)
+    ]
     await store.commit(deposits, NOW_US)
+
+
+def hold_up_the_loop_until(condition: Callable[[], bool]) -> None:
+    """What a busy loop does: nobody is told meanwhile, and the writer's thread goes on."""
+    until_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < until_s
 
 
 def sqlite_error(code: int, message: str) -> sqlite3.OperationalError:

@@ -10,6 +10,7 @@ import pytest
 from batches import ALICE, BOB, NOW_US, OPENING_MINOR, Answer, Broken, Guard, bet, bet_id, world
 
 import batcher.batcher
+import batcher.expiry
 from batcher.nonces import Verdict
 from batcher.policy import BatchLimits
 from engine import queries
@@ -67,6 +68,7 @@ def test_an_idle_batcher_commits_a_single_bet_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batcher.batcher, "WATCH_S", 3600.0)
+    monkeypatch.setattr(batcher.expiry, "LOOK_EVERY_S", 3600.0)
 
     async def run() -> None:
         async with world(tmp_path) as this:
@@ -128,7 +130,7 @@ def test_nonces_are_asked_once_a_batch_while_the_batch_before_is_being_committed
             this.disk.hold()
             this.submit(bet(1))
             await this.disk.holds_one()
-            this.submit_all([bet(2), Deposit("d", BOB, 5, "test"), bet(3)])
+            this.submit_all([bet(2), Deposit(BOB, 5, key="d", caller="test"), bet(3)])
             await guard.calls_are(2)
             assert guard.calls == [[bet_id(1)], [bet_id(2), bet_id(3)]]
             assert this.told == []  # the first COMMIT still stands at the gate
@@ -331,7 +333,13 @@ def test_entries_are_posted_once_after_their_asker_and_never_for_replays_or_refu
     async def run() -> None:
         async with world(tmp_path) as this:
             answers = this.submit_all(
-                [bet(1), bet(1), bet(2, stake=9999), Deposit("d", BOB, 5, "test"), bet(3, user=BOB)]
+                [
+                    bet(1),
+                    bet(1),
+                    bet(2, stake=9999),
+                    Deposit(BOB, 5, key="d", caller="test"),
+                    bet(3, user=BOB),
+                ]
             )
             await asyncio.gather(*answers)
             await this.submit(bet(1), Code.RATE_LIMITED)

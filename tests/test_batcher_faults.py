@@ -15,9 +15,11 @@ from batches import (
     CONSTRAINT,
     FULL,
     IO_ERROR,
+    PATIENT,
     Bend,
     Broken,
     Guard,
+    S,
     World,
     bet,
     bet_id,
@@ -33,7 +35,6 @@ from engine.commands import Command, PlaceBet
 from engine.outcomes import Accepted, Code, Rejected
 from engine.view import View
 
-S = 1_000_000
 DEADLINE_US = BatchLimits().deadline_us
 UNKNOWN = Code.OUTCOME_UNKNOWN
 
@@ -231,15 +232,8 @@ def test_only_a_commit_that_wrote_counts_as_health(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-# Nothing but a failed commit opens this one; one probe at a time.
-PATIENT = BreakerLimits(
-    commit_faults=1,
-    probes_max=1,
-    queue_lower_us=90 * S,
-    queue_upper_us=99 * S,
-    commit_lower_us=90 * S,
-    commit_upper_us=99 * S,
-)
+FRAIL = replace(PATIENT, commit_faults=1, probes_max=1)
+"""One failed commit opens this one, nothing else does, and it lets one probe in at a time."""
 
 
 @pytest.mark.parametrize(
@@ -258,7 +252,7 @@ PATIENT = BreakerLimits(
 def test_a_probe_frees_its_slot_however_it_ends(tmp_path: Path, probe: PlaceBet, code: Code | None) -> None:
     async def run() -> None:
         guard = Guard()
-        breaker = Breaker(PATIENT)
+        breaker = Breaker(FRAIL)
         async with world(tmp_path, guard=guard, breaker=breaker, decide=spoilt_by(raises, 5)) as this:
             await this.submit(bet(0))
             guard.verdicts = {bet(3).nonce: Verdict.REUSED, bet(4).nonce: Verdict.SHED}
@@ -281,7 +275,7 @@ def test_a_probe_frees_its_slot_however_it_ends(tmp_path: Path, probe: PlaceBet,
 def test_a_probe_frees_its_slot_when_it_finds_the_queue_full_or_its_caller_gone(tmp_path: Path) -> None:
     async def run() -> None:
         guard = Guard()
-        breaker = Breaker(replace(PATIENT, probes_max=3))
+        breaker = Breaker(replace(FRAIL, probes_max=3))
         async with world(tmp_path, guard=guard, breaker=breaker, limits=BatchLimits(queue_max=1)) as this:
             await trip(this)
             this.clock.now_us += S
@@ -329,7 +323,7 @@ def test_the_breaker_opens_while_a_commit_hangs(
 
     async def run() -> None:
         hangs = reason is Reason.COMMIT_SLOW
-        breaker = WatchedBreaker(None if hangs else replace(PATIENT, queue_upper_us=S, queue_lower_us=S - 1))
+        breaker = WatchedBreaker(None if hangs else replace(FRAIL, queue_upper_us=S, queue_lower_us=S - 1))
         async with world(tmp_path, breaker=breaker) as this:
             this.disk.hold()
             this.submit(bet(1))
@@ -481,7 +475,7 @@ def test_in_a_storm_every_answer_is_true_and_every_bet_moves_money_at_most_once(
         ahead_min=random.choice([1, 50]),
         queue_max=random.choice([4, 1000]),
     )
-    breaker = Breaker(replace(PATIENT, commit_faults=3, cool_off_us=S // 4, stable_us=S))
+    breaker = Breaker(replace(FRAIL, commit_faults=3, cool_off_us=S // 4, stable_us=S))
 
     async def run() -> None:
         guard = Guard()

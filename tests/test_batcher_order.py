@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from batches import (
     CONSTRAINT,
-    WAIT_S,
+    PATIENT,
     Guard,
     bet,
+    hold_up_the_loop_until,
     world,
 )
 from pipelines import Decided, codes, ids, stalled
 
-from batcher.breaker import Breaker, BreakerLimits
+from batcher.breaker import Breaker
 from batcher.nonces import Verdict
 from batcher.policy import BatchLimits
 from engine.outcomes import Code
 from engine.store import _AHEAD
 
 DEADLINE_US = BatchLimits().deadline_us
-
-S = 1_000_000
-PATIENT = BreakerLimits(
-    queue_lower_us=90 * S, queue_upper_us=99 * S, commit_lower_us=90 * S, commit_upper_us=99 * S
-)
-"""Opens for nothing that these tests do to the time."""
 
 
 @pytest.mark.parametrize("where", ["asking for nonces", "looking up keys"])
@@ -102,13 +95,6 @@ def test_a_batch_that_holds_a_late_bet_is_decided_once(tmp_path: Path) -> None:
 
 
 # --- two commits, and only then the loop has time --------------------------------------------------------
-
-
-def hold_up_the_loop_until(condition: Callable[[], bool]) -> None:
-    """What a busy loop does: nobody is told meanwhile, and the writer's thread goes on."""
-    until_s = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < until_s
 
 
 @pytest.mark.parametrize("why", ["no room for its nonce", "too late"])

@@ -1,0 +1,42 @@
+"""Says that a book of the house cannot pay: the one refusal that is the house's fault, and nobody's bug."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from engine.commands import KINDS, CashOutBet, Command, RollBackBet, SettleBet, UnsettleBet
+
+log = logging.getLogger("solidgreen.batcher")
+
+QUIET_US: Final = 60_000_000
+"""Between two lines of one book. Behind an empty house every win is refused, and each operator hears so."""
+
+_PAID_BY: Final = {SettleBet: "house", CashOutBet: "house", RollBackBet: "house", UnsettleBet: "receivable"}
+"""Whose funds are insufficient when such a command is refused for want of them."""
+
+
+class FloorAlarm:
+    """One line for the first command that a book at its floor could not pay, then one a minute at most."""
+
+    def __init__(self) -> None:
+        self._quiet_until_us: dict[str, int] = {}
+        self._unsaid: dict[str, int] = {}
+
+    def short_of_funds(self, command: Command, now_us: int) -> None:
+        """`command` was refused with INSUFFICIENT_FUNDS. `now_us`: monotonic clock."""
+        if not isinstance(command, SettleBet | CashOutBet | RollBackBet | UnsettleBet):
+            return  # the player's own funds
+        book = _PAID_BY[type(command)]
+        if now_us < self._quiet_until_us.get(book, now_us):
+            self._unsaid[book] = self._unsaid.get(book, 0) + 1
+            return
+        log.error(
+            "the %s of bet %s was refused, like %d others that were not logged: the %s book is at its floor; "
+            "top it up, then send the command again with the same key",
+            KINDS[type(command)],
+            command.bet_id,
+            self._unsaid.pop(book, 0),
+            book,
+        )
+        self._quiet_until_us[book] = now_us + QUIET_US
