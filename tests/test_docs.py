@@ -36,7 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"python", "sh", "sql", "js"}
 NOT_RUN = {"console", "text", "json", ""}
-CHECKED_ELSEWHERE = {"bytes", "sha256"}  # docs/evidence.md: the tests of blocks compute them again
+# docs/evidence.md: the tests of blocks compute them again; docs/wallet.md: test_wallet_doc.py draws it.
+CHECKED_ELSEWHERE = {"bytes", "sha256", "mermaid"}
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITHIN_S = 30
 

@@ -1,4 +1,4 @@
-"""JSON to requests and replies to JSON, commands from requests and messages from outcomes. Pure.
+"""JSON to requests and replies to JSON, bets from requests and messages from outcomes. Pure.
 
 Decoding is strict: a float is no integer, not even `1.0`, a boolean neither, and an unknown field is
 refused. One bad element of an array does not void the others.
@@ -11,24 +11,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from engine.commands import PlaceBet
+from engine.commands import Command, PlaceBet
 from engine.outcomes import RETRYABLE, Accepted, Code, Outcome
+from engine.records import Entry
 from engine.snapshots import PostedEntry
-from engine.view import Entry
-from ws.messages import (
-    EXPECTED,
-    AnyRequest,
-    BetConfirmed,
-    BetGet,
-    BetPlace,
-    BetRejected,
-    Error,
-    Id,
-    Reply,
-    WalletEntry,
-)
+from ws.fields import EXPECTED, Id, Reply
+from ws.messages import TYPES, AnyRequest, BetConfirmed, BetGet, BetPlace, BetRejected, Error, WalletEntry
+from ws.operators import BetCashout, BetRollback, BetSettle, BetUnsettle, moved, why_refused
 
 AS_BET_REJECTED = frozenset(
     {
@@ -52,20 +43,21 @@ WORDS: dict[Code, str] = {
     Code.UNAUTHORIZED: "authenticate first",
     Code.FORBIDDEN: "this role may not do that",
     Code.NOT_FOUND: "no such thing is known here",
-    Code.IDEMPOTENCY_CONFLICT: "this id was used before for another request",
+    Code.IDEMPOTENCY_CONFLICT: "this bet_id or key was used before for another request",
     Code.STALE_REQUEST: "sent_at is more than 80 s behind or 10 s ahead of the server's time; send it anew",
     Code.NONCE_REUSED: "this nonce was used for another bet",
     Code.OUTCOME_UNKNOWN: "whether this took place is not known now; ask with bet.get, or send it again",
     Code.INTERNAL: "something went wrong here; send the same again",
     Code.RATE_LIMITED: "too many at a time; send the same again later",
-    Code.CIRCUIT_OPEN: "no bets are taken at the moment; send the same again later",
+    Code.CIRCUIT_OPEN: "no money is moved at the moment; send the same again later",
     Code.OVERLOADED: "too much is going on; send the same again later",
     Code.TIMED_OUT: "it waited past its deadline and was not executed; send the same again",
     Code.ACCOUNT_NOT_FOUND: "there is no such wallet",
     Code.ACCOUNT_BLOCKED: "this wallet is blocked or closed",
     Code.CURRENCY_MISMATCH: "this wallet is kept in another currency",
-    Code.BET_ROLLED_BACK: "this bet was rolled back before it arrived",
-    Code.BET_CLOSED: "this bet is closed",
+    Code.BET_ROLLED_BACK: "this bet was rolled back",
+    Code.BET_CLOSED: "the state of this bet does not allow it",
+    Code.HOLD_CLOSED: "this hold was captured, released or has expired",
     Code.LIMIT_EXCEEDED: "a limit of this wallet does not allow it",
     Code.INSUFFICIENT_FUNDS: "the available balance does not cover it",
 }
@@ -133,6 +125,7 @@ def bet_answer(request_id: str, command: PlaceBet, outcome: Outcome) -> Reply:
     """The message that tells a bet's outcome."""
     if isinstance(outcome, Accepted):
         wallet = outcome.wallet
+        assert wallet is not None
         return BetConfirmed(
             request_id,
             command.bet_id,
@@ -159,8 +152,24 @@ def bet_answer(request_id: str, command: PlaceBet, outcome: Outcome) -> Reply:
         balance=UNSET if shown is None else shown.balance_minor,
         held=UNSET if shown is None else shown.held_minor,
         available=UNSET if shown is None else shown.available_minor,
-        retry_after_ms=UNSET if outcome.retry_after_us is None else -(-outcome.retry_after_us // 1000),
+        retry_after_ms=_in_ms(outcome.retry_after_us),
     )
+
+
+def answer(request_id: str, command: Command, outcome: Outcome) -> Reply:
+    """The message that tells the outcome of any command."""
+    if isinstance(command, PlaceBet):
+        return bet_answer(request_id, command, outcome)
+    if isinstance(outcome, Accepted):
+        return moved(request_id, command, outcome)
+    refused = error(request_id, outcome.code, why_refused(command, outcome.code))
+    refused.retry_after_ms = _in_ms(outcome.retry_after_us)
+    return refused
+
+
+def _in_ms(wait_us: int | None) -> int | UnsetType:
+    """A wait as the wire shows it, rounded up: who comes back a little early would be turned away again."""
+    return UNSET if wait_us is None else -(-wait_us // 1000)
 
 
 def error(request_id: str | None, code: Code, message: str | None = None) -> Error:
@@ -192,7 +201,7 @@ _ENCODER = msgspec.json.Encoder()
 
 _has_control = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 _is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
-_WITH_BET_ID = (BetPlace, BetGet)
+_WITH_BET_ID = (BetPlace, BetGet, BetSettle, BetUnsettle, BetRollback, BetCashout)
 
 
 class _Named(msgspec.Struct):
@@ -224,7 +233,7 @@ def _decode_one(text: str | msgspec.Raw, is_plain: bool) -> AnyRequest | Malform
 
 
 def _checked(request: AnyRequest, is_plain: bool) -> AnyRequest | Malformed:
-    """`request`, unless one of its texts breaks a pattern of `ws/messages.py`."""
+    """`request`, unless one of its texts breaks a pattern of `ws/fields.py`."""
     wrong = None
     if isinstance(request, _WITH_BET_ID) and not _is_uuid(request.bet_id):
         wrong = "bet_id"
@@ -242,7 +251,7 @@ def _checked(request: AnyRequest, is_plain: bool) -> AnyRequest | Malformed:
     if wrong is None:
         return request
     id_ = None if request.id is None or _has_control(request.id) else request.id
-    return Malformed(id_, f"{wrong}: expected {EXPECTED[wrong]}")
+    return Malformed(id_, _expected(wrong))
 
 
 def _id_of(text: str | msgspec.Raw) -> str | None:
@@ -253,18 +262,37 @@ def _id_of(text: str | msgspec.Raw) -> str | None:
     return None if id_ is None or _has_control(id_) else id_
 
 
-_AT_FIELD = re.compile(r" - at `\$\.(\w+)`$")
-_MISSING_FIELD = re.compile(r"^Object missing required field `(\w+)`")
-_UNKNOWN_FIELD = re.compile(r"^Object contains unknown field `(.*)`", re.DOTALL)
+_WHERE = re.compile(r" - at `\$\.?([^`]*)`$")
+_MISSING_FIELD = re.compile(r"Object missing required field `(\w+)`$")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`$", re.DOTALL)
+_POSITION = re.compile(r"\[\d+\]")
+_WORDS_OF = EXPECTED | {"type": f"one of {', '.join(TYPES)}"}
 
 
 def _in_words(complaint: str) -> str:
-    """msgspec's complaint in this protocol's words: "stake: expected an integer from 1 to …"."""
-    if found := _UNKNOWN_FIELD.search(complaint):
-        return f"{found[1][:64]}: unknown field"
-    if found := _MISSING_FIELD.search(complaint) or _AT_FIELD.search(complaint):
-        return f"{found[1]}: expected {EXPECTED[found[1]]}"
-    return "a message is an object with a type and an id"
+    """msgspec's complaint in this protocol's words: "legs[3].amount: expected an integer other than 0 …"."""
+    where = ""
+    found = _WHERE.search(complaint)
+    # An unknown field's name may look like a place itself: only a place of this protocol counts.
+    if found and _general(found[1]) in _WORDS_OF:
+        complaint, where = complaint[: found.start()], found[1]
+    if found := _UNKNOWN_FIELD.match(complaint):
+        return f"{_within(where, found[1][:64])}: unknown field"
+    if found := _MISSING_FIELD.match(complaint):
+        where = _within(where, found[1])
+    return _expected(where) if where else "a message is an object with a type and an id"
+
+
+def _within(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _general(where: str) -> str:
+    return _POSITION.sub("[]", where)
+
+
+def _expected(where: str) -> str:
+    return f"{where}: expected {_WORDS_OF[_general(where)]}"
 
 
 def _reason(error: Exception) -> str:

@@ -8,11 +8,12 @@ from typing import Final
 from msgspec import UNSET
 
 from batcher.batcher import Batcher
-from engine import queries
+from engine import queries, snapshots
 from engine.outcomes import Code
 from engine.store import Store
 from ws.codec import error, wallet_entry
-from ws.messages import Balance, BalanceGet, BetGet, BetState, Reply, Resume, Resumed
+from ws.fields import Reply
+from ws.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
 from ws.protocol import MAY_READ_ALL, Identity
 
 RESUME_ENTRIES_MAX: Final = 10_000
@@ -64,25 +65,31 @@ async def _bet_state(store: Store, batcher: Batcher, request: BetGet, identity: 
     def is_shown(user_id: int) -> bool:
         return user_id == identity.user_id or identity.role in MAY_READ_ALL
 
-    def in_doubt() -> bool:
+    def in_doubt(bet: snapshots.BetState | None) -> bool:
         owner = batcher.doubtful(request.bet_id)
-        return owner is not None and is_shown(owner)
+        return owner is not None and (bet is not None or is_shown(owner))
 
-    if in_doubt():
+    async def decided() -> snapshots.BetState | None:
+        """None also where the bet is none of the asker's business; a player's own may still be on its way,
+        behind a rollback that came before it."""
+        bet = await store.read(lambda connection: queries.bet(connection, request.bet_id))
+        return bet if bet is None or is_shown(bet.user_id) else None
+
+    if in_doubt(None):
         return error(request.id, Code.OUTCOME_UNKNOWN)
     # The queue before the file, so that a bet which is decided in between is not missed in both. The file has
     # the last word, since what waits in the queue may be a copy of a bet that is decided.
     waiting = batcher.pending(request.bet_id)
-    bet = await store.read(lambda connection: queries.bet(connection, request.bet_id))
+    bet = await decided()
     if bet is None and waiting is not None and batcher.pending(request.bet_id) is None:
         # Decided while the file was read: it is in the file by now, or was refused without a record.
         waiting = None
-        bet = await store.read(lambda connection: queries.bet(connection, request.bet_id))
-    if bet is None and in_doubt():
-        return error(request.id, Code.OUTCOME_UNKNOWN)  # its COMMIT failed while the file was read
+        bet = await decided()
+    if in_doubt(bet):  # what became of it is, or its COMMIT failed while the file was read
+        return error(request.id, Code.OUTCOME_UNKNOWN)
     if bet is None and waiting is not None and is_shown(waiting.user_id):
         return BetState(request.id, request.bet_id, "pending", waiting.stake_minor, 0)
-    if bet is None or not is_shown(bet.user_id):
+    if bet is None:
         return error(request.id, Code.NOT_FOUND)
     return BetState(
         request.id,

@@ -1,38 +1,44 @@
 """The messages of `wallet.v1`, as types: they decode requests, encode replies and will generate the
-contracts.
+contracts. Names and bounds are PROTOCOL's.
 
-Names and bounds are PROTOCOL's. Amounts are minor units, times (`…_at`, `server_time`) milliseconds since
-the epoch. A field that is `UNSET` is left out of the frame.
+Here are those that any role may send, and the sum of all requests; what only operators may ask for, and how
+that is answered, is in `ws/operators.py`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Final, get_args
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
-from engine.money import WIRE_MAX_MINOR
-
-# What the two patterns say is checked by ws/codec.py, which knows cheaper ways than one search for each
-# field.
-NO_CONTROLS = {"pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
-UUID = {"pattern": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"}
-
-Id = Annotated[str, Meta(min_length=1, max_length=64, extra_json_schema=NO_CONTROLS)]
-Text = Annotated[str, Meta(max_length=64, extra_json_schema=NO_CONTROLS)]
-Nonce = Annotated[str, Meta(min_length=8, max_length=64, extra_json_schema=NO_CONTROLS)]
-BetId = Annotated[str, Meta(max_length=36, extra_json_schema=UUID)]
-Stake = Annotated[int, Meta(ge=1, le=WIRE_MAX_MINOR)]
-Natural = Annotated[int, Meta(ge=0, le=WIRE_MAX_MINOR)]
-UserId = Annotated[int, Meta(ge=1, le=WIRE_MAX_MINOR)]
-OddsMilli = Annotated[int, Meta(ge=1000, le=WIRE_MAX_MINOR)]
-CurrencyCode = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?![\s\S])")]
-Token = Annotated[str, Meta(min_length=1, max_length=4096)]
-
-
-class Request(msgspec.Struct, forbid_unknown_fields=True, gc=False, tag_field="type"):
-    """What a client may send."""
+from ws.fields import (
+    BetId,
+    CurrencyCode,
+    Id,
+    Natural,
+    Nonce,
+    OddsMilli,
+    Reply,
+    Request,
+    Stake,
+    Text,
+    Token,
+    UserId,
+)
+from ws.operators import (
+    BetCashout,
+    BetRollback,
+    BetSettle,
+    BetUnsettle,
+    HoldCapture,
+    HoldRelease,
+    WalletDeposit,
+    WalletHold,
+    WalletStatus,
+    WalletTransfer,
+    WalletWithdraw,
+)
 
 
 class Auth(Request, tag="auth"):
@@ -74,29 +80,29 @@ class Ping(Request, tag="ping"):
     id: Id
 
 
-AnyRequest = Auth | BetPlace | BetGet | BalanceGet | Resume | Ping
+AnyRequest = (
+    Auth
+    | BetPlace
+    | BetGet
+    | BalanceGet
+    | Resume
+    | Ping
+    | BetSettle
+    | BetUnsettle
+    | BetRollback
+    | BetCashout
+    | WalletDeposit
+    | WalletWithdraw
+    | WalletHold
+    | WalletTransfer
+    | WalletStatus
+    | HoldCapture
+    | HoldRelease
+)
+"""Every request. A `Move` that is missing here is refused as of unknown `type`."""
 
-EXPECTED: dict[str, str] = {
-    "type": "one of auth, bet.place, bet.get, balance.get, resume, ping",
-    "id": "a string of 1 to 64 characters, no control characters",
-    "token": "an access token",
-    "bet_id": "a UUID of 36 characters: lower case, hyphenated",
-    "stake": f"an integer from 1 to {WIRE_MAX_MINOR}",
-    "nonce": "a string of 8 to 64 characters, no control characters",
-    "sent_at": "an integer: milliseconds since the Unix epoch",
-    "currency": "three capital letters, such as EUR",
-    "game": "a string of at most 64 characters, no control characters",
-    "round": "a string of at most 64 characters, no control characters",
-    "selection": "a string of at most 64 characters, no control characters",
-    "odds_milli": f"an integer from 1000 to {WIRE_MAX_MINOR}",
-    "user_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
-    "from_seq": f"an integer from 0 to {WIRE_MAX_MINOR}",
-}
-"""What each field of a request must be, in the words of an `INVALID_REQUEST`."""
-
-
-class Reply(msgspec.Struct, gc=False, tag_field="type"):
-    """What the server sends."""
+TYPES: Final[tuple[str, ...]] = tuple(str(each.__struct_config__.tag) for each in get_args(AnyRequest))
+"""The `type` of each request, as clients write it."""
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -8,8 +8,11 @@
     STRANGER     welcome()               welcome                                       OPEN
     OPEN         bet.place               bet.pending, Submit                           OPEN
     OPEN         bet.place, too many     Submit with an objection                      OPEN
+    OPEN         a Move (operators.py)   Submit                                        OPEN
+    OPEN         a Move, too many        Submit with an objection                      OPEN
     OPEN         bet.get … resume        Look                                          OPEN
     OPEN         ping                    pong                                          OPEN
+    OPEN         not for this role       error FORBIDDEN                               OPEN
     OPEN         no request              error INVALID_REQUEST                         OPEN
     any          a binary frame          Close 4400                                    CLOSED
     CLOSED       anything                nothing                                       CLOSED
@@ -25,10 +28,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from engine.commands import PlaceBet
+from engine.commands import Command
 from engine.outcomes import Code, Outcome
 from engine.snapshots import WalletState
-from ws.codec import Malformed, bet_answer, decode_frame, error, to_command
+from ws.codec import Malformed, answer, decode_frame, error, to_command
+from ws.fields import Reply
 from ws.messages import (
     AnyRequest,
     Auth,
@@ -39,12 +43,12 @@ from ws.messages import (
     Limits,
     Ping,
     Pong,
-    Reply,
     Resume,
     Welcome,
 )
+from ws.operators import Move, to_keyed
 
-MAY_BET_FOR_OTHERS: Final = frozenset({"operator", "admin"})
+MAY_MOVE_MONEY: Final = frozenset({"operator", "admin"})
 MAY_READ_ALL: Final = frozenset({"operator", "auditor", "admin"})
 ROLES: Final = frozenset({"player"}) | MAY_READ_ALL
 
@@ -82,7 +86,7 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
     """Hand this command to the batcher; its outcome comes back through `answered`."""
 
     request_id: str
-    command: PlaceBet
+    command: Command
     objection: Code | None = None
 
 
@@ -170,10 +174,10 @@ class Conversation:
             effects = self._from_stranger(requests[0] if len(requests) == 1 else None)
         return effects
 
-    def answered(self, request_id: str, command: PlaceBet, outcome: Outcome) -> Reply:
+    def answered(self, request_id: str, command: Command, outcome: Outcome) -> Reply:
         """A submitted command has its outcome."""
         self._in_flight -= 1
-        return bet_answer(request_id, command, outcome)
+        return answer(request_id, command, outcome)
 
     def _from_stranger(self, request: AnyRequest | Malformed | None) -> list[Effect]:
         if isinstance(request, Auth):
@@ -186,9 +190,11 @@ class Conversation:
         return [told, *self.close(CloseCode.NOT_AUTHENTICATED, why)]
 
     def _effect_of(
-        self, request: Auth | BetGet | BalanceGet | Resume | Ping | Malformed, now_ms: int
+        self, request: Auth | BetGet | BalanceGet | Resume | Ping | Move | Malformed, now_ms: int
     ) -> Effect:
         match request:
+            case Move():
+                return self._move(request)
             case Ping():
                 return Pong(request.id, now_ms)
             case BetGet():
@@ -205,7 +211,7 @@ class Conversation:
     def _place(self, request: BetPlace, effects: list[Effect]) -> None:
         assert self.identity is not None
         user_id = self.identity.user_id
-        if self.identity.role in MAY_BET_FOR_OTHERS:
+        if self.identity.role in MAY_MOVE_MONEY:
             if request.user_id is None:
                 words = "user_id: whose wallet? an operator must say"
                 effects.append(error(request.id, Code.INVALID_REQUEST, words))
@@ -218,11 +224,22 @@ class Conversation:
             effects.append(self._forbid(request.id, "user_id: for operators only"))
             return
         command = to_command(request, user_id)
+        objection = self._one_more()
+        if objection is None:
+            effects.append(BetPending(request.id, request.bet_id))
+        effects.append(Submit(request.id, command, objection))
+
+    def _move(self, request: Move) -> Effect:
+        assert self.identity is not None
+        if self.identity.role not in MAY_MOVE_MONEY:  # nor cash a bet out: whoever asks names the price
+            return self._forbid(request.id, "for operators only")
+        command = to_keyed(request, caller=str(self.identity.user_id))
+        return Submit(request.id, command, self._one_more())
+
+    def _one_more(self) -> Code | None:
+        """Count a command in; what is held against it."""
         self._in_flight += 1
-        if self._in_flight > self._limits.in_flight:
-            effects.append(Submit(request.id, command, Code.RATE_LIMITED))
-        else:
-            effects += (BetPending(request.id, request.bet_id), Submit(request.id, command))
+        return Code.RATE_LIMITED if self._in_flight > self._limits.in_flight else None
 
     def _has_wallet(self) -> bool:
         return self.identity is not None and self.identity.role == "player"

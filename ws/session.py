@@ -19,29 +19,16 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 
 from batcher.batcher import Batcher
 from engine import queries
-from engine.commands import Command, PlaceBet
+from engine.commands import Command
 from engine.outcomes import Code, Outcome
 from engine.store import Store
 from ws.auth import TokenRefused, identify
 from ws.codec import encode_frame, error
+from ws.fields import Reply
 from ws.hub import Hub
 from ws.lookups import look_up
-from ws.messages import (
-    BetPlace,
-    Limits,
-    Reply,
-    WalletEntry,
-)
-from ws.protocol import (
-    Authenticate,
-    Close,
-    CloseCode,
-    Conversation,
-    Effect,
-    Look,
-    State,
-    Submit,
-)
+from ws.messages import BetPlace, Limits, WalletEntry
+from ws.protocol import Authenticate, Close, CloseCode, Conversation, Effect, Look, State, Submit
 from ws.transport import FAST_LANE, WebSocketDoor
 
 log = logging.getLogger("solidgreen.ws")
@@ -152,7 +139,6 @@ class Session:
 
     def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
         """A command of this socket has its outcome."""
-        assert isinstance(command, PlaceBet)
         self._enqueue(self._conversation.answered(request_id, command, outcome))
 
     def push(self, message: WalletEntry) -> None:
