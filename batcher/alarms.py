@@ -1,10 +1,13 @@
-"""Says that a book of the house cannot pay: the one refusal that is the house's fault, and nobody's bug."""
+"""What the log says unasked, so that whoever is called at night need not guess: that a book of the house
+cannot pay, and that the circuit has opened.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
 
+from batcher.breaker import State, Status
 from engine.commands import KINDS, CashOutBet, Command, RollBackBet, SettleBet, UnsettleBet
 
 log = logging.getLogger("solidgreen.batcher")
@@ -40,3 +43,26 @@ class FloorAlarm:
             book,
         )
         self._quiet_until_us[book] = now_us + QUIET_US
+
+
+class CircuitNews:
+    """One line for each change of the circuit breaker."""
+
+    def __init__(self) -> None:
+        self._known = State.CLOSED
+
+    def look(self, status: Status) -> None:
+        """Say what has changed since the last look."""
+        if status.state is self._known:
+            return
+        self._known = status.state
+        if status.state is State.CLOSED:
+            log.warning("the circuit is closed again: bets are taken")
+        elif status.state is State.HALF_OPEN:
+            log.warning(
+                "the circuit is half open: some bets are tried, for another %d s of health",
+                status.remaining_us // 1_000_000,
+            )
+        else:
+            assert status.reason is not None
+            log.error("the circuit is open, bets are refused: %s", status.reason.value)

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from batcher.alarms import CircuitNews
 from batcher.breaker import Admission, Breaker, State, Status
 from batcher.expiry import AT_ONCE, Expiry
 from batcher.jobs import Asker, Job, Posted
@@ -83,6 +84,7 @@ class Batcher:
             turn_away=self._turn_away,
         )
         self._expiry = Expiry(store, self.submit, wall_clock, self._room_for_expiries)
+        self._news = CircuitNews()
         self._turned_away: list[Job] = []
         self._stopping = False
         self._stopped = False
@@ -248,3 +250,4 @@ class Batcher:
         while True:
             await asyncio.sleep(WATCH_S)
             self._pipeline.watch(self._clock())
+            self._news.look(self.breaker_status())
