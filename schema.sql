@@ -23,6 +23,8 @@ CREATE TABLE users (
     last_entry_id INTEGER NOT NULL DEFAULT 0,
     -- What a clawback could not take: the receivable book has lent it, and gets it back from later wins.
     owed          INTEGER NOT NULL DEFAULT 0 CHECK (owed >= 0),
+    -- 1 once the player has set himself a limit: only then are there rows in `limits`.
+    limited       INTEGER NOT NULL DEFAULT 0 CHECK (limited = 0 OR limited = 1),
     -- How many refusals were recorded in one minute of block time: bounds what one user can make us store.
     refused_minute INTEGER NOT NULL DEFAULT 0,
     refused_count  INTEGER NOT NULL DEFAULT 0,
@@ -32,12 +34,15 @@ CREATE TABLE users (
     CONSTRAINT player_balance_fits_the_wire CHECK (kind <> 'player' OR balance <= 9007199254740991),
     CONSTRAINT player_has_no_overdraft CHECK (kind <> 'player' OR floor = 0),
     CONSTRAINT only_players_owe_and_hold CHECK (kind = 'player' OR (owed = 0 AND held = 0)),
+    -- From 2^52 on: the clearing accounts of payouts, which pay out what was paid in.
+    CONSTRAINT payout_accounts_clear CHECK (id < 4503599627370496 OR (kind = 'clearing' AND floor = 0)),
     CONSTRAINT user_ids_begin_at_one CHECK (id > 0)
 -- WITHOUT ROWID: 'UPDATE users SET rowid = …' would change the id and fire no UPDATE OF id trigger.
 ) STRICT, WITHOUT ROWID;
 
--- One house, one cash book … per currency.
-CREATE UNIQUE INDEX one_book_of_a_kind ON users (currency, kind) WHERE kind <> 'player';
+-- One house, one cash book … per currency; but every payout has a clearing account of its own, numbered from
+-- 2^52 on.
+CREATE UNIQUE INDEX one_book_of_a_kind ON users (currency, kind) WHERE kind <> 'player' AND id < 4503599627370496;
 
 -- The batch that is being written: one row, or none. Its key is deferred: a batch is opened before the block
 -- that seals it, and cannot be committed without it. Transactions, entries and bets are taken only while a
@@ -62,7 +67,9 @@ CREATE TABLE transactions (
                       kind = 'BET' OR kind = 'WIN' OR kind = 'LOSS' OR kind = 'REFUND' OR kind = 'ROLLBACK'
                       OR kind = 'TOMBSTONE' OR kind = 'UNSETTLE' OR kind = 'CASHOUT' OR kind = 'DEPOSIT'
                       OR kind = 'WITHDRAWAL' OR kind = 'TRANSFER' OR kind = 'HOLD' OR kind = 'CAPTURE'
-                      OR kind = 'RELEASE' OR kind = 'EXPIRY' OR kind = 'STATUS'),
+                      OR kind = 'RELEASE' OR kind = 'EXPIRY' OR kind = 'STATUS' OR kind = 'PAYOUT'
+                      OR kind = 'PAYOUT_OPEN' OR kind = 'PAYOUT_ITEMS' OR kind = 'PAYOUT_START'
+                      OR kind = 'PAYOUT_ITEM' OR kind = 'LIMIT'),
     scope       TEXT NOT NULL CHECK (scope >= ' '),
     key         TEXT NOT NULL CHECK (key >= ' '),
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
@@ -89,7 +96,8 @@ CREATE TABLE transaction_ledger (
                       ref_type = 'BET' OR ref_type = 'WIN' OR ref_type = 'REFUND' OR ref_type = 'ROLLBACK'
                       OR ref_type = 'UNSETTLE' OR ref_type = 'CASHOUT' OR ref_type = 'DEPOSIT'
                       OR ref_type = 'WITHDRAWAL' OR ref_type = 'TRANSFER' OR ref_type = 'CAPTURE'
-                      OR ref_type = 'RECEIVABLE' OR ref_type = 'FEE' OR ref_type = 'TAX'),
+                      OR ref_type = 'RECEIVABLE' OR ref_type = 'FEE' OR ref_type = 'TAX'
+                      OR ref_type = 'PAYOUT' OR ref_type = 'SUSPENSE'),
     ref_id         TEXT NOT NULL CHECK (ref_id >= ' '),
     transaction_id INTEGER NOT NULL,
     block_id       INTEGER NOT NULL,
@@ -142,6 +150,64 @@ CREATE TABLE holds (
 ) STRICT;
 
 CREATE INDEX holds_by_expiry ON holds (expires_at) WHERE state = 'open' AND expires_at > 0;
+
+-- A mass payout, keyed by the transaction that opened it. Its items are paid in their order: those below `done`
+-- were, or are in suspense. last_transaction_id as in bets.
+CREATE TABLE payouts (
+    id        INTEGER PRIMARY KEY,
+    caller    TEXT NOT NULL,
+    currency  TEXT NOT NULL CHECK (length(currency) = 3),
+    state     TEXT NOT NULL DEFAULT 'collecting' CONSTRAINT known_state_of_payout CHECK (
+                  state = 'collecting' OR state = 'paying' OR state = 'paid'),
+    items     INTEGER NOT NULL DEFAULT 0 CHECK (items >= 0),
+    total     INTEGER NOT NULL DEFAULT 0 CHECK (total >= items),
+    done      INTEGER NOT NULL DEFAULT 0 CHECK (done >= 0 AND done <= items),
+    suspended INTEGER NOT NULL DEFAULT 0 CHECK (suspended >= 0 AND suspended <= done),
+    last_transaction_id INTEGER NOT NULL DEFAULT 0,
+    CONSTRAINT nothing_is_paid_while_collecting CHECK (state <> 'collecting' OR done = 0),
+    CONSTRAINT paid_is_all_of_it CHECK ((state = 'paid') = (done = items AND items > 0))
+) STRICT;
+
+CREATE INDEX payouts_under_way ON payouts (id) WHERE state = 'paying';
+
+-- What one winner gets. Never changed: whether it was paid is told by payouts.done and suspended_items.
+CREATE TABLE payout_items (
+    payout_id INTEGER NOT NULL,
+    number    INTEGER NOT NULL CHECK (number >= 0),
+    user_id   INTEGER NOT NULL,
+    amount    INTEGER NOT NULL CHECK (amount > 0),
+    PRIMARY KEY (payout_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- An item that could not be paid when its turn came. Its money is in the suspense book while it is 'suspended'.
+CREATE TABLE suspended_items (
+    payout_id INTEGER NOT NULL,
+    number    INTEGER NOT NULL,
+    reason    TEXT NOT NULL,
+    state     TEXT NOT NULL DEFAULT 'suspended' CONSTRAINT known_state_of_item CHECK (
+                  state = 'suspended' OR state = 'paid' OR state = 'returned'),
+    last_transaction_id INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (payout_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- What a player allows himself in a day, a week or a month of UTC, and how much of the running window he has used.
+-- amount -1: no limit; pending is the amount from pending_from on (0: nothing is pending). Seconds where kind is
+-- 'time', the end of it where kind is 'exclusion', minor units elsewhere.
+CREATE TABLE limits (
+    user_id      INTEGER NOT NULL,
+    kind         TEXT NOT NULL CONSTRAINT known_kind_of_limit CHECK (
+                     kind = 'stake' OR kind = 'loss' OR kind = 'deposit' OR kind = 'time' OR kind = 'exclusion'),
+    period       TEXT NOT NULL CONSTRAINT known_period CHECK (
+                     period = 'day' OR period = 'week' OR period = 'month' OR period = 'ever'),
+    amount       INTEGER NOT NULL CHECK (amount >= -1),
+    pending      INTEGER NOT NULL CHECK (pending >= -1),
+    pending_from INTEGER NOT NULL CHECK (pending_from >= 0),
+    window       INTEGER NOT NULL,
+    used         INTEGER NOT NULL,
+    last_bet     INTEGER NOT NULL CHECK (last_bet >= 0),
+    PRIMARY KEY (user_id, kind, period),
+    CONSTRAINT an_exclusion_has_no_period CHECK ((kind = 'exclusion') = (period = 'ever'))
+) STRICT, WITHOUT ROWID;
 
 -- A bet that was refused for good, so that its retry stays refused. No part of the chain: no money moved.
 CREATE TABLE refusals (
@@ -196,6 +262,16 @@ CREATE TRIGGER bets_are_never_deleted BEFORE DELETE ON bets
 BEGIN SELECT RAISE(ABORT, 'bets are not deleted: roll them back'); END;
 CREATE TRIGGER holds_are_never_deleted BEFORE DELETE ON holds
 BEGIN SELECT RAISE(ABORT, 'holds are not deleted: release them'); END;
+CREATE TRIGGER payouts_are_never_deleted BEFORE DELETE ON payouts
+BEGIN SELECT RAISE(ABORT, 'payouts are not deleted'); END;
+CREATE TRIGGER payout_items_are_never_deleted BEFORE DELETE ON payout_items
+BEGIN SELECT RAISE(ABORT, 'payout_items is append-only'); END;
+CREATE TRIGGER payout_items_are_never_updated BEFORE UPDATE ON payout_items
+BEGIN SELECT RAISE(ABORT, 'payout_items is append-only'); END;
+CREATE TRIGGER suspended_items_are_never_deleted BEFORE DELETE ON suspended_items
+BEGIN SELECT RAISE(ABORT, 'suspended_items are not deleted: resolve them'); END;
+CREATE TRIGGER limits_are_never_deleted BEFORE DELETE ON limits
+BEGIN SELECT RAISE(ABORT, 'limits are not deleted: set them to none'); END;
 CREATE TRIGGER users_are_never_deleted BEFORE DELETE ON users
 BEGIN SELECT RAISE(ABORT, 'users are not deleted: close them'); END;
 
@@ -283,22 +359,123 @@ WHEN NEW.last_transaction_id <= max(OLD.last_transaction_id, OLD.id) OR NEW.rema
       AND json_extract(newest.answer, '$.hold.id', '$.hold.state', '$.hold.left_minor')
         = json_array(OLD.id, NEW.state, nullif(NEW.remaining, 0)))
 BEGIN SELECT RAISE(ABORT, 'holds: it changes as a new transaction of the open batch says'); END;
+-- Its transaction is in the file before it.
+CREATE TRIGGER payouts_only_grow BEFORE INSERT ON payouts
+WHEN NEW.id <= (SELECT max(id) FROM payouts)
+  OR (NEW.state, NEW.items, NEW.total, NEW.done, NEW.suspended, NEW.last_transaction_id)
+     IS NOT ('collecting', 0, 0, 0, 0, 0)
+  OR EXISTS (SELECT 1 FROM users WHERE id = NEW.id + 4503599627370496 AND currency <> NEW.currency)
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS opening
+    WHERE frozen = 0 AND opening.block_id = open_batch.id AND opening.id = NEW.id
+      AND (opening.kind = 'PAYOUT_OPEN' OR opening.kind = 'PAYOUT')
+      AND json_extract(opening.answer, '$.payout.id') = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'payouts: a payout follows the newest one, in the open batch, and begins empty'); END;
+CREATE TRIGGER payouts_keep_their_terms BEFORE UPDATE ON payouts
+WHEN (NEW.id, NEW.caller, NEW.currency) IS NOT (OLD.id, OLD.caller, OLD.currency)
+BEGIN SELECT RAISE(ABORT, 'payouts: only what became of it changes'); END;
+-- As with bets. What has come in is counted, each item once: those that the row does not count yet.
+CREATE TRIGGER payouts_change_by_a_transaction BEFORE UPDATE ON payouts
+WHEN NEW.last_transaction_id <= OLD.last_transaction_id
+  OR (NEW.items - OLD.items, NEW.total - OLD.total)
+     IS NOT (SELECT count(*), coalesce(sum(amount), 0) FROM payout_items
+             WHERE payout_id = OLD.id AND number >= OLD.items)
+  OR NEW.done < OLD.done
+  OR (NEW.state = 'collecting' AND OLD.state <> 'collecting')
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS newest
+    WHERE frozen = 0 AND newest.block_id = open_batch.id AND newest.id = NEW.last_transaction_id
+      AND NEW.state = CASE newest.kind
+          WHEN 'PAYOUT_ITEMS' THEN 'collecting' WHEN 'PAYOUT_START' THEN 'paying'
+          WHEN 'PAYOUT' THEN iif(NEW.done = NEW.items, 'paid', 'paying')
+          WHEN 'PAYOUT_ITEM' THEN iif(NEW.done = NEW.items, 'paid', 'paying') END
+      AND json_extract(newest.answer, '$.payout.id', '$.payout.state', '$.payout.items',
+                       '$.payout.total_minor', '$.payout.done', '$.payout.suspended')
+        = json_array(OLD.id, NEW.state, nullif(NEW.items, 0), nullif(NEW.total, 0),
+                     nullif(NEW.done, 0), nullif(NEW.suspended, 0)))
+BEGIN SELECT RAISE(ABORT, 'payouts: it changes as a new transaction of the open batch says'); END;
+CREATE TRIGGER payout_items_only_grow BEFORE INSERT ON payout_items
+WHEN NOT EXISTS (SELECT 1 FROM open_batch WHERE frozen = 0)
+  OR NEW.number IS NOT (SELECT coalesce(max(number), -1) + 1 FROM payout_items WHERE payout_id = NEW.payout_id)
+  OR NOT EXISTS (SELECT 1 FROM payouts WHERE id = NEW.payout_id AND state = 'collecting')
+BEGIN SELECT RAISE(ABORT, 'payout_items: an item follows the one before it, while its payout collects'); END;
+-- Written before payouts.done moves on: the item is one that this batch does. Items in suspense are few, so
+-- the batch is searched for the transaction that names this one.
+CREATE TRIGGER suspended_items_only_grow BEFORE INSERT ON suspended_items
+WHEN NEW.state <> 'suspended' OR NEW.last_transaction_id <> 0
+  OR EXISTS (SELECT 1 FROM suspended_items WHERE payout_id = NEW.payout_id AND number = NEW.number)
+  OR NOT EXISTS (
+    SELECT 1 FROM payouts, payout_items AS item
+    WHERE payouts.id = NEW.payout_id AND payouts.done <= NEW.number
+      AND item.payout_id = NEW.payout_id AND item.number = NEW.number)
+  OR NOT EXISTS (
+    SELECT 1 FROM transactions AS chunk CROSS JOIN json_each(chunk.answer, '$.payout.suspends') AS named
+    WHERE chunk.id >= (SELECT first_transaction_id FROM open_batch WHERE frozen = 0) AND chunk.kind = 'PAYOUT'
+      AND json_extract(chunk.answer, '$.payout.id') = NEW.payout_id
+      AND json_extract(chunk.answer, '$.payout.done') > NEW.number
+      AND named.value = json_array(NEW.number, NEW.reason))
+BEGIN SELECT RAISE(ABORT, 'suspended_items: an item, once, as the transaction says that did it'); END;
+-- The answer does not say which item, and which way; the entries do: out of suspense, and if it was given back,
+-- into the house, both under the name of the item.
+CREATE TRIGGER suspended_items_change_by_a_transaction BEFORE UPDATE ON suspended_items
+WHEN (NEW.payout_id, NEW.number, NEW.reason) IS NOT (OLD.payout_id, OLD.number, OLD.reason)
+  OR OLD.state <> 'suspended'
+  OR NEW.state IS NOT (
+    SELECT CASE count(*) WHEN 1 THEN 'paid' WHEN 2 THEN 'returned' END
+    FROM transaction_ledger AS entry
+    WHERE entry.id >= (SELECT first_entry_id FROM open_batch) AND entry.transaction_id = NEW.last_transaction_id
+      AND entry.ref_type = 'SUSPENSE' AND entry.ref_id = OLD.payout_id || ':' || OLD.number)
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS newest
+    WHERE frozen = 0 AND newest.block_id = open_batch.id AND newest.id = NEW.last_transaction_id
+      AND newest.kind = 'PAYOUT_ITEM' AND json_extract(newest.answer, '$.payout.id') = OLD.payout_id)
+BEGIN SELECT RAISE(ABORT, 'suspended_items: it changes as a new transaction of the open batch says'); END;
+-- A limit is put by an upsert, whose INSERT comes first also where the row is there. Its counters change with
+-- each bet; what it allows, only beside a transaction that says so.
+CREATE TRIGGER limits_are_put_in_a_batch BEFORE INSERT ON limits
+WHEN NOT EXISTS (SELECT 1 FROM open_batch WHERE frozen = 0)
+  OR NOT EXISTS (SELECT 1 FROM users WHERE id = NEW.user_id AND users.kind = 'player')
+  OR (NOT EXISTS (SELECT 1 FROM limits
+                  WHERE user_id = NEW.user_id AND kind = NEW.kind AND period = NEW.period
+                    AND amount = NEW.amount AND pending = NEW.pending AND pending_from = NEW.pending_from)
+      AND NOT EXISTS (SELECT 1 FROM transactions
+                      WHERE id >= (SELECT first_transaction_id FROM open_batch)
+                        AND transactions.kind = 'LIMIT'))
+BEGIN SELECT RAISE(ABORT, 'limits: one of a player, put by a transaction of the open batch'); END;
+CREATE TRIGGER limits_change_in_a_batch BEFORE UPDATE ON limits
+WHEN (NEW.user_id, NEW.kind, NEW.period) IS NOT (OLD.user_id, OLD.kind, OLD.period)
+  OR NOT EXISTS (SELECT 1 FROM open_batch WHERE frozen = 0)
+  OR ((NEW.amount, NEW.pending, NEW.pending_from) IS NOT (OLD.amount, OLD.pending, OLD.pending_from)
+      AND NOT EXISTS (SELECT 1 FROM transactions
+                      WHERE id >= (SELECT first_transaction_id FROM open_batch)
+                        AND transactions.kind = 'LIMIT'))
+BEGIN SELECT RAISE(ABORT, 'limits: it counts in an open batch, and changes by a transaction of it'); END;
 CREATE TRIGGER refusals_only_grow BEFORE INSERT ON refusals
 WHEN EXISTS (SELECT 1 FROM refusals WHERE bet_id = NEW.bet_id)
 BEGIN SELECT RAISE(ABORT, 'refusals: this bet was refused before'); END;
 
 -- Opening balances are deposits, like any other money: an account begins with nothing.
 CREATE TRIGGER users_begin_empty BEFORE INSERT ON users
-WHEN NEW.balance <> 0 OR NEW.held <> 0 OR NEW.owed <> 0 OR NEW.last_entry_id <> 0
+WHEN NEW.balance <> 0 OR NEW.held <> 0 OR NEW.owed <> 0 OR NEW.limited <> 0 OR NEW.last_entry_id <> 0
   OR EXISTS (SELECT 1 FROM users WHERE id = NEW.id)
   OR (NEW.kind <> 'player'
-      AND EXISTS (SELECT 1 FROM users WHERE currency = NEW.currency AND kind = NEW.kind AND kind <> 'player'))
+      AND NEW.id < 4503599627370496
+      AND EXISTS (SELECT 1 FROM users WHERE currency = NEW.currency AND kind = NEW.kind
+                                        AND kind <> 'player' AND id < 4503599627370496))
 BEGIN SELECT RAISE(ABORT, 'users: an account is new and begins empty'); END;
--- What is set aside or owed changes beside the transaction that says why. The look-up is the last thing to be
--- asked: a bet changes neither.
-CREATE TRIGGER users_set_aside_and_owe_in_a_batch BEFORE UPDATE OF held, owed ON users
-WHEN (NEW.held <> OLD.held OR NEW.owed <> OLD.owed) AND NOT EXISTS (SELECT 1 FROM open_batch WHERE frozen = 0)
-BEGIN SELECT RAISE(ABORT, 'users: held and owed change in an open batch'); END;
+-- A clearing account is made beside the payout that is its own, or after it.
+CREATE TRIGGER users_clear_their_payout BEFORE INSERT ON users
+WHEN NEW.currency <> (SELECT currency FROM payouts WHERE id = NEW.id - 4503599627370496)
+  OR (NEW.id >= 4503599627370496 AND NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS opening
+    WHERE frozen = 0 AND opening.id = NEW.id - 4503599627370496 AND opening.kind = 'PAYOUT_OPEN'))
+BEGIN SELECT RAISE(ABORT, 'users: a clearing account is that of a payout, in its currency'); END;
+-- What is set aside or owed changes beside the transaction that says why, and so does whether a player has limits,
+-- which he then has for good. The look-up is the last thing to be asked: a bet changes none of them.
+CREATE TRIGGER users_set_aside_and_owe_in_a_batch BEFORE UPDATE OF held, owed, limited ON users
+WHEN (NEW.held <> OLD.held OR NEW.owed <> OLD.owed OR NEW.limited <> OLD.limited)
+ AND (NEW.limited < OLD.limited OR NOT EXISTS (SELECT 1 FROM open_batch WHERE frozen = 0))
+BEGIN SELECT RAISE(ABORT, 'users: held, owed and limited change in an open batch, and limits are for good'); END;
 CREATE TRIGGER users_keep_their_identity BEFORE UPDATE OF id, kind, currency ON users
 BEGIN SELECT RAISE(ABORT, 'users: id, kind and currency do not change'); END;
 

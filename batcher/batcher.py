@@ -18,6 +18,7 @@ from batcher.breaker import Admission, Breaker, State, Status
 from batcher.expiry import AT_ONCE, Expiry
 from batcher.jobs import Asker, Job, Posted
 from batcher.nonces import NonceGuard
+from batcher.paying import Paying
 from batcher.pipeline import Pipeline
 from batcher.policy import BatchLimits
 from batcher.undecided import Undecided, name_of
@@ -83,8 +84,9 @@ class Batcher:
             tell=self._tell,
             turn_away=self._turn_away,
         )
-        self._expiry = Expiry(store, self.submit, wall_clock, self._room_for_expiries)
         self._news = CircuitNews()
+        self._expiry = Expiry(store, self.submit, wall_clock, self._room_for_background)
+        self._paying = Paying(store, self.submit, clock, self._room_for_background)
         self._turned_away: list[Job] = []
         self._stopping = False
         self._stopped = False
@@ -102,6 +104,7 @@ class Batcher:
             "look up": self._look_up,
             "watch": self._watch,
             "expire": self._expiry.run,
+            "pay": self._paying.run,
         }
         for name, loop in loops.items():
             task = asyncio.create_task(loop(), name=f"batcher {name}")
@@ -184,7 +187,7 @@ class Batcher:
         job.is_probe = admission is _PROBE
         return None
 
-    def _room_for_expiries(self) -> int:
+    def _room_for_background(self) -> int:
         """None while they would only be turned away; one as a probe, or bets would find no slot."""
         if self._stopping or self._pipeline.failure is not None:
             return 0
@@ -231,10 +234,12 @@ class Batcher:
             job.asker.answer(job.request_id, job.command, outcome)
         except Exception:  # one broken listener must not cost the others their answer
             log.exception("an asker failed to take its answer")
-        if isinstance(outcome, Accepted) and outcome.entries:
+        if isinstance(outcome, Accepted) and (
+            outcome.entries or (outcome.payout is not None and not outcome.replayed)
+        ):
             try:
                 self._posted(outcome, job.asker)
-            except Exception:  # nor may whoever listens to the entries
+            except Exception:  # nor may whoever listens to what was posted
                 log.exception("entries could not be posted")
         self._unanswered -= 1
         if not self._unanswered:

@@ -13,8 +13,15 @@ legs         a transaction's entries are those that its kind, its answer and its
 bet          a bet's holder, currency and stake are those of its debit, its fingerprint that of its terms;
              what became of it is one chain along `lifecycle.BETS`, and its row is where that ends
 hold         likewise of a hold, along `lifecycle.HOLDS`; it is captured while it lasts, and expires after
+payout       likewise of a payout; its items are those that were asked for, paid in order, and what could not
+             be is in `suspended_items` as its transactions say
+clearing     the account of a payout holds what of its total is not paid yet
+suspense     the book holds the items that are in suspense
+limit        a limit is what its newest LIMIT transaction says, and its player is marked as limited
 
-The last three stand in leg_checks.py, life_checks.py and hold_checks.py.
+The last seven stand in leg_checks.py, life_checks.py, hold_checks.py and payout_checks.py. Not checked: what
+is used up of a limit; whether a winner's wallet was blocked when his turn came; and that a limit set before
+its player's first entry is the newest of those.
 """
 
 from __future__ import annotations

@@ -14,6 +14,13 @@ from typing import NamedTuple
 
 import msgspec
 
+CHUNK_ITEMS = 100
+"""Items of a payout that one transaction pays (PRODUCT: up to 100 transfers from one source)."""
+
+CLEARING_ID_BASE = 2**52
+"""The clearing account of a payout has this number plus the payout's: above all players, and exact on the
+wire."""
+
 BET_SCOPE = "bet"
 """The idempotency scope that all players share: a `bet_id` moves money once, whoever sends it."""
 
@@ -159,6 +166,75 @@ class Transfer(Keyed, frozen=True, gc=False):
     legs: tuple[Leg, ...]
 
 
+class PayoutItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one winner gets."""
+
+    user_id: int
+    amount_minor: int
+
+
+class Pay(Keyed, frozen=True, gc=False):
+    """Pay up to `payouts.AT_ONCE` winners in one transaction, out of the house's book of `currency`."""
+
+    currency: str
+    items: tuple[PayoutItem, ...]
+
+
+class OpenPayout(Keyed, frozen=True, gc=False):
+    """Begin to collect the items of a payout of any size."""
+
+    currency: str
+
+
+class AddPayoutItems(Keyed, frozen=True, gc=False):
+    """Add items to a payout that is collecting. `first`: how many it has already."""
+
+    payout_id: int
+    first: int
+    items: tuple[PayoutItem, ...]
+
+
+class StartPayout(Keyed, frozen=True, gc=False):
+    """Move the total of a payout into a clearing account of its own, out of which it is then paid. `items`
+    and `total_minor` must be what has been collected."""
+
+    payout_id: int
+    items: int
+    total_minor: int
+
+
+class PayChunk(Keyed, frozen=True, gc=False):
+    """Pay the next items of a payout, from number `first`. The server itself asks for it."""
+
+    payout_id: int
+    first: int
+
+
+class ResolveItem(Keyed, frozen=True, gc=False):
+    """Pay an item that is in suspense after all, or give its money back to the house (`returns`)."""
+
+    payout_id: int
+    number: int
+    returns: bool
+
+
+class SetLimit(Keyed, frozen=True, gc=False):
+    """Let a player stake, lose, deposit (minor units) or play (seconds) no more than `amount` in a period;
+    None: no limit. `kind` and `period` are those of `engine.limits`."""
+
+    user_id: int
+    kind: str
+    period: str
+    amount: int | None
+
+
+class Exclude(Keyed, frozen=True, gc=False):
+    """Keep a player from betting and depositing until `until_us`, wall clock. It cannot be made shorter."""
+
+    user_id: int
+    until_us: int
+
+
 class SetStatus(Keyed, frozen=True, gc=False):
     """Open, block or close a wallet. `status`: `open`, `blocked` or `closed`."""
 
@@ -180,23 +256,34 @@ KINDS: dict[type[Keyed], str] = {
     ReleaseHold: "release",
     ExpireHold: "expire",
     Transfer: "transfer",
+    Pay: "pay",
+    OpenPayout: "payout-open",
+    AddPayoutItems: "payout-add",
+    StartPayout: "payout-start",
+    PayChunk: "payout-chunk",
+    ResolveItem: "payout-resolve",
     SetStatus: "status",
+    SetLimit: "limit",
+    Exclude: "exclude",
 }
 """Each kind of command, as its scope and its fingerprint name it."""
 
 
 class Touched(NamedTuple):
-    """What a batch of commands names: (scope, key) of each, and accounts, bets and holds."""
+    """What a batch of commands names: (scope, key) of each, and accounts, bets, holds, payouts, and of
+    payouts the items from one number up to another, which is not among them."""
 
     keys: list[tuple[str, str]]
     user_ids: set[int]
     bet_ids: list[str]
     hold_ids: list[int]
+    payout_ids: list[int]
+    item_ranges: list[tuple[int, int, int]]
 
 
 def touched_by(commands: Iterable[Command]) -> Touched:
     """What has to be looked up before `commands` are decided."""
-    touched = Touched([], set(), [], [])
+    touched = Touched([], set(), [], [], [], [])
     keys, user_ids = touched.keys, touched.user_ids
     for command in commands:
         if isinstance(command, PlaceBet):
@@ -212,9 +299,27 @@ def touched_by(commands: Iterable[Command]) -> Touched:
                 touched.hold_ids.append(command.hold_id)
             case Transfer():
                 user_ids.update(leg.user_id for leg in command.legs)
-            case Deposit() | Withdraw() | PlaceHold() | SetStatus():
+            case Pay():
+                user_ids.update(item.user_id for item in command.items)
+            case AddPayoutItems():
+                touched.payout_ids.append(command.payout_id)
+                # A chunk may pay them before they are in the file, where its look-up finds their wallets.
+                user_ids.update(item.user_id for item in command.items)
+            case StartPayout():
+                touched.payout_ids.append(command.payout_id)
+            case PayChunk():
+                _touch_items(touched, command.payout_id, command.first, CHUNK_ITEMS)
+            case ResolveItem():
+                _touch_items(touched, command.payout_id, command.number, 1)
+            case Deposit() | Withdraw() | PlaceHold() | SetStatus() | SetLimit() | Exclude():
                 user_ids.add(command.user_id)
     return touched
+
+
+def _touch_items(touched: Touched, payout_id: int, first: int, count: int) -> None:
+    touched.payout_ids.append(payout_id)
+    touched.item_ranges.append((payout_id, first, first + count))
+    touched.user_ids.add(CLEARING_ID_BASE + payout_id)
 
 
 def fingerprint_bet(command: PlaceBet, currency: str) -> bytes:

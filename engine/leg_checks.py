@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from engine.commands import CLEARING_ID_BASE
 from engine.outcomes import BetTold
 from engine.records import Entry, Transaction
 
@@ -112,7 +113,7 @@ def capture_legs(hold: tuple[int, int, str, str], taken_minor: int, books: Books
 
 def _are_a_pair(entries: Sequence[Entry], kind: str, ref_id: str, books: Books) -> bool:
     book, sign = _PAIRS[kind]
-    if not entries or entries[0].user_id in books.values():
+    if not entries or entries[0].user_id in books.values() or entries[0].user_id >= CLEARING_ID_BASE:
         return False
     own = entries[0]
     return own.amount_minor * sign > 0 and legs_of(entries) == [

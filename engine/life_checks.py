@@ -1,7 +1,8 @@
 """What became of a bet: each transaction of its life follows from the one before it, along the table in
-`lifecycle`, and its row is where the newest one has left it. Pure; likewise of holds in `hold_checks`.
+`lifecycle`, and its row is where the newest one has left it. Pure; likewise of holds in `hold_checks`, of
+payouts in `payout_checks`.
 
-The answer of each such transaction says what it made of its bet or hold, and names the transaction that
+The answer of each such transaction says what it made of its subject, and names the transaction that
 changed it before: so a life is a chain from the row back to the placing, and anybody can go along it.
 """
 
@@ -13,13 +14,21 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from engine.lifecycle import BETS, BetEvent
-from engine.outcomes import Answer, BetTold, HoldTold
+from engine.outcomes import Answer, BetTold, HoldTold, PayoutTold
 from engine.records import Transaction
 
 BET_KINDS: Final = frozenset({"WIN", "LOSS", "REFUND", "UNSETTLE", "CASHOUT", "ROLLBACK"})
 HOLD_KINDS: Final = frozenset({"CAPTURE", "RELEASE", "EXPIRY"})
+PAYOUT_KINDS: Final = frozenset({"PAYOUT_ITEMS", "PAYOUT_START", "PAYOUT", "PAYOUT_ITEM"})
+LIFE_KINDS: Final = BET_KINDS | HOLD_KINDS | PAYOUT_KINDS
 
-Told = BetTold | HoldTold
+Told = BetTold | HoldTold | PayoutTold
+
+Subject = str | int | tuple[str, int]
+"""Whose life it is: the id of a bet, which is a text; of a hold, a number; of a payout, named as one."""
+
+_NUMBER_MAX: Final = 2**53
+"""Beyond any number of an item: what a forged answer says is looked up too."""
 
 
 class BetRow(NamedTuple):
@@ -51,15 +60,20 @@ class BetFound(NamedTuple):
 
 
 def told_by(transaction_id: int, kind: str | None, answer: str | None) -> Told | None:
-    """What a transaction says it made of its bet or hold; None if it says nothing that can be."""
-    said = answer_of(answer) if answer is not None and kind in BET_KINDS | HOLD_KINDS else None
+    """What a transaction says it made of its bet, hold or payout; None if it says nothing that can be."""
+    said = answer_of(answer) if answer is not None and kind in LIFE_KINDS else None
     if said is None:
         return None
-    told = said.bet if kind in BET_KINDS else said.hold
+    told = said.bet if kind in BET_KINDS else said.hold if kind in HOLD_KINDS else said.payout
     if told is None or not 0 <= told.before < transaction_id:
         return None
     if isinstance(told, HoldTold) and not 0 < told.id < transaction_id:
         return None
+    if isinstance(told, PayoutTold):
+        is_possible = 0 <= told.done <= told.items < _NUMBER_MAX
+        # One that is paid at once is made by the transaction that pays it.
+        newest_id = transaction_id if kind == "PAYOUT" and not told.before else transaction_id - 1
+        return told if is_possible and 0 < told.id <= newest_id else None
     return told
 
 
@@ -71,9 +85,16 @@ def answer_of(text: str) -> Answer | None:
         return None
 
 
-def subject_of(told: Told | None) -> str | int | None:
-    """Whose life it is: the bet's id, which is a text, or the hold's, a number."""
-    return told.bet_id if isinstance(told, BetTold) else None if told is None else told.id
+def subject_of(told: Told | None) -> Subject | None:
+    """Whose life `told` is a part of."""
+    match told:
+        case BetTold():
+            return told.bet_id
+        case PayoutTold():
+            return "payout", told.id
+        case HoldTold():
+            return told.id
+    return None
 
 
 def is_bet_where_told(bet_id: str, row: BetRow) -> bool:
@@ -159,7 +180,7 @@ NOT_WHERE_TOLD: Final = "its row is not what its newest transaction says"
 NOT_SAID: Final = "its answer does not say what became of what"
 NOT_BEFORE: Final = "it does not name the transaction before it"
 NOT_FOLLOWING: Final = "it does not follow from the transaction before it"
-NOT_IN_CHAIN: Final = "it is no part of what became of its bet or hold"
+NOT_IN_CHAIN: Final = "it is no part of what became of its subject"
 
 _EVENTS: Final = {
     "WIN": BetEvent.WON,

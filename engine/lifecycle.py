@@ -78,3 +78,19 @@ HOLDS: Final[dict[tuple[HoldState, HoldEvent], HoldState]] = {
     (HoldState.OPEN, HoldEvent.RELEASE): HoldState.RELEASED,
     (HoldState.OPEN, HoldEvent.EXPIRE): HoldState.EXPIRED,
 }
+
+
+class PayoutState(StrEnum):
+    """The values of `payouts.state`, in the order in which a payout goes through them."""
+
+    COLLECTING = "collecting"
+    PAYING = "paying"
+    PAID = "paid"
+
+
+class ItemState(StrEnum):
+    """The values of `suspended_items.state`."""
+
+    SUSPENDED = "suspended"
+    PAID = "paid"
+    RETURNED = "returned"

@@ -1,5 +1,5 @@
-"""Follows bets and holds through the history of a file, for `reconcile`: look-ups by key, each a short
-snapshot of its own. Reads only; called beside a running server.
+"""Follows bets, holds and payouts through the history of a file, for `reconcile`: look-ups by key, each a
+short snapshot of its own. Reads only; called beside a running server.
 
 Each transaction in a life names the one before it, and the row names the newest. So the lives that are walked
 along, and the transactions that belong to one, can be counted independently of each other: where both counts
@@ -15,9 +15,10 @@ from typing import Final
 from engine.checks import Finding
 from engine.commands import BET_SCOPE
 from engine.hold_checks import HoldFound, HoldRow
-from engine.life_checks import NOT_IN_CHAIN, BetFound, BetRow, Told, subject_of, told_by
-from engine.outcomes import BetTold, HoldTold
-from engine.records import Bet
+from engine.life_checks import NOT_IN_CHAIN, BetFound, BetRow, Subject, Told, subject_of, told_by
+from engine.outcomes import BetTold, HoldTold, PayoutTold
+from engine.payout_checks import PayoutFound, PayoutRow, SuspendedRow
+from engine.records import Bet, Item
 
 _BETS = """
     SELECT transaction_id, user_id, currency, stake, game, round, selection, odds_milli,
@@ -42,6 +43,32 @@ _HOLD_OF = """
     FROM holds LEFT JOIN transactions AS prior ON prior.id = ?
     WHERE holds.id = ?
 """
+_PAYOUTS = """
+    SELECT payouts.id, caller, currency, state, items, total, done, suspended, last_transaction_id,
+           newest.kind, newest.answer,
+           (SELECT count(*) FROM payout_items WHERE payout_id = payouts.id AND number >= items)
+           + (SELECT count(*) FROM suspended_items WHERE payout_id = payouts.id AND number >= done)
+    FROM payouts LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
+    WHERE payouts.id BETWEEN ? AND ? ORDER BY payouts.id
+"""
+_PAYOUT_OF = """
+    SELECT currency, prior.kind, prior.answer
+    FROM payouts LEFT JOIN transactions AS prior ON prior.id = ?
+    WHERE payouts.id = ?
+"""
+_ITEMS = """
+    SELECT payout_id, number, user_id, amount FROM payout_items
+    WHERE payout_id = ? AND number >= ? AND number < ? ORDER BY number
+"""
+_SUSPENDED = """
+    SELECT number, reason, state, last_transaction_id, newest.kind, newest.fingerprint
+    FROM suspended_items LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
+    WHERE payout_id = ? AND number >= ? AND number < ? ORDER BY number
+"""
+_NEXT_WITH_ITEMS = "SELECT min(payout_id) FROM payout_items WHERE payout_id > ?"
+_NEXT_WITH_SUSPENDED = "SELECT min(payout_id) FROM suspended_items WHERE payout_id > ?"
+_HOLDER_OF = "SELECT user_id FROM transaction_ledger WHERE id = ?"
+_NEWEST_OF_PAYOUT = "SELECT last_transaction_id FROM payouts WHERE id = ?"
 _NEWEST_OF_BET = """
     SELECT last_transaction_id
     FROM transactions AS placing JOIN bets ON bets.transaction_id = placing.id
@@ -54,6 +81,7 @@ _SOME_TRANSACTIONS = """
 """
 
 _BET_TERMS: Final = len(Bet._fields)
+_CHECKS: Final = {BetTold: "bet", HoldTold: "hold", PayoutTold: "payout"}
 
 
 class Lives:
@@ -82,12 +110,48 @@ class Lives:
         row = self._connection.execute(_HOLD_OF, (told.before, told.id)).fetchone()
         return None if row is None else HoldFound(*row)
 
-    def length(self, subject: str | int, newest_id: int) -> int:
+    def payouts(self, first_id: int, last_id: int) -> list[PayoutRow]:
+        """Likewise the payouts."""
+        return [PayoutRow(*row) for row in self._connection.execute(_PAYOUTS, (first_id, last_id))]
+
+    def payout_of(self, told: PayoutTold) -> PayoutFound | None:
+        """As `bet_of`, the payout."""
+        row = self._connection.execute(_PAYOUT_OF, (told.before, told.id)).fetchone()
+        return None if row is None else PayoutFound(*row)
+
+    def items(self, payout_id: int, first: int, last: int) -> tuple[list[Item], list[SuspendedRow]]:
+        """The items of a payout from number `first` to before `last`; and those that were put into
+        suspense."""
+        numbers = (payout_id, first, last)
+        items = [Item(*row) for row in self._connection.execute(_ITEMS, numbers)]
+        return items, [SuspendedRow(*row) for row in self._connection.execute(_SUSPENDED, numbers)]
+
+    def with_items(self) -> Iterator[int]:
+        """The ids of all payouts that have items, or items in suspense: one look-up for each."""
+        for sql in (_NEXT_WITH_ITEMS, _NEXT_WITH_SUSPENDED):
+            found: int | None = -(2**63)
+            while found is not None:
+                (found,) = self._connection.execute(sql, (found,)).fetchone()
+                if found is None or found > self._last_transaction_id:
+                    break
+                yield found
+
+    def is_payout(self, payout_id: int) -> bool:
+        """Whether there is this payout."""
+        return self._connection.execute(_NEWEST_OF_PAYOUT, (payout_id,)).fetchone() is not None
+
+    def holder_of(self, entry_id: int) -> int | None:
+        """Whose entry it is."""
+        row = self._connection.execute(_HOLDER_OF, (entry_id,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def length(self, subject: Subject, newest_id: int) -> int:
         """How many transactions are in a life, from the one that its row names back to its beginning."""
         return sum(id_ <= self._last_transaction_id for id_ in self._walk(subject, newest_id))
 
     def strays(self) -> Iterator[Finding]:
-        """Every transaction that its bet's or hold's row does not lead to. Slow where lives are long."""
+        """Every transaction that the row of its bet, hold or payout does not lead to. Slow where they are
+        long."""
         after = 0
         while rows := self._connection.execute(
             _SOME_TRANSACTIONS, (after, self._last_transaction_id)
@@ -95,13 +159,14 @@ class Lives:
             for id_, kind, answer in rows:
                 told = told_by(id_, kind, answer)
                 if told is not None and self._is_stray(id_, told):
-                    check = "bet" if isinstance(told, BetTold) else "hold"
-                    yield {"check": check, "transaction_id": id_, "why": NOT_IN_CHAIN}
+                    yield {"check": _CHECKS[type(told)], "transaction_id": id_, "why": NOT_IN_CHAIN}
             after = rows[-1][0]
 
     def _is_stray(self, transaction_id: int, told: Told) -> bool:
         if isinstance(told, BetTold):
             row = self._connection.execute(_NEWEST_OF_BET, (BET_SCOPE, told.bet_id)).fetchone()
+        elif isinstance(told, PayoutTold):
+            row = self._connection.execute(_NEWEST_OF_PAYOUT, (told.id,)).fetchone()
         else:
             row = self._connection.execute(_NEWEST_OF_HOLD, (told.id,)).fetchone()
         if row is None:  # buried, or a finding of its own
@@ -110,7 +175,7 @@ class Lives:
         assert subject is not None
         return not any(id_ == transaction_id for id_ in self._walk(subject, row[0]))
 
-    def _walk(self, subject: str | int, newest_id: int) -> Iterator[int]:
+    def _walk(self, subject: Subject, newest_id: int) -> Iterator[int]:
         """Newest first; ends where the chain does, or breaks. It cannot run in a circle: see `told_by`."""
         id_ = newest_id
         while id_:

@@ -35,6 +35,7 @@ class Code(Enum):
     BET_ROLLED_BACK = "BET_ROLLED_BACK"
     BET_CLOSED = "BET_CLOSED"
     HOLD_CLOSED = "HOLD_CLOSED"
+    PAYOUT_CLOSED = "PAYOUT_CLOSED"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
 
@@ -99,12 +100,40 @@ class HoldTold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     before: int = 0
 
 
+class PayoutTold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a command made of a payout (see `records.Payout`). `suspends`: the numbers of the items that this
+    very transaction put into suspense, and why; `before` as in `BetTold`.
+    """
+
+    id: int
+    state: str
+    items: int = 0
+    total_minor: int = 0
+    done: int = 0
+    suspended: int = 0
+    suspends: tuple[tuple[int, str], ...] = ()
+    before: int = 0
+
+
+class LimitTold(msgspec.Struct, frozen=True, gc=False):
+    """What a limit is now (`engine.limits.NONE`: none), and from when on it will be `pending` (0: it
+    stays)."""
+
+    kind: str
+    period: str
+    amount: int
+    pending: int
+    pending_from_us: int
+
+
 class Answer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a command other than a bet was answered first, as `transactions.answer` keeps it."""
 
     wallet: Wallet | None = None
     bet: BetTold | None = None
     hold: HoldTold | None = None
+    payout: PayoutTold | None = None
+    limit: LimitTold | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -122,6 +151,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     at_us: int = 0
     bet: BetTold | None = None
     hold: HoldTold | None = None
+    payout: PayoutTold | None = None
+    limit: LimitTold | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import sqlite3
 
 from engine.commands import BET_SCOPE
-from engine.snapshots import BetState, PostedEntry, WalletState
+from engine.limits import told, used
+from engine.records import Limit
+from engine.snapshots import BetState, ItemState, LimitState, PayoutState, PostedEntry, WalletState
 
 
 def wallet(connection: sqlite3.Connection, user_id: int) -> WalletState | None:
@@ -63,6 +65,55 @@ def holds_due(connection: sqlite3.Connection, now_us: int, most: int) -> list[in
         (now_us, most),
     )
     return [id_ for (id_,) in found]
+
+
+def payouts_under_way(connection: sqlite3.Connection, after: int, most: int) -> list[tuple[int, int]]:
+    """Id and number of the next item of at most `most` payouts that are being paid: first those with an id
+    above `after`, oldest first, then the others.
+    """
+    later, others = (
+        connection.execute(sql, (after, most)).fetchall()
+        for sql in (
+            "SELECT id, done FROM payouts WHERE state = 'paying' AND id > ? ORDER BY id LIMIT ?",
+            "SELECT id, done FROM payouts WHERE state = 'paying' AND id <= ? ORDER BY id LIMIT ?",
+        )
+    )
+    return [*later, *others][:most]
+
+
+def payout(
+    connection: sqlite3.Connection, payout_id: int, suspended_from: int, most: int
+) -> PayoutState | None:
+    """A payout, with at most `most` of the items that could not be paid, from number `suspended_from` on."""
+    row = connection.execute(
+        "SELECT id, state, items, total, done, suspended FROM payouts WHERE id = ?", (payout_id,)
+    ).fetchone()
+    if row is None:
+        return None
+    found = connection.execute(
+        """
+        SELECT item.number, item.user_id, item.amount, suspended.reason, suspended.state
+        FROM suspended_items AS suspended
+        JOIN payout_items AS item ON (item.payout_id, item.number) = (suspended.payout_id, suspended.number)
+        WHERE suspended.payout_id = ? AND suspended.number >= ? ORDER BY suspended.number LIMIT ?
+        """,
+        (payout_id, suspended_from, most),
+    )
+    id_, state, items, total_minor, done, suspended = row
+    in_suspense = [ItemState(*each) for each in found]
+    return PayoutState(id_, state, items, total_minor, done, suspended, in_suspense)
+
+
+def limits(connection: sqlite3.Connection, user_id: int, at_us: int) -> list[LimitState]:
+    """The limits of a player as they are at this time, also those that he has taken away."""
+    found = connection.execute(
+        """
+        SELECT user_id, kind, period, amount, pending, pending_from, window, used, last_bet
+        FROM limits WHERE user_id = ? ORDER BY kind, period
+        """,
+        (user_id,),
+    )
+    return [LimitState(told(limit, at_us), used(limit, at_us)) for limit in (Limit(*row) for row in found)]
 
 
 def entries_after(

@@ -25,25 +25,56 @@ from engine.checks import (
     check_entries,
     check_users,
 )
+from engine.commands import CLEARING_ID_BASE
 from engine.files import open_read_only
 from engine.hold_checks import check_holds, is_hold_where_told, taken_by, why_hold_differs
 from engine.leg_checks import RECEIVABLE, Leg, are_own_legs, bet_legs, capture_legs, legs_of
 from engine.life_checks import (
     BET_KINDS,
-    HOLD_KINDS,
+    LIFE_KINDS,
+    NOT_BEFORE,
     NOT_SAID,
     NOT_WHERE_TOLD,
+    PAYOUT_KINDS,
+    answer_of,
     check_burials,
     is_bet_where_told,
     told_by,
     why_bet_differs,
 )
 from engine.lives import Lives
-from engine.outcomes import BetTold, HoldTold
+from engine.outcomes import BetTold, HoldTold, LimitTold, PayoutTold
+from engine.payout_checks import (
+    NO_OWNER,
+    NO_PAYOUT,
+    OTHER_TERMS,
+    SURPLUS,
+    LimitRow,
+    check_limits,
+    check_payouts,
+    check_reserves,
+    is_payout_where_told,
+    items_of,
+    limit_mark,
+    payout_before,
+    payout_legs,
+    why_payout_differs,
+    wrong,
+)
 from engine.records import GENESIS, Entry, Head, Transaction
 
 _USERS = "SELECT id, kind, currency, balance, held, floor, last_entry_id, owed FROM users ORDER BY id"
 _HELD = "SELECT user_id, sum(remaining) FROM holds WHERE state = 'open' GROUP BY user_id"
+_WAITING = """
+    SELECT currency, sum(amount)
+    FROM suspended_items AS item JOIN payout_items USING (payout_id, number)
+    JOIN payouts ON payouts.id = item.payout_id
+    WHERE item.state = 'suspended' GROUP BY currency
+"""
+_LIMITS = """
+    SELECT user_id, limits.kind, period, amount, pending, pending_from, limited
+    FROM limits LEFT JOIN users ON users.id = user_id
+"""
 _BLOCK = """
     SELECT id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, root,
            prev_hash, hash, at
@@ -69,6 +100,9 @@ _UNSEALED = """
     UNION ALL
     SELECT 'hold', id FROM holds
     WHERE id NOT BETWEEN 1 AND (SELECT coalesce(max(last_transaction_id), 0) FROM blocks)
+    UNION ALL
+    SELECT 'payout', id FROM payouts
+    WHERE id NOT BETWEEN 1 AND (SELECT coalesce(max(last_transaction_id), 0) FROM blocks)
     LIMIT 1000
 """
 
@@ -93,33 +127,50 @@ def reconcile(path: Path) -> Report:
         connection.execute("BEGIN")
         users = [HolderRow(*row) for row in connection.execute(_USERS)]
         held = dict(connection.execute(_HELD).fetchall())
+        waiting = dict(connection.execute(_WAITING).fetchall())
+        limits = [LimitRow(*row) for row in connection.execute(_LIMITS)]
         newest, last_transaction_id = connection.execute(_NEWEST_BLOCK).fetchone() or (0, 0)
         for what, id_ in connection.execute(_UNSEALED).fetchall():
             report.findings.append({"check": "unsealed", what: id_})
         connection.execute("COMMIT")
-        audit = _Audit(connection, users, last_transaction_id)
+        audit = _Audit(connection, users, limits, last_transaction_id)
         report.findings += audit.history(newest)
         report.findings += audit.strays()
     report.users, report.entries = len(users), audit.entries
     report.findings += check_users(users, audit.holders, held, audit.owed)
+    report.findings += check_reserves(users, audit.clearing, waiting)
+    report.findings += check_limits(limits, audit.limits)
     return report
 
 
 class _Audit:
-    """Goes through history in order, and keeps of it a sum for each holder and each debtor."""
+    """Goes through history in order, and keeps of it a sum for each holder and each debtor, what is left of
+    each payout under way, and what each limit was last said to be.
+    """
 
     def __init__(
-        self, connection: sqlite3.Connection, users: Sequence[HolderRow], last_transaction_id: int
+        self,
+        connection: sqlite3.Connection,
+        users: Sequence[HolderRow],
+        limits: Sequence[LimitRow],
+        last_transaction_id: int,
     ) -> None:
         self.entries = 0
         self.holders: dict[int, Running] = defaultdict(Running)
         self.owed: dict[str, int] = defaultdict(int)
         self._connection = connection
         self._lives = Lives(connection, last_transaction_id)
-        self._books = {(row.kind, row.currency): row.id for row in users if row.kind != "player"}
+        self.clearing: dict[int, int] = defaultdict(int)
+        self.limits: dict[tuple[int, str, str], LimitTold] = {}
+        self._marks = {limit_mark(row.user_id, LimitTold(*row[1:6])): row.user_id for row in limits}
+        self._books = {
+            (row.kind, row.currency): row.id
+            for row in users
+            if row.kind != "player" and row.id < CLEARING_ID_BASE
+        }
         self._currencies = {row.id: row.currency for row in users}
-        # Of the transactions that bets and holds were changed by: how many there are, and how many the rows
-        # lead to.
+        # Of the transactions that bets, holds and payouts were changed by: how many there are, and how many
+        # the rows lead to.
         self._changes = 0
         self._led_to = 0
 
@@ -150,6 +201,9 @@ class _Audit:
 
     def strays(self) -> Iterator[Finding]:
         """The transactions that are no part of the life which they say they are of, once history is read."""
+        for payout_id in self._lives.with_items():
+            if not self._lives.is_payout(payout_id):
+                yield wrong(payout_id, NO_OWNER)
         if self._changes != self._led_to:
             yield from self._lives.strays()
 
@@ -173,6 +227,14 @@ class _Audit:
             if not is_hold_where_told(hold):
                 yield {"check": "hold", "transaction_id": hold.id, "why": NOT_WHERE_TOLD}
             self._led_to += self._lives.length(hold.id, hold.last_transaction_id)
+        payouts = self._lives.payouts(first_id, last_id)
+        yield from check_payouts(transactions, payouts)
+        for payout in payouts:
+            if not is_payout_where_told(payout):
+                yield wrong(payout.id, NOT_WHERE_TOLD)
+            if payout.surplus:
+                yield wrong(payout.id, SURPLUS)
+            self._led_to += self._lives.length(("payout", payout.id), payout.last_transaction_id)
 
     def _done(self, transaction: Transaction, entries: Sequence[Entry], at_us: int) -> Iterator[Finding]:
         """One transaction: what it did to a bet or hold, and with whose money."""
@@ -181,11 +243,16 @@ class _Audit:
             yield from self._bet_changed(transaction, told, entries)
         elif isinstance(told, HoldTold):
             yield from self._hold_changed(transaction, told, entries, at_us)
-        elif transaction.kind in BET_KINDS | HOLD_KINDS:
-            check = "bet" if transaction.kind in BET_KINDS else "hold"
+        elif isinstance(told, PayoutTold):
+            yield from self._payout_changed(transaction, told, entries)
+        elif transaction.kind in LIFE_KINDS:
+            check = "payout" if transaction.kind in PAYOUT_KINDS else "hold"
+            check = "bet" if transaction.kind in BET_KINDS else check
             yield {"check": check, "transaction_id": transaction.id, "why": NOT_SAID}
         elif not are_own_legs(transaction, entries, self._books):
             yield _other_legs(transaction)
+        if transaction.kind == "LIMIT":
+            yield from self._limited(transaction)
         for entry in entries:
             if (entry.ref_type, entry.user_id) == (
                 RECEIVABLE,
@@ -227,6 +294,49 @@ class _Audit:
             legs = capture_legs(hold, taken_by(told, found), self._books)
         if legs_of(entries) != legs:
             yield _other_legs(transaction)
+
+    def _payout_changed(
+        self, transaction: Transaction, told: PayoutTold, entries: Sequence[Entry]
+    ) -> Iterator[Finding]:
+        found = self._lives.payout_of(told)
+        if found is None:
+            yield wrong(transaction.id, NO_PAYOUT)
+            return
+        self._changes += 1
+        prior = payout_before(transaction, told, found)
+        if prior is None:
+            yield wrong(transaction.id, NOT_BEFORE)
+            return
+        items, suspended = self._lives.items(told.id, *items_of(transaction, told, prior, entries))
+        why = why_payout_differs(transaction, told, prior, found.currency, items, suspended)
+        if why is not None:
+            yield wrong(transaction.id, why)
+        about = (transaction, told, found.currency, items)
+        if legs_of(entries) != payout_legs(*about, suspended, self._books, self.owed):
+            yield _other_legs(transaction)
+        if transaction.kind == "PAYOUT_START":
+            self.clearing[told.id] += told.total_minor
+        elif transaction.kind == "PAYOUT" and told.id in self.clearing:
+            self.clearing[told.id] -= sum(item.amount_minor for item in items)
+            if not self.clearing[told.id]:
+                del self.clearing[told.id]
+
+    def _limited(self, transaction: Transaction) -> Iterator[Finding]:
+        """Whose limit it is, is not told: his row has its fingerprint, or the wallet shown his newest entry.
+        If neither is so, it is one from before the player's first entry that a later one has replaced.
+        """
+        said = answer_of(transaction.answer)
+        if said is None or said.limit is None or said.wallet is None:
+            yield {"check": "limit", "transaction_id": transaction.id, "why": NOT_SAID}
+            return
+        user_id = self._marks.get(transaction.fingerprint)
+        if user_id is None and said.wallet.seq:
+            user_id = self._lives.holder_of(said.wallet.seq)
+        if user_id is None:
+            return
+        if limit_mark(user_id, said.limit) != transaction.fingerprint:
+            yield {"check": "limit", "transaction_id": transaction.id, "why": OTHER_TERMS}
+        self.limits[user_id, said.limit.kind, said.limit.period] = said.limit
 
 
 def _other_legs(transaction: Transaction) -> Finding:

@@ -9,6 +9,36 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 
+class Limit(msgspec.Struct, array_like=True, gc=False):
+    """What a player may do in a day, a week or a month, and how much of it he has (see `engine.limits`)."""
+
+    user_id: int
+    kind: str
+    period: str
+    amount: int
+    pending: int
+    pending_from_us: int
+    """From when on `pending` is the amount; 0: nothing is pending."""
+    window: int
+    used: int
+    last_bet_us: int
+    is_changed: bool = False
+
+
+class LimitRow(NamedTuple):
+    """A limit as a batch leaves it."""
+
+    user_id: int
+    kind: str
+    period: str
+    amount: int
+    pending: int
+    pending_from_us: int
+    window: int
+    used: int
+    last_bet_us: int
+
+
 class Account(msgspec.Struct, array_like=True, gc=False):
     """A row of `users`, as it is after the commands decided so far. Amounts in minor units."""
 
@@ -25,6 +55,9 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     refused_count: int
     owed_minor: int = 0
     """What a clawback could not take, to be kept back from later wins."""
+    is_limited: int = 0
+    """1 if this player has ever set himself a limit."""
+    limits: list[Limit] = []
     opening_minor: int = 0
     """The balance before the batch that is being decided."""
 
@@ -165,6 +198,68 @@ class HoldChange(NamedTuple):
     read_transaction_id: int
 
 
+class Payout(msgspec.Struct, array_like=True, gc=False):
+    """A mass payout, as it is after the commands decided so far. Items are numbered from 0; those below
+    `done` were paid or put into suspense; `suspended` of them are there now."""
+
+    id: int
+    caller: str
+    currency: str
+    state: str
+    items: int
+    total_minor: int
+    done: int
+    suspended: int
+    last_transaction_id: int
+    opening_transaction_id: int = 0
+    """`last_transaction_id` before the batch that is being decided."""
+
+
+class PayoutChange(NamedTuple):
+    """What a batch does to one payout. `read_transaction_id`: the newest transaction of the row that it
+    changes."""
+
+    state: str
+    items: int
+    total_minor: int
+    done: int
+    suspended: int
+    last_transaction_id: int
+    id: int
+    read_transaction_id: int
+
+
+class Item(NamedTuple):
+    """What one winner of a payout gets, in the column order of `payout_items`."""
+
+    payout_id: int
+    number: int
+    user_id: int
+    amount_minor: int
+
+
+class Suspended(msgspec.Struct, array_like=True, gc=False):
+    """An item that could not be paid when its turn came, and why. `state`: `suspended`, `paid` or
+    `returned`."""
+
+    payout_id: int
+    number: int
+    reason: str
+    state: str
+    last_transaction_id: int
+    opening_transaction_id: int = 0
+
+
+class SuspendedChange(NamedTuple):
+    """What a batch does to one item in suspense."""
+
+    state: str
+    last_transaction_id: int
+    payout_id: int
+    number: int
+    read_transaction_id: int
+
+
 class Refusal(NamedTuple):
     """A bet refused for good, in the column order of `refusals`. `code` is the name of an `outcomes.Code`."""
 
@@ -186,6 +281,7 @@ class Change(NamedTuple):
     held_minor: int
     owed_minor: int
     status: str
+    is_limited: int
     refused_minute: int
     refused_count: int
     user_id: int

@@ -12,19 +12,31 @@ import msgspec
 
 from engine.blocks import Block
 from engine.bulk import in_bulk
-from engine.commands import BET_SCOPE, Touched
-from engine.records import GENESIS, Account, Head, Hold, LiveBet, Refusal, Transaction
+from engine.commands import BET_SCOPE, CLEARING_ID_BASE, Touched
+from engine.records import (
+    GENESIS,
+    Account,
+    Head,
+    Hold,
+    Item,
+    Limit,
+    LiveBet,
+    Payout,
+    Refusal,
+    Suspended,
+    Transaction,
+)
 from engine.view import Changes, View
 from engine.warm import Books, Found
 
 _HEAD = """
     SELECT id, hash, at, last_transaction_id, last_entry_id FROM blocks ORDER BY id DESC LIMIT 1
 """
-_BOOKS = "SELECT kind, currency, id FROM users WHERE kind <> 'player'"
+_BOOKS = "SELECT kind, currency, id FROM users WHERE kind <> 'player' AND id < ?"
 # One row for all accounts: each row would be a step of its own (see bulk.py).
 _ACCOUNTS = """
     SELECT json_group_array(json_array(id, kind, currency, status, balance, held, floor, version,
-                                       last_entry_id, refused_minute, refused_count, owed))
+                                       last_entry_id, refused_minute, refused_count, owed, limited))
     FROM users WHERE id IN (SELECT value FROM json_each(?))
 """
 _TRANSACTIONS = """
@@ -48,6 +60,25 @@ _HOLDS = """
     SELECT json_group_array(json_array(id, user_id, currency, purpose, amount, expires_at, state, remaining,
                                        last_transaction_id))
     FROM holds WHERE id IN (SELECT value FROM json_each(?))
+"""
+
+_PAYOUTS = """
+    SELECT id, caller, currency, state, items, total, done, suspended, last_transaction_id
+    FROM payouts WHERE id IN (SELECT value FROM json_each(?))
+"""
+_ITEMS = """
+    SELECT json_group_array(json_array(payout_id, number, user_id, amount))
+    FROM payout_items WHERE payout_id = ? AND number >= ? AND number < ?
+"""
+_SUSPENDED = """
+    SELECT payout_id, number, reason, state, last_transaction_id
+    FROM suspended_items WHERE payout_id = ? AND number >= ? AND number < ?
+"""
+
+_LIMITS = """
+    SELECT json_group_array(json_array(user_id, kind, period, amount, pending, pending_from, window, used,
+                                       last_bet))
+    FROM limits WHERE user_id IN (SELECT value FROM json_each(?))
 """
 
 _OPEN_BATCH = "INSERT INTO open_batch (id, first_transaction_id, first_entry_id) VALUES (?, ?, ?)"
@@ -75,13 +106,26 @@ _ADD_REFUSAL = """
 _CHANGE_ACCOUNTS = """
     UPDATE users
     SET balance = balance + column1, version = version + 1, last_entry_id = column2, held = column3,
-        owed = column4, status = column5, refused_minute = column6, refused_count = column7
+        owed = column4, status = column5, limited = column6, refused_minute = column7,
+        refused_count = column8
     FROM ({rows})
-    WHERE id = column8 AND version = column9 AND balance + column1 - column3 - floor >= 0
+    WHERE id = column9 AND version = column10 AND balance + column1 - column3 - floor >= 0
 """
 _ADD_HOLD = """
     INSERT INTO holds (id, user_id, currency, purpose, amount, expires_at, remaining)
     SELECT *, column5 FROM ({rows})
+"""
+_ADD_ACCOUNT = "INSERT INTO users (id, kind, currency) {rows}"
+_ADD_PAYOUT = "INSERT INTO payouts (id, caller, currency) {rows}"
+_ADD_ITEM = "INSERT INTO payout_items (payout_id, number, user_id, amount) {rows}"
+_ADD_SUSPENDED = "INSERT INTO suspended_items (payout_id, number, reason) {rows}"
+# Guarded by the version of their player, who is changed with them.
+_PUT_LIMITS = """
+    INSERT INTO limits (user_id, kind, period, amount, pending, pending_from, window, used, last_bet)
+    SELECT * FROM ({rows}) WHERE true
+    ON CONFLICT (user_id, kind, period) DO UPDATE
+    SET amount = excluded.amount, pending = excluded.pending, pending_from = excluded.pending_from,
+        window = excluded.window, used = excluded.used, last_bet = excluded.last_bet
 """
 # Likewise guarded: by the newest transaction that the row was read with.
 _CHANGE_BETS = """
@@ -96,6 +140,18 @@ _CHANGE_HOLDS = """
     FROM ({rows})
     WHERE id = column4 AND last_transaction_id = column5
 """
+_CHANGE_PAYOUTS = """
+    UPDATE payouts
+    SET state = column1, items = column2, total = column3, done = column4, suspended = column5,
+        last_transaction_id = column6
+    FROM ({rows})
+    WHERE id = column7 AND last_transaction_id = column8
+"""
+_CHANGE_SUSPENDED = """
+    UPDATE suspended_items SET state = column1, last_transaction_id = column2
+    FROM ({rows})
+    WHERE payout_id = column3 AND number = column4 AND last_transaction_id = column5
+"""
 _SEAL = """
     INSERT INTO blocks
         (id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, root,
@@ -107,7 +163,10 @@ _SEAL = """
 
 def read_books(connection: sqlite3.Connection) -> Books:
     """The house's own books in this file."""
-    return {(kind, currency): user_id for kind, currency, user_id in connection.execute(_BOOKS)}
+    return {
+        (kind, currency): user_id
+        for kind, currency, user_id in connection.execute(_BOOKS, (CLEARING_ID_BASE,))
+    }
 
 
 def read_head(connection: sqlite3.Connection) -> Head:
@@ -141,12 +200,37 @@ def look_up(
     if touched.hold_ids:
         (text,) = connection.execute(_HOLDS, (_json(touched.hold_ids),)).fetchone()
         holds = _AS_HOLDS.decode(text)
-    wanted_ids = [*user_ids, *(bet.user_id for bet in bets), *(hold.user_id for hold in holds)]
+    payouts: list[Payout] = []
+    items: list[Item] = []
+    suspended: list[Suspended] = []
+    if touched.payout_ids:
+        found = connection.execute(_PAYOUTS, (_json(touched.payout_ids),))
+        payouts = [Payout(*row) for row in found]
+        for numbers in touched.item_ranges:
+            (text,) = connection.execute(_ITEMS, numbers).fetchone()
+            items += _AS_ITEMS.decode(text)
+            suspended += [Suspended(*row) for row in connection.execute(_SUSPENDED, numbers)]
+    wanted_ids = [
+        *user_ids,
+        *(bet.user_id for bet in bets),
+        *(hold.user_id for hold in holds),
+        *(item.user_id for item in items),
+    ]
     accounts: list[Account] = []
     if wanted_ids:
         (text,) = connection.execute(_ACCOUNTS, (_json(wanted_ids),)).fetchone()
         accounts = _AS_ACCOUNTS.decode(text)
-    return Found(accounts, known, refused, bets, holds, read_head(connection) if head else None)
+        _add_limits(connection, {account.id: account for account in accounts if account.is_limited})
+    newest = read_head(connection) if head else None
+    return Found(accounts, known, refused, bets, holds, payouts, items, suspended, newest)
+
+
+def _add_limits(connection: sqlite3.Connection, limited: dict[int, Account]) -> None:
+    if limited:
+        (text,) = connection.execute(_LIMITS, (_json(list(limited)),)).fetchone()
+        for limit in _AS_LIMITS.decode(text):
+            account = limited[limit.user_id]
+            account.limits = [*account.limits, limit]
 
 
 def write(
@@ -170,15 +254,30 @@ def write(
     in_bulk(connection, _ADD_BET, view.new_bets)
     in_bulk(connection, _ADD_REFUSAL, view.new_refusals)
     in_bulk(connection, _ADD_HOLD, [_as_made(hold) for hold in view.new_holds])
+    _add_payouts(connection, view)
+    in_bulk(connection, _PUT_LIMITS, changes.limits)
     if (
         in_bulk(connection, _CHANGE_ACCOUNTS, changes.accounts) != len(changes.accounts)
         or in_bulk(connection, _CHANGE_BETS, changes.bets) != len(changes.bets)
         or in_bulk(connection, _CHANGE_HOLDS, changes.holds) != len(changes.holds)
+        or in_bulk(connection, _CHANGE_PAYOUTS, changes.payouts) != len(changes.payouts)
+        or in_bulk(connection, _CHANGE_SUSPENDED, changes.suspended) != len(changes.suspended)
     ):
         return False
     if block is not None:
         connection.execute(_SEAL, block)
     return True
+
+
+def _add_payouts(connection: sqlite3.Connection, view: View) -> None:
+    in_bulk(connection, _ADD_ACCOUNT, [(each.id, each.kind, each.currency) for each in view.new_accounts])
+    in_bulk(connection, _ADD_PAYOUT, [(each.id, each.caller, each.currency) for each in view.new_payouts])
+    in_bulk(connection, _ADD_ITEM, view.new_items)
+    in_bulk(
+        connection,
+        _ADD_SUSPENDED,
+        [(each.payout_id, each.number, each.reason) for each in view.new_suspended],
+    )
 
 
 def _as_made(hold: Hold) -> tuple[int, int, str, str, int, int]:
@@ -187,6 +286,8 @@ def _as_made(hold: Hold) -> tuple[int, int, str, str, int, int]:
 
 _AS_ACCOUNTS = msgspec.json.Decoder(list[Account])
 _AS_BETS = msgspec.json.Decoder(list[LiveBet])
+_AS_ITEMS = msgspec.json.Decoder(list[Item])
+_AS_LIMITS = msgspec.json.Decoder(list[Limit])
 _AS_HOLDS = msgspec.json.Decoder(list[Hold])
 
 

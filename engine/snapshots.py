@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from engine.outcomes import LimitTold
+
 
 class WalletState(NamedTuple):
     """A player's wallet now; `seq` is the id of its newest entry, 0 if it has none. Amounts in minor
@@ -32,6 +34,35 @@ class BetState(NamedTuple):
     transaction_id: int | None
     seq: int | None
     code: str | None
+
+
+class ItemState(NamedTuple):
+    """An item of a payout that could not be paid when its turn came."""
+
+    number: int
+    user_id: int
+    amount_minor: int
+    reason: str
+    state: str
+
+
+class PayoutState(NamedTuple):
+    """A mass payout now, and those of its items that are, or were, in suspense."""
+
+    id: int
+    state: str
+    items: int
+    total_minor: int
+    done: int
+    suspended: int
+    in_suspense: list[ItemState]
+
+
+class LimitState(NamedTuple):
+    """A limit now, and what is used of its running window."""
+
+    told: LimitTold
+    used: int
 
 
 class PostedEntry(NamedTuple):

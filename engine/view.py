@@ -7,8 +7,11 @@ arrival order, then written by the store in one transaction. It knows no SQL.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import NamedTuple
+
+import msgspec
 
 from engine.commands import BET_SCOPE
 from engine.records import (
@@ -20,8 +23,14 @@ from engine.records import (
     Head,
     Hold,
     HoldChange,
+    Item,
+    LimitRow,
     LiveBet,
+    Payout,
+    PayoutChange,
     Refusal,
+    Suspended,
+    SuspendedChange,
     Transaction,
     new_entry,
 )
@@ -33,6 +42,9 @@ class Changes(NamedTuple):
     accounts: list[Change]
     bets: list[BetChange]
     holds: list[HoldChange]
+    payouts: list[PayoutChange]
+    suspended: list[SuspendedChange]
+    limits: list[LimitRow]
 
 
 class View:
@@ -53,6 +65,9 @@ class View:
         refusals: dict[str, Refusal],
         bets: dict[str, LiveBet],
         holds: dict[int, Hold],
+        payouts: dict[int, Payout],
+        items: dict[tuple[int, int], Item],
+        suspended: dict[tuple[int, int], Suspended],
     ) -> None:
         self.head = head
         self.block_id = head.block_id + 1
@@ -64,14 +79,23 @@ class View:
         self.refusals = refusals
         self.bets = bets
         self.holds = holds
+        self.payouts = payouts
+        self.items = items
+        self.suspended = suspended
         self.new_transactions: list[Transaction] = []
         self.new_entries: list[Entry] = []
         self.new_bets: list[Bet] = []
         self.new_refusals: list[Refusal] = []
         self.new_holds: list[Hold] = []
+        self.new_accounts: list[Account] = []
+        self.new_payouts: list[Payout] = []
+        self.new_items: list[Item] = []
+        self.new_suspended: list[Suspended] = []
         self.touched: dict[int, Account] = {}
         self._touched_bets: dict[str, LiveBet] = {}
         self._touched_holds: dict[int, Hold] = {}
+        self._touched_payouts: dict[int, Payout] = {}
+        self._touched_suspended: dict[tuple[int, int], Suspended] = {}
         self._last_entry_id = head.last_entry_id
         self.next_transaction_id = head.last_transaction_id + 1
 
@@ -117,6 +141,46 @@ class View:
             self._touched_holds[hold.id] = hold
         hold.last_transaction_id = self.next_transaction_id
         return hold
+
+    def change_payout(self, payout: Payout) -> Payout:
+        """`payout`, to be changed by the transaction being decided."""
+        if payout.id not in self._touched_payouts:
+            payout.opening_transaction_id = payout.last_transaction_id
+            self._touched_payouts[payout.id] = payout
+        payout.last_transaction_id = self.next_transaction_id
+        return payout
+
+    def change_suspended(self, item: Suspended) -> Suspended:
+        """`item`, to be changed by the transaction being decided."""
+        where = item.payout_id, item.number
+        if where not in self._touched_suspended:
+            item.opening_transaction_id = item.last_transaction_id
+            self._touched_suspended[where] = item
+        item.last_transaction_id = self.next_transaction_id
+        return item
+
+    def open_account(self, account: Account) -> Account:
+        """Make `account`, which is empty, in this batch."""
+        self.accounts[account.id] = account
+        self.new_accounts.append(account)
+        return account
+
+    def open_payout(self, payout: Payout) -> Payout:
+        """Make `payout` of the transaction being decided."""
+        assert payout.id == self.next_transaction_id
+        self.payouts[payout.id] = payout
+        self.new_payouts.append(payout)
+        return payout
+
+    def add_items(self, items: Sequence[Item]) -> None:
+        """Note what winners get, of a payout that the transaction being decided makes or adds to."""
+        self.new_items += items
+        self.items.update(((item.payout_id, item.number), item) for item in items)
+
+    def suspend(self, item: Suspended) -> None:
+        """Note why an item could not be paid by the transaction being decided."""
+        self.suspended[item.payout_id, item.number] = item
+        self.new_suspended.append(item)
 
     def change_account(self, account: Account) -> Account:
         """`account`, to be changed by the transaction being decided."""
@@ -178,6 +242,7 @@ class View:
         holds are those of the next batch.
         """
         accounts = []
+        limits = []
         for account in self.touched.values():
             accounts.append(
                 Change(
@@ -186,6 +251,7 @@ class View:
                     account.held_minor,
                     account.owed_minor,
                     account.status,
+                    account.is_limited,
                     account.refused_minute,
                     account.refused_count,
                     account.id,
@@ -193,6 +259,10 @@ class View:
                 )
             )
             account.version += 1
+            for limit in account.limits:
+                if limit.is_changed:
+                    limit.is_changed = False
+                    limits.append(LimitRow(*msgspec.structs.astuple(limit)[:-1]))
         bets = [
             BetChange(
                 bet.state,
@@ -211,7 +281,26 @@ class View:
             )
             for hold in self._touched_holds.values()
         ]
-        return Changes(accounts, bets, holds)
+        payouts = [
+            PayoutChange(
+                payout.state,
+                payout.items,
+                payout.total_minor,
+                payout.done,
+                payout.suspended,
+                payout.last_transaction_id,
+                payout.id,
+                payout.opening_transaction_id,
+            )
+            for payout in self._touched_payouts.values()
+        ]
+        suspended = [
+            SuspendedChange(
+                item.state, item.last_transaction_id, item.payout_id, item.number, item.opening_transaction_id
+            )
+            for item in self._touched_suspended.values()
+        ]
+        return Changes(accounts, bets, holds, payouts, suspended, limits)
 
 
 MINUTE_US = 60_000_000

@@ -14,7 +14,17 @@ from typing import Final, NamedTuple
 
 from engine.blocks import Block
 from engine.commands import Touched
-from engine.records import Account, Head, Hold, LiveBet, Refusal, Transaction
+from engine.records import (
+    Account,
+    Head,
+    Hold,
+    Item,
+    LiveBet,
+    Payout,
+    Refusal,
+    Suspended,
+    Transaction,
+)
 from engine.view import View
 
 ACCOUNTS_MAX: Final = 200_000
@@ -34,6 +44,9 @@ class Found(NamedTuple):
     refusals: list[Refusal]
     bets: list[LiveBet]
     holds: list[Hold]
+    payouts: list[Payout]
+    items: list[Item]
+    suspended: list[Suspended]
     head: Head | None
 
 
@@ -91,6 +104,9 @@ class Warm:
         refusals = {each.bet_id: each for each in found.refusals}
         bets = {each.bet_id: each for each in found.bets}
         holds = {each.id: each for each in found.holds}
+        payouts = {each.id: each for each in found.payouts}
+        items = {(each.payout_id, each.number): each for each in found.items}
+        suspended = {(each.payout_id, each.number): each for each in found.suspended}
         for view in under_way:
             if not view.transactions.keys().isdisjoint(keys):
                 transactions |= {key: view.transactions[key] for key in keys if key in view.transactions}
@@ -99,6 +115,10 @@ class Warm:
             bets |= {bet_id: bet for bet_id in touched.bet_ids if (bet := view.bet(bet_id)) is not None}
             if view.holds:
                 holds |= {id_: view.holds[id_] for id_ in touched.hold_ids if id_ in view.holds}
+            if view.payouts:
+                payouts |= {id_: view.payouts[id_] for id_ in touched.payout_ids if id_ in view.payouts}
+                items |= {(each.payout_id, each.number): each for each in view.new_items}
+                suspended |= view.suspended
         return View(
             head=self._head,
             now_us=now_us,
@@ -108,6 +128,9 @@ class Warm:
             refusals=refusals,
             bets=bets,
             holds=holds,
+            payouts=payouts,
+            items=items,
+            suspended=suspended,
         )
 
     def decided(self, view: View, block: Block | None) -> None:

@@ -27,7 +27,7 @@ HOLD_AS_SAID = "holds: it changes as a new transaction of the open batch says"
 HOLD_TERMS = "holds: only what became of it changes"
 HOLDS_GROW = "holds: a hold follows the newest one"
 NOT_A_HOLD = "blocks: a hold in its range is not what its transaction says, or of no such wallet"
-IN_A_BATCH = "users: held and owed change in an open batch"
+IN_A_BATCH = "users: held, owed and limited change in an open batch, and limits are for good"
 REPLACE = "INSERT OR REPLACE"
 
 NEW = HOLDING["hold"][1]

@@ -10,6 +10,8 @@ from attacks_on_history import EVENTS_GROW
 from books import (
     BOB,
     HASH_3,
+    HASH_4,
+    HASH_5,
     NEXT,
     Attack,
     Row,
@@ -32,7 +34,6 @@ TERMS = "bets: only what became of it changes"
 BETS_BEGIN = "bets: a bet follows the newest one, in the open batch, and begins as placed"
 NOT_NULL = "NOT NULL constraint failed"
 FREEZE = "UPDATE open_batch SET frozen = 1;\n"
-HASH_4, HASH_5 = b"\x04" * 32, b"\x05" * 32
 
 # Behind the history of three blocks: one transaction that may change something. No rule of the schema knows
 # how much money it should move, so it moves none.

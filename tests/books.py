@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,10 @@ Template = Mapping[str, tuple[str, Row]]
 ENGINE_PRAGMAS = {"foreign_keys": "ON", "recursive_triggers": "ON"}
 SQLITE_DEFAULTS = {"foreign_keys": "OFF", "recursive_triggers": "OFF"}
 
-HOUSE, CASH, HOUSE_USD, CASH_USD, ALICE, BOB = 1, 2, 7, 8, 9, 10
+HOUSE, CASH, SUSPENSE, HOUSE_USD, CASH_USD, ALICE, BOB = 1, 2, 5, 7, 8, 9, 10
+CLEARING = 2**52  # and the number of its payout: the account that pays it
 FLOOR = -(2**62)
-ZERO_HASH, HASH_1, HASH_2, HASH_3 = (bytes([byte]) * 32 for byte in range(4))
+ZERO_HASH, HASH_1, HASH_2, HASH_3, HASH_4, HASH_5 = (bytes([byte]) * 32 for byte in range(6))
 PRINT = b"\xfe" * 32  # a fingerprint; the schema looks at its length alone
 
 
@@ -112,6 +113,57 @@ def hold(transaction: int, user: int, amount: int) -> Row:
     }
 
 
+def payout(transaction: int) -> Row:
+    """A row of `payouts`, as it begins."""
+    return {
+        "id": transaction,
+        "caller": "op",
+        "currency": "EUR",
+        "state": "collecting",
+        "items": 0,
+        "total": 0,
+        "done": 0,
+        "suspended": 0,
+        "last_transaction_id": 0,
+    }
+
+
+def item(payout_id: int, number: int, user: int, amount: int) -> Row:
+    """A row of `payout_items`."""
+    return {"payout_id": payout_id, "number": number, "user_id": user, "amount": amount}
+
+
+def suspended(payout_id: int, number: int) -> Row:
+    """A row of `suspended_items`, as it begins."""
+    return {
+        "payout_id": payout_id,
+        "number": number,
+        "reason": "ACCOUNT_BLOCKED",
+        "state": "suspended",
+        "last_transaction_id": 0,
+    }
+
+
+def limit(user: int, amount: int) -> Row:
+    """A row of `limits`, as it begins: what may be staked in a day."""
+    return {
+        "user_id": user,
+        "kind": "stake",
+        "period": "day",
+        "amount": amount,
+        "pending": -1,
+        "pending_from": 0,
+        "window": 0,
+        "used": 0,
+        "last_bet": 0,
+    }
+
+
+def clearing(payout_id: int) -> Row:
+    """The row of `users` that a payout is paid out of."""
+    return {"id": CLEARING + payout_id, "kind": "clearing", "currency": "EUR"}
+
+
 def of_bet(bet_id: str, state: str, **after: Value) -> str:
     """The answer of a transaction that changed a bet, as far as the schema looks at it."""
     return json.dumps({"bet": {"bet_id": bet_id, "state": state, **after}})
@@ -120,6 +172,12 @@ def of_bet(bet_id: str, state: str, **after: Value) -> str:
 def of_hold(number: int, state: str, **after: Value) -> str:
     """The answer of a transaction that made or changed a hold, as far as the schema looks at it."""
     return json.dumps({"hold": {"id": number, "state": state, **after}})
+
+
+def of_payout(number: int, state: str, suspends: Sequence[tuple[int, str]] = (), **after: Value) -> str:
+    """The answer of a transaction that made or changed a payout, as far as the schema looks at it."""
+    told = {"id": number, "state": state, **after}
+    return json.dumps({"payout": {**told, "suspends": suspends} if suspends else told})
 
 
 def block(
@@ -148,6 +206,16 @@ def becomes(number: int, **row: Value) -> str:
 def hold_becomes(number: int, **row: Value) -> str:
     """What is written of a hold that a transaction has changed."""
     return f"UPDATE holds SET {_set(row)} WHERE id = {number};\n"
+
+
+def payout_becomes(number: int, **row: Value) -> str:
+    """What is written of a payout that a transaction has changed."""
+    return f"UPDATE payouts SET {_set(row)} WHERE id = {number};\n"
+
+
+def item_becomes(payout_id: int, number: int, /, **row: Value) -> str:
+    """What is written of an item in suspense that a transaction has changed."""
+    return f"UPDATE suspended_items SET {_set(row)} WHERE payout_id = {payout_id} AND number = {number};\n"
 
 
 def _set(row: Row) -> str:
@@ -191,6 +259,29 @@ HOLDING: Template = {
     "event": ("transactions", event(5, 3, "HOLD", "op:HOLD", "a", of_hold(5, "open", left_minor=40))),
     "hold": ("holds", hold(5, BOB, 40)),
     "block": ("blocks", block(3, (5, 5), (9, 8), HASH_2, HASH_3)),
+}
+# Or one winner who cannot be paid, and a limit of BOB's.
+PAYING: Template = {
+    "batch": ("open_batch", opening(3, 5, 9)),
+    "event": (
+        "transactions",
+        event(
+            5,
+            3,
+            "PAYOUT",
+            "op:PAYOUT",
+            "a",
+            of_payout(5, "paid", [(0, "ACCOUNT_BLOCKED")], items=1, total_minor=7, done=1, suspended=1),
+        ),
+    ),
+    "event2": ("transactions", event(6, 3, "LIMIT", "op:LIMIT", "b")),
+    "debit": ("transaction_ledger", entry(9, HOUSE, -7, 293, ("PAYOUT", "5", 5, 3), 8)),
+    "credit": ("transaction_ledger", entry(10, SUSPENSE, 7, 7, ("SUSPENSE", "5:0", 5, 3), 0)),
+    "payout": ("payouts", payout(5)),
+    "item": ("payout_items", item(5, 0, BOB, 7)),
+    "suspended": ("suspended_items", suspended(5, 0)),
+    "limit": ("limits", limit(BOB, 500)),
+    "block": ("blocks", block(3, (5, 6), (9, 10), HASH_2, HASH_3)),
 }
 # Or two holds, a part of the first bet cashed out, the second rolled back; a third bet that is cashed out at
 # once, and a hold that is captured at once.
@@ -248,6 +339,74 @@ WHAT_BECAME = (
     + f"UPDATE users SET held = 300, owed = 20 WHERE id = {ALICE};\n"
     + f"UPDATE users SET held = 150 WHERE id = {BOB};\n"
 )
+# Behind all that: one payout that collects, one of which the first item is paid, one that is paid but for an
+# item in suspense; and a limit of ALICE's.
+PAYOUTS: Template = {
+    "batch": ("open_batch", opening(4, 13, 19)),
+    "open": ("transactions", event(13, 4, "PAYOUT_OPEN", "op:OPEN", "h", of_payout(13, "collecting"))),
+    "add": (
+        "transactions",
+        event(14, 4, "PAYOUT_ITEMS", "op:ADD", "i", of_payout(13, "collecting", items=3, total_minor=60)),
+    ),
+    "open2": ("transactions", event(15, 4, "PAYOUT_OPEN", "op:OPEN", "j", of_payout(15, "collecting"))),
+    "add2": (
+        "transactions",
+        event(16, 4, "PAYOUT_ITEMS", "op:ADD", "k", of_payout(15, "collecting", items=3, total_minor=30)),
+    ),
+    "start2": (
+        "transactions",
+        event(17, 4, "PAYOUT_START", "op:START", "l", of_payout(15, "paying", items=3, total_minor=30)),
+    ),
+    "chunk2": (
+        "transactions",
+        event(18, 4, "PAYOUT", "clock:PAY", "m", of_payout(15, "paying", items=3, total_minor=30, done=1)),
+    ),
+    "pay": (
+        "transactions",
+        event(
+            19,
+            4,
+            "PAYOUT",
+            "op:PAY",
+            "n",
+            of_payout(19, "paid", [(1, "ACCOUNT_BLOCKED")], items=2, total_minor=12, done=2, suspended=1),
+        ),
+    ),
+    "limiting": ("transactions", event(20, 4, "LIMIT", "op:LIMIT", "o")),
+    "start2-": ("transaction_ledger", entry(19, HOUSE, -30, 175, ("PAYOUT", "15", 17, 4), 18)),
+    "start2+": ("transaction_ledger", entry(20, CLEARING + 15, 30, 30, ("PAYOUT", "15", 17, 4), 0)),
+    "chunk2-": ("transaction_ledger", entry(21, CLEARING + 15, -10, 20, ("PAYOUT", "15", 18, 4), 20)),
+    "chunk2+": ("transaction_ledger", entry(22, ALICE, 10, 800, ("PAYOUT", "15", 18, 4), 17)),
+    "pay-": ("transaction_ledger", entry(23, HOUSE, -12, 163, ("PAYOUT", "19", 19, 4), 19)),
+    "pay+": ("transaction_ledger", entry(24, BOB, 5, 510, ("PAYOUT", "19", 19, 4), 15)),
+    "kept+": ("transaction_ledger", entry(25, SUSPENSE, 7, 7, ("SUSPENSE", "19:1", 19, 4), 0)),
+    "account": ("users", clearing(15)),
+    "payout": ("payouts", payout(13)),
+    "payout2": ("payouts", payout(15)),
+    "payout3": ("payouts", payout(19)),
+    **{
+        f"item {each}": ("payout_items", item(*each))
+        for each in [
+            (13, 0, ALICE, 10),
+            (13, 1, BOB, 20),
+            (13, 2, ALICE, 30),
+            (15, 0, ALICE, 10),
+            (15, 1, BOB, 10),
+            (15, 2, ALICE, 10),
+            (19, 0, BOB, 5),
+            (19, 1, ALICE, 7),
+        ]
+    },
+    "suspended": ("suspended_items", suspended(19, 1)),
+    "limit": ("limits", limit(ALICE, 500)),
+    "block": ("blocks", block(4, (13, 20), (19, 25), HASH_3, HASH_4)),
+}
+WHERE_PAYOUTS_STAND = (
+    payout_becomes(13, items=3, total=60, last_transaction_id=14)
+    + payout_becomes(15, state="paying", items=3, total=30, done=1, last_transaction_id=18)
+    + payout_becomes(19, state="paid", items=2, total=12, done=2, suspended=1, last_transaction_id=19)
+    + f"UPDATE users SET limited = 1 WHERE id = {ALICE};\n"
+)
 REFUSAL: Row = {
     "bet_id": "bet-refused",
     "user_id": BOB,
@@ -269,6 +428,7 @@ PLAYER: Row = {
     "version": 0,
     "last_entry_id": 0,
     "owed": 0,
+    "limited": 0,
     "refused_minute": 0,
     "refused_count": 0,
 }
@@ -322,15 +482,18 @@ class Books(sqlite3.Connection):
 
 
 def open_books(pragmas: Mapping[str, str], *, schema: str = SCHEMA, blocks: int = 2) -> sqlite3.Connection:
-    """A new file in memory, with its holders and a history of no block, of two, or of three: with `LIFE`."""
+    """A new file in memory, with its holders and a history of no block, of two, of three (with `LIFE`) or of
+    four (with `PAYOUTS`)."""
     db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=Books)
     for name, value in pragmas.items():
         db.execute(f"PRAGMA {name} = {value}")
     db.executescript(schema + users())
     if blocks >= 2:
         db.executescript(batch(FIRST) + batch(SECOND) + insert("refusals", REFUSAL) + BALANCES_FOLLOW)
-    if blocks == 3:
+    if blocks >= 3:
         db.executescript(batch(LIFE, late=WHAT_BECAME) + BALANCES_FOLLOW)
+    if blocks == 4:
+        db.executescript(batch(PAYOUTS, late=WHERE_PAYOUTS_STAND) + BALANCES_FOLLOW)
     return db
 
 

@@ -112,6 +112,9 @@ def view_of(
         refusals={},
         bets={},
         holds={},
+        payouts={},
+        items={},
+        suspended={},
     )
 
 

@@ -14,10 +14,13 @@ from attacks_on_history import EDITS, SEAL
 from attacks_on_holders import BETS, HOLDERS, VALUES
 from attacks_on_holds import HOLDS
 from attacks_on_life import BIRTHS, LIFE
+from attacks_on_limits import LIMITS
+from attacks_on_payouts import PAYOUTS
 from books import (
     FIRST,
     HOLDING,
     NEXT,
+    PAYING,
     PLAYER,
     REFUSAL,
     SCHEMA,
@@ -39,6 +42,10 @@ ACCEPTED_ROWS: dict[str, tuple[Template | None, str, Row]] = {
     "transaction_ledger": (NEXT, "credit", NEXT["credit"][1]),
     "bets": (NEXT, "bet", NEXT["bet"][1]),
     "holds": (HOLDING, "hold", HOLDING["hold"][1]),
+    "payouts": (PAYING, "payout", PAYING["payout"][1]),
+    "payout_items": (PAYING, "item", PAYING["item"][1]),
+    "suspended_items": (PAYING, "suspended", PAYING["suspended"][1]),
+    "limits": (PAYING, "limit", PAYING["limit"][1]),
     "blocks": (NEXT, "block", NEXT["block"][1]),
 }
 
@@ -88,7 +95,7 @@ def _wrong_types() -> Iterator[Attack]:
                 words = (
                     "cannot store|datatype mismatch"
                     if value is not None
-                    else "NOT NULL|follows the newest|blocks: does not"
+                    else "NOT NULL|follows the newest|an item, once|blocks: does not"
                 )
                 yield Attack(f"{table}.{column} is {name}", sql, words)
 
@@ -102,6 +109,8 @@ ATTACKS = [
     *BIRTHS,
     *LIFE,
     *HOLDS,
+    *PAYOUTS,
+    *LIMITS,
     *VALUES,
     *_wrong_types(),
     *NULLS_OF_THE_FIRST_BLOCK,

@@ -38,6 +38,9 @@ def later(view: View, now_us: int = NOW_US) -> View:
         refusals=dict(view.refusals),
         bets={},
         holds={},
+        payouts={},
+        items={},
+        suspended={},
     )
 
 

@@ -22,9 +22,11 @@ from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import RETRYABLE, Accepted, BetTold, Code, HoldTold, Rejected, Wallet
 from engine.records import Entry
 from ws.codec import WORDS, Malformed, answer, decode_frame, wallet_entry
-from ws.fields import EXPECTED, Reply
+from ws.fields import EXPECTED, EXPECTED_OF, Reply
+from ws.limits import LimitGet
 from ws.messages import AnyRequest, Error, Limits
 from ws.operators import Move, TransferLeg, to_keyed
+from ws.payouts import PayoutFollow, PayoutGet, PayoutWinner
 from ws.protocol import Conversation, Identity, Submit
 
 BET_ID = "0199a5f0-1111-7222-8333-444455556666"
@@ -37,6 +39,7 @@ LEGS: list[dict[str, Any]] = [
     {"user_id": 8, "amount": 97},
     {"user_id": 3, "amount": 3, "name": "FEE"},
 ]
+ITEMS: list[dict[str, Any]] = [{"user_id": 7, "amount": 100}, {"user_id": 8, "amount": 200}]
 SOUND: dict[str, dict[str, Any]] = {
     "bet.settle": {"bet_id": BET_ID, "result": "won", "payout": 500},
     "bet.unsettle": {"bet_id": BET_ID},
@@ -49,6 +52,13 @@ SOUND: dict[str, dict[str, Any]] = {
     "wallet.status": {"user_id": 7, "status": "blocked"},
     "hold.capture": {"hold_id": 88, "amount": 40},
     "hold.release": {"hold_id": 88},
+    "payout.make": {"currency": "EUR", "items": ITEMS},
+    "payout.open": {"currency": "EUR"},
+    "payout.add": {"payout_id": 88, "first": 2000, "items": ITEMS},
+    "payout.start": {"payout_id": 88, "items": 2, "total": 300},
+    "payout.resolve": {"payout_id": 88, "number": 17, "returns": True},
+    "limit.set": {"user_id": 7, "kind": "loss", "period": "week", "amount": 5000},
+    "limit.exclude": {"user_id": 7, "until": NOW_MS},
 }
 """Each message with all its fields, but those that all have: type, id, key."""
 
@@ -58,8 +68,12 @@ OPTIONAL = {
     "wallet.withdraw": {"for_approval"},
     "wallet.hold": {"expires_at"},
     "hold.capture": {"amount"},
+    "payout.resolve": {"returns"},
+    "limit.set": {"user_id"},
+    "limit.exclude": {"user_id"},
 }
 
+PAID = (commands.PayoutItem(7, 100), commands.PayoutItem(8, 200))
 COMMANDS: dict[str, Keyed] = {
     "bet.settle": commands.SettleBet(BET_ID, Result.WON, 500, **OWN),
     "bet.unsettle": commands.UnsettleBet(BET_ID, **OWN),
@@ -72,6 +86,13 @@ COMMANDS: dict[str, Keyed] = {
     "wallet.status": commands.SetStatus(7, "blocked", **OWN),
     "hold.capture": commands.CaptureHold(88, 40, **OWN),
     "hold.release": commands.ReleaseHold(88, **OWN),
+    "payout.make": commands.Pay("EUR", PAID, **OWN),
+    "payout.open": commands.OpenPayout("EUR", **OWN),
+    "payout.add": commands.AddPayoutItems(88, 2000, PAID, **OWN),
+    "payout.start": commands.StartPayout(88, 2, 300, **OWN),
+    "payout.resolve": commands.ResolveItem(88, 17, True, **OWN),
+    "limit.set": commands.SetLimit(7, "loss", "week", 5000, **OWN),
+    "limit.exclude": commands.Exclude(7, NOW_US // 1000 * 1000, **OWN),
 }
 
 
@@ -82,6 +103,21 @@ def message(type_: str, **changes: object) -> dict[str, Any]:
 def one(body: object) -> AnyRequest | Malformed:
     (request,) = decode_frame(json.dumps(body), 1000)
     return request
+
+
+def command_of(request: Move, caller: str) -> Keyed:
+    """What an operator's conversation makes of it."""
+    conversation = Conversation(Limits())
+    conversation.welcome(Identity(int(caller), "operator", 2**40), None, NOW_MS)
+    (effect,) = conversation.receive([request], NOW_MS)
+    assert isinstance(effect, Submit), effect
+    assert isinstance(effect.command, Keyed)
+    return effect.command
+
+
+def words_of(type_: str, field: str) -> str:
+    """What is said of a bad value."""
+    return f"{field}: expected {EXPECTED_OF.get((type_, field)) or EXPECTED[field]}"
 
 
 def refusal_of(body: object) -> str:
@@ -101,14 +137,19 @@ def test_every_message_of_operators_is_looked_at_here() -> None:
     assert moves.keys() == SOUND.keys() == COMMANDS.keys()
     for type_, each in moves.items():
         assert {*each.__struct_fields__} == {"id", "key", *SOUND[type_]}, type_
-    assert {*Move.__subclasses__()} == {*moves.values()}, "a message that no frame can hold"
+    assert {*leaves(Move)} == {*moves.values()}, "a message that no frame can hold"
+
+
+def leaves(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    for each in kind.__subclasses__():
+        yield from leaves(each) if each.__subclasses__() else (each,)
 
 
 @pytest.mark.parametrize("type_", SOUND)
 def test_a_message_becomes_a_command_with_every_field_in_its_place(type_: str) -> None:
     request = one(message(type_))
     assert isinstance(request, Move)
-    assert to_keyed(request, caller="42") == COMMANDS[type_]
+    assert command_of(request, caller="42") == COMMANDS[type_]
 
 
 @pytest.mark.parametrize(("type_", "field"), [(type_, name) for type_ in SOUND for name in SOUND[type_]])
@@ -120,7 +161,7 @@ def test_a_field_may_be_left_out_where_that_means_something(type_: str, field: s
         assert isinstance(request, Move)
         assert not getattr(request, field)
     else:
-        assert refusal_of(body) == f"{field}: expected {EXPECTED[field]}"
+        assert refusal_of(body) == words_of(type_, field)
 
 
 @pytest.mark.parametrize("type_", SOUND)
@@ -152,8 +193,24 @@ BAD: dict[str, list[Any]] = {
     "currency": [1, True, [], "", "eur", "EURO", "EU", "EUR\n", "\x00\x00\x00"],
     "for_approval": [0, 1, None, "true", "", [], {}],
     "status": [1, True, None, [], {}, "", "OPEN", "frozen", "open\n"],
+    "payout_id": [*NO_INTEGERS, None, 0, -1, WIRE_MAX_MINOR + 1, 2**63],
+    "first": [*NO_INTEGERS, None, -1, WIRE_MAX_MINOR + 1, 2**63],
+    "number": [*NO_INTEGERS, None, -1, WIRE_MAX_MINOR + 1, 2**63],
+    "total": [*NO_INTEGERS, None, 0, -1, WIRE_MAX_MINOR + 1, 2**63],
+    "returns": [0, 1, None, "true", "", [], {}],
+    "until": [*NO_INTEGERS, None, -1, WIRE_MAX_MINOR + 1, 2**63],
+    "kind": [1, True, None, [], {}, "", "STAKE", "exclusion", "session"],
+    "period": [1, True, None, [], {}, "", "DAY", "ever", "year"],
+    "items": [1, True, None, "", {}, ITEMS[0], [], ITEMS * 501],
     "legs": [1, True, None, "", {}, {"user_id": 1}, [], LEGS[:1], LEGS * (LEGS_MAX // 3 + 1)],
 }
+
+BAD_OF: dict[tuple[str, str], list[Any]] = {
+    ("payout.make", "items"): [*BAD["items"], [*(ITEMS * 50), ITEMS[0]]],
+    ("payout.start", "items"): [*NO_INTEGERS, ITEMS, None, 0, -1, WIRE_MAX_MINOR + 1],
+    ("limit.set", "amount"): [*NO_INTEGERS, -1, WIRE_MAX_MINOR + 1, 2**63, 10**30],
+}
+"""Where it depends on the message what is bad."""
 
 
 @pytest.mark.parametrize(
@@ -162,11 +219,11 @@ BAD: dict[str, list[Any]] = {
         (type_, field, value)
         for type_, fields in SOUND.items()
         for field in ("key", *fields)
-        for value in BAD[field]
+        for value in BAD_OF.get((type_, field)) or BAD[field]
     ],
 )
 def test_a_bad_value_is_refused_naming_its_field(type_: str, field: str, value: object) -> None:
-    assert refusal_of(message(type_, **{field: value})) == f"{field}: expected {EXPECTED[field]}"
+    assert refusal_of(message(type_, **{field: value})) == words_of(type_, field)
 
 
 BAD_IN_LEGS: dict[str, list[Any]] = {
@@ -198,6 +255,28 @@ def test_a_leg_lacks_nothing(field: str) -> None:
     assert words == f"legs[1].{field}: expected {EXPECTED[f'legs[].{field}']}"
 
 
+@pytest.mark.parametrize("type_", ["payout.make", "payout.add"])
+@pytest.mark.parametrize(
+    ("bad", "where"),
+    [
+        *(({"user_id": value, "amount": 1}, "[2].user_id") for value in BAD["user_id"]),
+        *(({"user_id": 7, "amount": value}, "[2].amount") for value in (*BAD["amount"], None)),
+        ({"user_id": 7}, "[2].amount"),
+        ({"amount": 7}, "[2].user_id"),
+        *((value, "[2]") for value in (1, None, True, "7", [], [7, 100], ITEMS)),
+    ],
+)
+def test_a_bad_item_is_refused_naming_it_and_its_field(type_: str, bad: object, where: str) -> None:
+    general = "items" + where.replace("2", "")
+    words = refusal_of(message(type_, items=[*ITEMS, bad]))
+    assert words == f"items{where}: expected {EXPECTED[general]}"
+
+
+def test_an_unknown_field_of_an_item_is_refused_by_name() -> None:
+    items = [ITEMS[0], ITEMS[1] | {"currency": "EUR"}]
+    assert refusal_of(message("payout.add", items=items)) == "items[1].currency: unknown field"
+
+
 @pytest.mark.parametrize("name", ["currency", "", "a`b", "x` - at `$.zzz", "x` - at `$.key", "\n", "k" * 99])
 def test_an_unknown_field_of_a_leg_is_refused_by_name(name: str) -> None:
     words = refusal_of(message("wallet.transfer", legs=[LEGS[0] | {name: 1}, LEGS[1]]))
@@ -219,6 +298,16 @@ def test_an_unknown_field_of_a_leg_is_refused_by_name(name: str) -> None:
         ("wallet.deposit", "user_id", WIRE_MAX_MINOR),
         ("wallet.hold", "expires_at", 0),
         ("wallet.hold", "expires_at", WIRE_MAX_MINOR),
+        ("payout.make", "items", ITEMS[:1]),
+        ("payout.make", "items", ITEMS * 50),
+        ("payout.add", "items", ITEMS * 500),
+        ("payout.add", "first", 0),
+        ("payout.start", "total", WIRE_MAX_MINOR),
+        ("payout.resolve", "number", 0),
+        ("limit.set", "amount", 0),
+        ("limit.set", "amount", None),
+        ("limit.set", "amount", WIRE_MAX_MINOR),
+        ("limit.exclude", "until", WIRE_MAX_MINOR),
         ("wallet.transfer", "legs", LEGS[:2]),
         ("wallet.transfer", "legs", LEGS[:2] * (LEGS_MAX // 2)),
         ("wallet.transfer", "legs", [LEGS[0] | {"name": name} for name in ("TRANSFER", "FEE", "TAX")]),
@@ -229,7 +318,7 @@ def test_values_at_the_edge_of_the_allowed_pass(type_: str, field: str, value: o
     request = one(message(type_, **{field: value}))
     assert isinstance(request, Move)
     # What becomes of it fits the file: 64 bits.
-    assert all(-(2**63) <= each < 2**63 for each in integers_of(to_keyed(request, caller="1")))
+    assert all(-(2**63) <= each < 2**63 for each in integers_of(command_of(request, caller="1")))
 
 
 def integers_of(command: object) -> Iterator[int]:
@@ -244,7 +333,10 @@ def integers_of(command: object) -> Iterator[int]:
 def test_every_field_of_every_request_has_its_words() -> None:
     fields = {name for each in get_args(AnyRequest) for name in each.__struct_fields__}
     in_legs = {f"legs[].{name}" for name in TransferLeg.__struct_fields__}
-    assert EXPECTED.keys() == fields | in_legs | {"legs[]"}
+    in_items = {f"items[].{name}" for name in PayoutWinner.__struct_fields__}
+    assert EXPECTED.keys() == fields | in_legs | in_items | {"legs[]", "items[]"}
+    known = {each.__struct_config__.tag: each for each in get_args(AnyRequest)}
+    assert all(field in known[type_].__struct_fields__ for type_, field in EXPECTED_OF)
 
 
 # --- who may ask -----------------------------------------------------------------------------------------
@@ -277,7 +369,7 @@ def test_keys_of_different_operators_and_kinds_never_meet() -> None:
     for type_ in SOUND:
         request = one(message(type_))
         assert isinstance(request, Move)
-        scopes |= {to_keyed(request, caller=caller).scope for caller in ("1", "2")}
+        scopes |= {command_of(request, caller=caller).scope for caller in ("1", "2")}
     assert len(scopes) == 2 * len(SOUND)
 
 
@@ -346,7 +438,7 @@ def test_what_became_of_a_bet_reads_as_protocol_says(
     )
 
 
-@pytest.mark.parametrize("type_", [type_ for type_ in SOUND if not type_.startswith("bet.")])
+@pytest.mark.parametrize("type_", [type_ for type_ in SOUND if type_.startswith(("wallet.", "hold."))])
 @pytest.mark.parametrize("hold", [HoldTold(88, "open", 60, before=3), HoldTold(88, "captured"), None])
 @pytest.mark.parametrize("replayed", [False, True])
 def test_what_became_of_a_wallet_shows_it_and_the_hold(
@@ -371,7 +463,8 @@ def test_each_code_is_an_error(type_: str, code: Code) -> None:
     """Also those that reject a bet: a `bet.rejected` would say something about the bet."""
     told = as_json(answer("r1", COMMANDS[type_], Rejected(code, WALLET, retry_after_us=1001)))
     words = told.pop("message")
-    assert words == WORDS[code] or re.match(r"(payout|stake|expires_at|legs|amount|status): ", words)
+    named = "payout|stake|expires_at|legs|amount|status|first|items|items, total|until"
+    assert words == WORDS[code] or re.match(f"({named}): ", words)
     assert told == {
         "type": "error", "id": "r1", "code": code.name, "retryable": code in RETRYABLE, "retry_after_ms": 2,
     }  # fmt: skip
@@ -466,8 +559,10 @@ def documented() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 def test_the_page_shows_every_message_as_it_decodes() -> None:
     requests, _ = documented()
-    assert {request["type"] for request in requests} == SOUND.keys()
-    assert [request for request in requests if not isinstance(one(request), Move)] == []
+    reading = {"payout.get": PayoutGet, "payout.follow": PayoutFollow, "limit.get": LimitGet}
+    assert {request["type"] for request in requests} == SOUND.keys() | reading.keys()
+    wrong = [each for each in requests if not isinstance(one(each), reading.get(each["type"], Move))]
+    assert wrong == []
 
 
 def test_the_page_shows_every_reply_as_it_is_encoded() -> None:
@@ -475,7 +570,7 @@ def test_the_page_shows_every_reply_as_it_is_encoded() -> None:
     kinds = {each.__struct_config__.tag: each for each in all_replies(Reply)}
     assert {reply["type"] for reply in replies} == {
         "bet.settled", "bet.unsettled", "bet.rolled_back", "bet.cashed_out", "wallet.moved", "error",
-        "wallet.entry",
+        "wallet.entry", "payout", "payout.progress", "limit.changed", "limits",
     }  # fmt: skip
     for reply in replies:
         names = [field for field in reply if field != "type"]

@@ -17,19 +17,29 @@ from books_open import ALICE, BOB, NOBODY, NOW_US, account, bet_id, place
 
 from engine.accounts import BOOK_KINDS
 from engine.commands import (
+    CHUNK_ITEMS,
+    AddPayoutItems,
     CaptureHold,
     CashOutBet,
     Command,
     Deposit,
+    Exclude,
     ExpireHold,
     Leg,
+    OpenPayout,
+    Pay,
+    PayChunk,
+    PayoutItem,
     PlaceBet,
     PlaceHold,
     ReleaseHold,
+    ResolveItem,
     Result,
     RollBackBet,
+    SetLimit,
     SetStatus,
     SettleBet,
+    StartPayout,
     Transfer,
     UnsettleBet,
     Withdraw,
@@ -45,6 +55,7 @@ DOLLAR_DAVE: Final = 20
 STAKE_MINOR: Final = 30
 PAYOUT_MINOR: Final = 90
 HOLD_ID: Final = 1
+PAYOUT_ID: Final = 1
 
 OBJECTIONS: Final = (
     Code.NONCE_REUSED,
@@ -77,6 +88,7 @@ class Situation:
         self.view = View(
             head=GENESIS, now_us=NOW_US, accounts={each.id: each for each in holders}, books=books,
             transactions={}, refusals={}, bets={}, holds={},
+            payouts={}, items={}, suspended={},
         )  # fmt: skip
         self.command = command
         self.objection: Code | None = None
@@ -90,6 +102,8 @@ class Situation:
     def happens(self, command: Command) -> None:
         """Something that is accepted."""
         assert isinstance(decide(self.view, command, NOW_US), Accepted), command
+        # As the store would have looked them up for the batch that asks for them.
+        self.view.items |= {(each.payout_id, each.number): each for each in self.view.new_items}
 
     def ask(self) -> Outcome:
         """Decide the command here."""
@@ -108,6 +122,12 @@ _SETTLED: Final = SettleBet(bet_id(1), Result.WON, PAYOUT_MINOR, **_EARLIER)
 _UNSETTLED: Final = UnsettleBet(bet_id(1), **_EARLIER)
 _ROLLED_BACK: Final = RollBackBet(bet_id(1), **_EARLIER)
 _HELD: Final = PlaceHold(ALICE, 40, **_EARLIER)
+_TO_ALICE: Final = (PayoutItem(ALICE, 10), PayoutItem(ALICE, 20))
+_OPENED: Final = OpenPayout("EUR", **_EARLIER)
+_ADDED: Final = AddPayoutItems(PAYOUT_ID, 0, _TO_ALICE, **_EARLIER)
+_STARTED: Final = StartPayout(PAYOUT_ID, 2, 30, **_EARLIER)
+_TO_NOBODY: Final = (PayoutItem(NOBODY, 10),)
+_RETURNED: Final = ResolveItem(PAYOUT_ID, 0, True, **_EARLIER)
 
 
 def happened(*commands: Command) -> Spoil:
@@ -141,6 +161,24 @@ def nothing_left_in(kind: str) -> Spoil:
 
 def alice_has(balance_minor: int) -> Spoil:
     return lambda situation: setattr(situation.alice, "balance_minor", balance_minor)
+
+
+def alice_may_only(kind: str, amount: int) -> Spoil:
+    """She has allowed herself no more than this a day."""
+    return happened(SetLimit(ALICE, kind, "day", amount, **_EARLIER))
+
+
+def the_winner_is(user_id: int, **changes: Any) -> Spoil:
+    """In the place of the account that the item in suspense names, there is this one."""
+
+    def spoil(situation: Situation) -> None:
+        winner = account(user_id, **changes)
+        known = situation.view.accounts.get(user_id)
+        for name in changes if known else ():
+            setattr(known, name, getattr(winner, name))
+        situation.view.accounts[user_id] = known or winner
+
+    return spoil
 
 
 def refused_too_often(situation: Situation) -> None:
@@ -187,7 +225,14 @@ CLOSED: Final = {Code.ACCOUNT_BLOCKED: alice_is("closed")}
 FULL: Final = {Code.LIMIT_EXCEEDED: alice_has(WIRE_MAX_MINOR)}
 NO_SUCH_BET: Final = {Code.NOT_FOUND: said(bet_id=bet_id(2))}
 NO_SUCH_HOLD: Final = {Code.NOT_FOUND: said(hold_id=NOBODY)}
-OVER: Final = (Code.BET_ROLLED_BACK, Code.BET_CLOSED, Code.HOLD_CLOSED)
+NO_SUCH_PAYOUT: Final = {Code.NOT_FOUND: said(payout_id=NOBODY)}
+NO_SUCH_CURRENCY: Final = {Code.CURRENCY_MISMATCH: said(currency="GBP")}
+OVER: Final = (Code.BET_ROLLED_BACK, Code.BET_CLOSED, Code.HOLD_CLOSED, Code.PAYOUT_CLOSED)
+OF_COLLECTING_PAYOUTS: Final = (
+    # What has been collected can only be compared while something is.
+    {Code.INVALID_REQUEST, Code.NOT_FOUND},
+    {Code.INVALID_REQUEST, Code.PAYOUT_CLOSED},
+)
 ROLLED_BACK_OR_CLOSED: Final = {Code.BET_ROLLED_BACK, Code.BET_CLOSED}
 HOUSE_AT_ITS_FLOOR: Final = {Code.INSUFFICIENT_FUNDS: nothing_left_in("house")}
 OF_LIVE_BETS: Final = {
@@ -209,6 +254,7 @@ CASES: Final = {
             Code.STALE_REQUEST: said(sent_at_us=NOW_US - SENT_AT_PAST_US - 1),
             Code.RATE_LIMITED: refused_too_often,
             Code.CURRENCY_MISMATCH: said(currency="USD"),
+            Code.LIMIT_EXCEEDED: alice_may_only("stake", STAKE_MINOR - 1),
             Code.INSUFFICIENT_FUNDS: said(stake_minor=1000),
         },
         ({Code.RATE_LIMITED, Code.ACCOUNT_NOT_FOUND},),  # refusals are counted in a wallet's row
@@ -328,6 +374,93 @@ CASES: Final = {
         },
         ({Code.INVALID_REQUEST, Code.NOT_FOUND},),  # whether its time has come depends on the hold
     ),
+    "place, and may lose no more": Case(
+        place(1, STAKE_MINOR),
+        (),
+        {**BLOCKED, Code.LIMIT_EXCEEDED: alice_may_only("loss", STAKE_MINOR - 1)},
+    ),
+    "place, and is excluded": Case(
+        place(1, STAKE_MINOR),
+        (),
+        {
+            **BLOCKED,
+            Code.CURRENCY_MISMATCH: said(currency="USD"),
+            Code.LIMIT_EXCEEDED: happened(Exclude(ALICE, NOW_US + 1, **_EARLIER)),
+            Code.INSUFFICIENT_FUNDS: said(stake_minor=1000),
+        },
+    ),
+    "deposit, and may no more": Case(
+        Deposit(ALICE, 10, **_KEY),
+        (),
+        {
+            **NO_ACCOUNT,
+            **BLOCKED,
+            Code.LIMIT_EXCEEDED: alice_may_only("deposit", 9),
+            Code.INSUFFICIENT_FUNDS: nothing_left_in("cash"),
+        },
+    ),
+    "limit": Case(SetLimit(ALICE, "stake", "day", 10, **_KEY), (), {**NO_ACCOUNT}),
+    "exclude": Case(
+        Exclude(ALICE, NOW_US + 10, **_KEY),
+        (),
+        {**NO_ACCOUNT, Code.LIMIT_EXCEEDED: happened(Exclude(ALICE, NOW_US + 11, **_EARLIER))},
+    ),
+    "pay": Case(
+        Pay("EUR", _TO_ALICE, **_KEY),
+        (),
+        {
+            **NO_SUCH_CURRENCY,
+            **HOUSE_AT_ITS_FLOOR,
+            Code.INVALID_REQUEST: said(items=_TO_ALICE * CHUNK_ITEMS),
+            Code.LIMIT_EXCEEDED: said(items=(PayoutItem(ALICE, WIRE_MAX_MINOR), PayoutItem(BOB, 1))),
+        },
+        ({Code.INVALID_REQUEST, Code.LIMIT_EXCEEDED},),  # of either list there is one
+    ),
+    "open a payout": Case(OpenPayout("EUR", **_KEY), (), {**NO_SUCH_CURRENCY}),
+    "add to a payout": Case(
+        AddPayoutItems(PAYOUT_ID, 2, _TO_ALICE, **_KEY),
+        (_OPENED, _ADDED),
+        {
+            **NO_SUCH_PAYOUT,
+            Code.INVALID_REQUEST: said(first=1),
+            Code.PAYOUT_CLOSED: happened(_STARTED),
+            Code.LIMIT_EXCEEDED: said(items=(PayoutItem(ALICE, WIRE_MAX_MINOR),)),
+        },
+        OF_COLLECTING_PAYOUTS,
+    ),
+    "start a payout": Case(
+        StartPayout(PAYOUT_ID, 2, 30, **_KEY),
+        (_OPENED, _ADDED),
+        {
+            **NO_SUCH_PAYOUT,
+            **HOUSE_AT_ITS_FLOOR,
+            Code.INVALID_REQUEST: said(total_minor=31),
+            Code.PAYOUT_CLOSED: happened(_STARTED),
+        },
+        OF_COLLECTING_PAYOUTS,
+    ),
+    "pay a chunk": Case(
+        PayChunk(PAYOUT_ID, 0, **_KEY),
+        (_OPENED, _ADDED, _STARTED),
+        {**NO_SUCH_PAYOUT, Code.PAYOUT_CLOSED: happened(PayChunk(PAYOUT_ID, 0, **_EARLIER))},
+    ),
+    "pay out of suspense": Case(
+        ResolveItem(PAYOUT_ID, 0, False, **_KEY),
+        (Pay("EUR", _TO_NOBODY, **_EARLIER),),
+        {
+            Code.NOT_FOUND: said(number=1),
+            Code.ACCOUNT_NOT_FOUND: the_winner_is(NOBODY, kind="fees"),
+            Code.ACCOUNT_BLOCKED: the_winner_is(NOBODY, status="blocked"),
+            Code.CURRENCY_MISMATCH: the_winner_is(NOBODY, currency="USD"),
+            Code.PAYOUT_CLOSED: happened(_RETURNED),
+            Code.LIMIT_EXCEEDED: the_winner_is(NOBODY, balance_minor=WIRE_MAX_MINOR - 9),
+        },
+    ),
+    "return out of suspense": Case(
+        ResolveItem(PAYOUT_ID, 0, True, **_KEY),
+        (Pay("EUR", _TO_NOBODY, **_EARLIER),),
+        {Code.NOT_FOUND: said(payout_id=NOBODY), Code.PAYOUT_CLOSED: happened(_RETURNED)},
+    ),
 }
 
 
@@ -335,6 +468,8 @@ def _situation(name: str) -> Situation:
     situation = CASES[name].situation()
     if name == "expire":
         situation.view.at_us += 1
+    if name == "pay out of suspense":
+        the_winner_is(NOBODY)(situation)  # who was not there when it was his turn
     return situation
 
 
@@ -443,6 +578,17 @@ def test_a_known_key_with_other_terms_is_a_conflict_whatever_else_is_wrong(name:
         "capture": {"amount_minor": 1},
         "release": {"hold_id": 2},
         "expire": {"hold_id": 2},
+        "place, and may lose no more": {"stake_minor": 31},
+        "place, and is excluded": {"stake_minor": 31},
+        "limit": {"amount": 11},
+        "exclude": {"until_us": NOW_US + 12},
+        "pay": {"items": _TO_NOBODY},
+        "open a payout": {"currency": "USD"},
+        "add to a payout": {"items": _TO_NOBODY},
+        "start a payout": {"total_minor": 32},
+        "pay a chunk": {"first": 1},
+        "pay out of suspense": {"number": 2},
+        "return out of suspense": {"number": 2},
     }
     situation.change(**other.get(name, {"amount_minor": 11}))
     if code not in OVER:

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from engine.commands import PlaceBet
+from engine.commands import Exclude, PlaceBet, SetLimit
 from engine.outcomes import Accepted, Code, Rejected, Wallet
 from engine.snapshots import WalletState
+from ws.limits import LimitGet
 from ws.messages import BalanceGet, BetConfirmed, BetGet, BetPending, BetRejected, Error, Limits, Pong, Resume
 from ws.protocol import Authenticate, Close, CloseCode, Conversation, Effect, Identity, Look, State, Submit
 
@@ -182,3 +183,52 @@ def test_a_closed_session_does_nothing_more(frame: object) -> None:
     assert hear(conversation, frame) == []
     assert list(conversation.receive_bytes()) == []
     assert list(conversation.close(CloseCode.FAULT, "again")) == []
+
+
+@pytest.mark.parametrize(
+    ("role", "user_id", "expected"),
+    [
+        ("player", None, 42),
+        ("player", 42, "FORBIDDEN"),
+        ("player", 7, "FORBIDDEN"),
+        ("operator", 7, 7),
+        ("admin", 7, 7),
+        ("operator", None, "INVALID_REQUEST"),
+        ("admin", None, "INVALID_REQUEST"),
+        ("auditor", 7, "FORBIDDEN"),
+        ("auditor", None, "FORBIDDEN"),
+    ],
+)
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"type": "limit.set", "kind": "stake", "period": "day", "amount": 5},
+        {"type": "limit.exclude", "until": NOW_MS},
+    ],
+    ids=lambda request: request["type"],
+)
+def test_whose_limit_it_is(
+    role: str, user_id: int | None, expected: int | str, request_: dict[str, object]
+) -> None:
+    whose = {} if user_id is None else {"user_id": user_id}
+    (effect,) = hear(opened(role), request_ | {"id": "r", "key": "k"} | whose)
+    if isinstance(expected, int):
+        assert isinstance(effect, Submit)
+        assert isinstance(effect.command, SetLimit | Exclude)
+        assert (effect.command.user_id, effect.command.caller) == (expected, "42")
+    else:
+        assert codes([effect]) == [expected]
+
+
+@pytest.mark.parametrize("type_", ["payout.get", "payout.follow", "limit.get"])
+@pytest.mark.parametrize("role", ["player", "operator", "auditor", "admin"])
+def test_payouts_and_limits_are_looked_up_for_who_may(role: str, type_: str) -> None:
+    whose: dict[str, object] = {"payout_id": 88} if type_ != "limit.get" else {"user_id": 7}
+    (effect,) = hear(opened(role), {"type": type_, "id": "r"} | whose)
+    if role == "player":
+        assert codes([effect]) == ["FORBIDDEN"]
+    else:
+        assert isinstance(effect, Look)
+    if type_ == "limit.get":
+        (own,) = hear(opened(role), {"type": type_, "id": "r"})
+        assert own == Look(LimitGet("r", 42)) if role == "player" else codes([own]) == ["INVALID_REQUEST"]

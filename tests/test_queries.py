@@ -13,19 +13,27 @@ from books_open import ALICE, BOB, CASH, HOUSE, NOBODY, NOW_US, bet_id, deposit,
 
 from engine import queries
 from engine.commands import (
+    AddPayoutItems,
     CaptureHold,
     CashOutBet,
     Command,
+    OpenPayout,
+    PayChunk,
+    PayoutItem,
     PlaceHold,
     ReleaseHold,
+    ResolveItem,
     Result,
     RollBackBet,
+    SetLimit,
     SetStatus,
     SettleBet,
+    StartPayout,
 )
 from engine.files import open_read_only
-from engine.outcomes import Accepted
-from engine.snapshots import BetState, PostedEntry, WalletState
+from engine.limits import COOLING_OFF_US, NONE
+from engine.outcomes import Accepted, LimitTold
+from engine.snapshots import BetState, ItemState, LimitState, PayoutState, PostedEntry, WalletState
 from engine.statement import FOREVER_US, Statement, statement
 
 MINUTE_US = 60_000_000
@@ -250,3 +258,76 @@ def test_a_book_of_the_house_has_a_statement_too(reader: sqlite3.Connection) -> 
     assert found is not None
     assert (found.kind, found.closing_minor) == ("house", 80)
     assert [entry.amount_minor for entry in found.entries] == [30, 10, 40]
+
+
+# --- payouts and limits -------------------------------------------------------------------------------------
+
+
+def opened(path: Path, name: str, *items: PayoutItem) -> int:
+    """The id of a payout that is being paid."""
+    own: dict[str, Any] = {"caller": "1"}
+    ((first,),) = play(path, [OpenPayout("EUR", key=name, **own)])
+    assert isinstance(first, Accepted)
+    id_ = first.transaction_id
+    play(path, [AddPayoutItems(id_, 0, items, key=f"{name}-add", **own)])
+    total = sum(item.amount_minor for item in items)
+    play(path, [StartPayout(id_, len(items), total, key=f"{name}-go", **own)])
+    return id_
+
+
+def test_payouts_under_way_come_in_turn(books: Path, reader: sqlite3.Connection) -> None:
+    ids = [opened(books, f"p{n}", PayoutItem(ALICE, 1)) for n in range(4)]
+    play(books, [OpenPayout("EUR", key="collecting", caller="1")])
+    play(books, [PayChunk(ids[1], 0, key="chunk", caller="clock")])
+    left = [ids[0], ids[2], ids[3]]
+
+    def under_way(after: int, most: int) -> list[int]:
+        found = queries.payouts_under_way(reader, after, most)
+        assert {done for _, done in found} == {0}
+        return [id_ for id_, _ in found]
+
+    assert under_way(0, 9) == under_way(ids[3], 9) == under_way(2**60, 9) == left
+    assert under_way(ids[0], 9) == under_way(ids[1], 9) == [ids[2], ids[3], ids[0]]
+    assert under_way(ids[2], 2) == [ids[3], ids[0]]
+    assert under_way(ids[0], 1) == [ids[2]]
+
+
+def test_a_payout_shows_its_items_in_suspense_page_by_page(books: Path, reader: sqlite3.Connection) -> None:
+    items = [PayoutItem((ALICE, NOBODY, HOUSE)[n % 3], n + 1) for n in range(7)]
+    other = opened(books, "other", PayoutItem(NOBODY, 9))
+    id_ = opened(books, "p", *items)
+    for payout in (other, id_):
+        play(books, [PayChunk(payout, 0, key=f"chunk-{payout}", caller="clock")])
+    play(books, [ResolveItem(id_, 1, True, key="back", caller="1")])
+    reason = "ACCOUNT_NOT_FOUND"
+    suspended = [
+        ItemState(1, NOBODY, 2, reason, "returned"),
+        *(
+            ItemState(n, user, n + 1, reason, "suspended")
+            for n, user in ((2, HOUSE), (4, NOBODY), (5, HOUSE))
+        ),
+    ]
+    state = (id_, "paid", 7, 28, 7, 3)
+    assert queries.payout(reader, id_, 0, 9) == PayoutState(*state, suspended)
+    assert queries.payout(reader, id_, 0, 2) == PayoutState(*state, suspended[:2])
+    assert queries.payout(reader, id_, 2, 9) == PayoutState(*state, suspended[1:])
+    assert queries.payout(reader, id_, 6, 9) == PayoutState(*state, [])
+    assert queries.payout(reader, id_ + 1, 0, 9) is None
+
+
+def test_limits_are_shown_as_they_are_at_a_time(books: Path, reader: sqlite3.Connection) -> None:
+    assert queries.limits(reader, ALICE, NOW_US) == []
+    own: dict[str, Any] = {"caller": "1"}
+    at_us = NOW_US + 2 * MINUTE_US
+    play(books, [SetLimit(ALICE, "deposit", "day", 100, key="a", **own)], now_us=at_us)
+    play(
+        books, [deposit("counted", 30), SetLimit(ALICE, "deposit", "day", None, key="b", **own)], now_us=at_us
+    )
+    play(books, [SetLimit(BOB, "loss", "week", 5, key="c", **own)], now_us=at_us)
+    looser_us = at_us + COOLING_OFF_US
+    pending = LimitTold("deposit", "day", 100, NONE, looser_us)
+    assert queries.limits(reader, ALICE, looser_us - 1)[0].told == pending
+    assert queries.limits(reader, ALICE, at_us) == [LimitState(pending, 30)]
+    gone = LimitTold("deposit", "day", NONE, NONE, 0)
+    assert queries.limits(reader, ALICE, looser_us) == [LimitState(gone, 0)]
+    assert [each.told.kind for each in queries.limits(reader, BOB, at_us)] == ["loss"]

@@ -7,9 +7,26 @@ import re
 import pytest
 from attacks_on_holds import given_back
 from attacks_on_life import FOURTH, ended
+from attacks_on_limits import OWN, by_a_limit, by_nothing
+from attacks_on_payouts import (
+    ADDED_ROW,
+    NEXT_ITEM,
+    PAID_OUT,
+    STARTED,
+    STARTED_ROW,
+    account,
+    added,
+    begun,
+    chunk,
+    put_aside,
+    resolved,
+    told,
+    turn,
+)
 from books import (
     ALICE,
     BALANCES_FOLLOW,
+    CLEARING,
     ENGINE_PRAGMAS,
     HASH_2,
     HASH_3,
@@ -20,11 +37,15 @@ from books import (
     attempt,
     batch,
     block,
+    clearing,
     content,
     event,
     insert,
+    of_payout,
     open_books,
     opening,
+    payout,
+    payout_becomes,
 )
 from schema_attacks import ACCEPTED_ROWS, ATTACKS, STOPPED_BY_FOREIGN_KEYS
 
@@ -246,6 +267,94 @@ def test_what_becomes_of_a_hold_passes(end: tuple[str, str, int], pragmas: dict[
     row = db.execute("SELECT state, remaining, last_transaction_id FROM holds WHERE id = 5").fetchone()
     assert row == (*end[1:], 13)
     assert db.execute("SELECT held, owed FROM users WHERE id = ?", (ALICE,)).fetchone() == (end[2], 21)
+
+
+# What passes on the file with payouts, and what it leaves behind.
+PAYOUTS_GO_ON = [
+    ("begun", begun(), "SELECT state FROM payouts WHERE id = 21", "collecting"),
+    (
+        "added to",
+        added(NEXT_ITEM, payout_becomes(13, **ADDED_ROW)),
+        "SELECT total FROM payouts WHERE id = 13",
+        65,
+    ),
+    (
+        "started",
+        account(kind="PAYOUT_START", answer=STARTED, early=payout_becomes(13, **STARTED_ROW)),
+        "SELECT state FROM payouts WHERE id = 13",
+        "paying",
+    ),
+    ("paid on", chunk(), "SELECT done FROM payouts WHERE id = 15", 2),
+    (
+        "paid to its end",
+        told("PAYOUT", 15, "paid", 3, 30, 3),
+        "SELECT state FROM payouts WHERE id = 15",
+        "paid",
+    ),
+    (
+        "less in suspense",
+        told("PAYOUT_ITEM", 19, "paid", 2, 12, 2),
+        "SELECT suspended FROM payouts WHERE id = 19",
+        0,
+    ),
+    (
+        "less in suspense while it pays",
+        told("PAYOUT_ITEM", 15, "paying", 3, 30, 1),
+        "SELECT last_transaction_id FROM payouts WHERE id = 15",
+        21,
+    ),
+    ("an item in suspense", put_aside(), "SELECT state FROM suspended_items WHERE number = 1", "suspended"),
+    ("an item given back", resolved(), "SELECT state FROM suspended_items WHERE payout_id = 19", "returned"),
+    (
+        "an item paid after all",
+        resolved({"state": "paid"}, money=PAID_OUT),
+        "SELECT state FROM suspended_items WHERE payout_id = 19",
+        "paid",
+    ),
+    (
+        "an account before its payout in one batch",
+        turn(
+            "PAYOUT_OPEN",
+            of_payout(21, "collecting"),
+            insert("users", clearing(21)),
+            insert("payouts", payout(21)),
+        ),
+        "SELECT max(id) FROM users",
+        CLEARING + 21,
+    ),
+    (
+        "a limit set",
+        by_a_limit(
+            insert("limits", {**OWN, "amount": 400}).rstrip(";\n")
+            + " ON CONFLICT DO UPDATE SET amount = excluded.amount;\n"
+        ),
+        "SELECT amount FROM limits",
+        400,
+    ),
+    (
+        "a limit counted on",
+        by_nothing(
+            insert("limits", {**OWN, "used": 30}).rstrip(";\n")
+            + " ON CONFLICT DO UPDATE SET used = excluded.used;\n"
+        ),
+        "SELECT used FROM limits",
+        30,
+    ),
+]
+
+
+@pytest.mark.parametrize("pragmas", PRAGMAS)
+@pytest.mark.parametrize(
+    ("sql", "look", "found"), [each[1:] for each in PAYOUTS_GO_ON], ids=[each[0] for each in PAYOUTS_GO_ON]
+)
+def test_what_becomes_of_payouts_and_limits_passes(
+    sql: str, look: str, found: int | str, pragmas: dict[str, str]
+) -> None:
+    db = open_books(pragmas, blocks=4)
+
+    assert attempt(db, sql) is None
+
+    assert db.execute(look).fetchall()[-1] == (found,)
 
 
 def test_a_transaction_that_changed_a_bet_can_be_replaced_until_its_batch_is_frozen() -> None:

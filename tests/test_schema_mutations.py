@@ -22,6 +22,8 @@ OF_ENTRIES = (
 )
 BET_STATES = ("confirmed", "won", "lost", "void", "cashed_out", "rolled_back")
 HOLD_STATES = ("open", "captured", "released", "expired")
+PAYOUT_STATES = ("collecting", "paying", "paid")
+ITEM_STATES = ("suspended", "paid", "returned")
 
 
 def _any_of(column: str, values: tuple[str, ...]) -> str:
@@ -86,6 +88,35 @@ SURVIVORS_BY_REASON: dict[str, list[str]] = {
         "holds: CHECK amount > 0",
         "holds: amount NOT NULL",
     ],
+    "payouts_only_grow and payouts_change_by_a_transaction name the states, and the transaction looked up": [
+        f"payouts: CHECK {_any_of('state', PAYOUT_STATES)}",
+        "payouts: state NOT NULL",
+        "payouts: last_transaction_id NOT NULL",
+    ],
+    "payouts_change_by_a_transaction counts the items, of which each is at least 1": [
+        "payouts: CHECK items >= 0",
+        "payouts: CHECK total >= items",
+        "payouts: items NOT NULL",
+        "payouts: total NOT NULL",
+    ],
+    "payout_items_only_grow begins at 0": ["payout_items: CHECK number >= 0"],
+    "the key of a table WITHOUT ROWID takes no NULL": [
+        "payout_items: payout_id NOT NULL",
+        "payout_items: number NOT NULL",
+        "suspended_items: payout_id NOT NULL",
+        "suspended_items: number NOT NULL",
+        "limits: user_id NOT NULL",
+        "limits: kind NOT NULL",
+        "limits: period NOT NULL",
+    ],
+    "the triggers on suspended_items name the states, compare the reason with the answer, look the rest up": [
+        f"suspended_items: CHECK {_any_of('state', ITEM_STATES)}",
+        "suspended_items: reason NOT NULL",
+        "suspended_items: STRICT",
+    ],
+    "the entries of the open batch are counted, and the seal takes none of another's transactions": [
+        "suspended_items_change_by_a_transaction without newest.block_id = open_batch.id"
+    ],
     "the seal looks the wallet of a hold up": ["holds: user_id NOT NULL", "holds: currency NOT NULL"],
 }
 HELD_TWICE = {rule for rules in SURVIVORS_BY_REASON.values() for rule in rules}
@@ -118,12 +149,13 @@ def _alternatives(condition: str, offset: int) -> Iterator[tuple[int, int]]:
 
 
 def _conjuncts(condition: str, offset: int) -> Iterator[tuple[int, int]]:
-    """The spans of what ANDs join in a condition without brackets; the AND of a BETWEEN joins nothing."""
-    begin = 0
-    for token in re.finditer(r"\bBETWEEN\b.*?\bAND\b|\bAND\b", condition, re.DOTALL):
-        if token[0] == "AND":
+    """The spans of what ANDs join in a condition outside of brackets; the AND of a BETWEEN joins nothing."""
+    depth = begin = 0
+    for token in re.finditer(r"[()]|\bBETWEEN\b.*?\bAND\b|\bAND\b", condition, re.DOTALL):
+        if token[0] == "AND" and depth == 0:
             yield offset + begin, offset + token.start()
             begin = token.end()
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
     yield offset + begin, offset + len(condition)
 
 
@@ -187,7 +219,7 @@ def _first_success(schema: str) -> str | None:
     """The first attack that goes through on a file with this schema, and changes it."""
     for pragmas, stopped in [(SQLITE_DEFAULTS, ATTACKS), (ENGINE_PRAGMAS, ATTACKS + STOPPED_BY_FOREIGN_KEYS)]:
         try:
-            files = {blocks: open_books(pragmas, schema=schema, blocks=blocks) for blocks in (0, 2, 3)}
+            files = {blocks: open_books(pragmas, schema=schema, blocks=blocks) for blocks in (0, 2, 3, 4)}
         except sqlite3.IntegrityError as error:
             return f"not even the books can be written: {error}"
         before = {blocks: content(db) for blocks, db in files.items()}

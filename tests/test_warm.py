@@ -38,7 +38,7 @@ def found(
     refusals: Sequence[Refusal] = (),
     head: Head | None = None,
 ) -> Found:
-    return Found(list(accounts), list(transactions), list(refusals), [], [], head)
+    return Found(list(accounts), list(transactions), list(refusals), [], [], [], [], [], head)
 
 
 @dataclass

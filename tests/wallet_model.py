@@ -11,41 +11,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-Request = dict[str, Any]
-Answer = dict[str, Any]
-Known = dict[str, Any]
-Why = set[str]
+from limit_model import Limits
+from model_answers import MOST, Answer, Known, Request, Why, again, again_if_same, no, reasons, yes
+from payout_model import Payouts
 
-PRECEDENCE = [
-    "INVALID_REQUEST",
-    "UNAUTHORIZED",
-    "FORBIDDEN",
-    "NOT_FOUND",
-    "IDEMPOTENCY_CONFLICT",
-    "STALE_REQUEST",
-    "NONCE_REUSED",
-    "OUTCOME_UNKNOWN",
-    "INTERNAL",
-    "RATE_LIMITED",
-    "CIRCUIT_OPEN",
-    "OVERLOADED",
-    "TIMED_OUT",
-    "ACCOUNT_NOT_FOUND",
+Leg = tuple[int, int, str, str | None]
+"""Who gets how much, under what name and reference; None: the transaction itself."""
+
+STAYS_REFUSED = {
     "ACCOUNT_BLOCKED",
     "CURRENCY_MISMATCH",
     "BET_ROLLED_BACK",
-    "BET_CLOSED",
-    "HOLD_CLOSED",
     "LIMIT_EXCEEDED",
     "INSUFFICIENT_FUNDS",
-]
-"""PROTOCOL's list of codes, and HOLD_CLOSED beside its sister."""
-
-STAYS_REFUSED = {"ACCOUNT_BLOCKED", "CURRENCY_MISMATCH", "BET_ROLLED_BACK", "INSUFFICIENT_FUNDS"}
+}
 """DESIGN, `refusals`: a bet that was told so is told so for ever."""
-
-MOST = 9_007_199_254_740_991
-"""What JSON shows exactly, 2^53 - 1."""
 
 KEPT = ("receivable", "clearing", "suspense")
 """Books whose balance means something, so that no transfer may name them."""
@@ -57,8 +37,8 @@ ENDINGS = ("won", "lost", "void")
 class Wallets:
     """All accounts of a file, and what has happened to them since they were empty."""
 
-    def __init__(self, accounts: dict[int, dict[str, Any]]) -> None:
-        """`accounts`: by id, with `kind`, `currency` and `floor`."""
+    def __init__(self, accounts: dict[int, dict[str, Any]], items_at_once: int) -> None:
+        """`accounts`: by id, with `kind`, `currency` and `floor`. `items_at_once`: see `Payouts`."""
         self.accounts = {id_: {**account, "status": "open"} for id_, account in accounts.items()}
         self.ledger: list[tuple[int, int, str, str, int]] = []  # user, amount, name, reference, transaction
         self.balance: Counter[int] = Counter()
@@ -66,6 +46,8 @@ class Wallets:
         self.transactions = 0
         self.bets: dict[str, Known] = {}
         self.holds: dict[int, Known] = {}
+        self.limits = Limits()
+        self.payouts = Payouts(self, items_at_once)
         self.buried: dict[str, Answer] = {}
         self.refused: dict[str, tuple[Known, str, list[int]]] = {}
         self.answers: dict[tuple[str, str], tuple[Known, Answer]] = {}
@@ -84,10 +66,12 @@ class Wallets:
         terms = {name: value for name, value in request.items() if name not in ("key", "caller")}
         name = f"{request['caller']}:{request['do']}", request["key"]
         if name in self.answers:
-            return _again_if_same(terms, *self.answers[name])
+            return again_if_same(terms, *self.answers[name])
         if objection is not None:
-            return _no({objection})
-        answer: Answer = getattr(self, f"_{request['do']}")(request)
+            return no({objection})
+        kind, _, step = request["do"].partition(".")
+        do = getattr(self.payouts, step) if kind == "payout" else getattr(self, f"_{kind}")
+        answer: Answer = do(request)
         if answer["code"] is None and not answer["replayed"]:
             self.answers[name] = terms, answer
         return answer
@@ -116,10 +100,10 @@ class Wallets:
         currency = ask["currency"] or account["currency"]
         terms = {"user": user, "stake": stake, "currency": currency}
         if bet_id in self.bets:
-            return _again_if_same(terms, self.bets[bet_id]["terms"], self.bets[bet_id]["answer"])
+            return again_if_same(terms, self.bets[bet_id]["terms"], self.bets[bet_id]["answer"])
         if bet_id in self.refused:
             first_terms, code, shown = self.refused[bet_id]
-            return _again_if_same(terms, first_terms, _no({code}, shown))
+            return again_if_same(terms, first_terms, no({code}, shown))
         is_player = account["kind"] == "player"
         if bet_id in self.buried:  # a known id is answered first, whatever else there is
             why = {"BET_ROLLED_BACK" if is_player else "ACCOUNT_NOT_FOUND"}
@@ -129,18 +113,20 @@ class Wallets:
                 ACCOUNT_NOT_FOUND=not is_player,
                 ACCOUNT_BLOCKED=account["status"] != "open",
                 CURRENCY_MISMATCH=currency != account["currency"],
+                LIMIT_EXCEEDED=self.limits.stop_bet(user, self.at, stake),
                 INSUFFICIENT_FUNDS=is_player and self.available(user) < stake,
             )
             why |= {objection} if objection else set()
         if why:
-            refusal = _no(why)
+            refusal = no(why)
             if refusal["code"] in STAYS_REFUSED:
                 refusal["wallet"] = self.wallet(user)
                 if not objection:
                     self.refused[bet_id] = terms, refusal["code"], [0, *self.wallet(user)[1:]]
             return refusal
-        house = self._book("house", currency)
-        answer = self._post(user, (user, -stake, "BET", bet_id), (house, stake, "BET", bet_id))
+        house = self.book("house", currency)
+        self.limits.note(user, self.at, "staked", stake)
+        answer = self.post(user, (user, -stake, "BET", bet_id), (house, stake, "BET", bet_id))
         self.bets[bet_id] = {**terms, "terms": terms, "answer": answer, "happened": []}
         return answer
 
@@ -163,12 +149,12 @@ class Wallets:
     def _rollback(self, ask: Request) -> Answer:
         bet_id = ask["bet_id"]
         if bet_id in self.buried:
-            return _again(self.buried[bet_id])
+            return again(self.buried[bet_id])
         bet, why = self._live(bet_id)
         if bet is None:
             self.transactions += 2  # the rollback itself, and what takes the bet's place
             told = {**_told(bet_id, "rolled_back"), "stake": ask["stake"] or 0}
-            self.buried[bet_id] = {**_yes(), "transaction": self.transactions - 1, "bet": told}
+            self.buried[bet_id] = {**yes(), "transaction": self.transactions - 1, "bet": told}
             return self.buried[bet_id]
         mismatch = reasons(
             NOT_FOUND=ask["user"] not in (None, bet["user"]),
@@ -177,26 +163,27 @@ class Wallets:
         )
         told = state_of(bet)
         if told["state"] == "rolled_back" and not mismatch:
-            return _again(bet["happened"][-1]["answer"])
+            return again(bet["happened"][-1]["answer"])
         why |= mismatch | reasons(BET_CLOSED=told["cashed"] > 0)
         return self._end(why, bet, "rolled_back", bet["stake"], bet["stake"])
 
     def _unsettle(self, ask: Request) -> Answer:
         bet, _ = self._live(ask["bet_id"])
         if bet is None:
-            return _no({"BET_ROLLED_BACK" if ask["bet_id"] in self.buried else "NOT_FOUND"})
+            return no({"BET_ROLLED_BACK" if ask["bet_id"] in self.buried else "NOT_FOUND"})
         user, bet_id, told = bet["user"], ask["bet_id"], state_of(bet)
         back = told["settled"]
         taken = min(back, self.available(user))
-        receivable, house = self._book("receivable", bet["currency"]), self._book("house", bet["currency"])
+        receivable, house = self.book("receivable", bet["currency"]), self.book("house", bet["currency"])
         why = reasons(
             BET_ROLLED_BACK=told["state"] == "rolled_back",
             BET_CLOSED=told["state"] in ("confirmed", "cashed_out"),
             INSUFFICIENT_FUNDS=self.available(receivable) < back - taken,
         )
         if why:
-            return _no(why, self.wallet(user))
-        answer = self._post(
+            return no(why, self.wallet(user))
+        self.limits.note(user, self.at, "returned", -taken)
+        answer = self.post(
             user,
             (user, -taken, "UNSETTLE", bet_id),
             (receivable, taken - back, "RECEIVABLE", str(user)),
@@ -220,18 +207,19 @@ class Wallets:
     def _end(self, why: Why, bet: Known | None, what: str, pays: int, stake: int) -> Answer:
         """The house pays for `stake` of a bet; of winnings, what the player owes is kept back."""
         if bet is None:
-            return _no(why)
+            return no(why)
         user, bet_id = bet["user"], bet["bet_id"]
-        house, receivable = self._book("house", bet["currency"]), self._book("receivable", bet["currency"])
+        house, receivable = self.book("house", bet["currency"]), self.book("receivable", bet["currency"])
         kept = 0 if what in ("void", "rolled_back") else min(pays, self.owed(user))
         why |= reasons(
             LIMIT_EXCEEDED=max(self.balance[user] - kept, state_of(bet)["total"]) + pays > MOST,
             INSUFFICIENT_FUNDS=self.available(house) < pays,
         )
         if why:
-            return _no(why, self.wallet(user))
+            return no(why, self.wallet(user))
+        self.limits.note(user, self.at, "returned", pays - kept)
         name = {"void": "REFUND", "cashed_out": "CASHOUT", "rolled_back": "ROLLBACK"}.get(what, "WIN")
-        answer = self._post(
+        answer = self.post(
             user,
             (user, pays - kept, name, bet_id),
             (receivable, kept, "RECEIVABLE", str(user)),
@@ -245,15 +233,17 @@ class Wallets:
         user, amount = ask["user"], ask["amount"]
         why = self._closed_to(user)
         if why:
-            return _no(why, self._shown(user))
-        cash = self._book("cash", self.accounts[user]["currency"])
+            return no(why, self._shown(user))
+        cash = self.book("cash", self.accounts[user]["currency"])
         why = reasons(
-            LIMIT_EXCEEDED=self.balance[user] + amount > MOST,
+            LIMIT_EXCEEDED=self.balance[user] + amount > MOST
+            or self.limits.stop_deposit(user, self.at, amount),
             INSUFFICIENT_FUNDS=self.available(cash) < amount,
         )
         if why:
-            return _no(why, self.wallet(user))
-        return self._post(user, (user, amount, "DEPOSIT", None), (cash, -amount, "DEPOSIT", None))
+            return no(why, self.wallet(user))
+        self.limits.note(user, self.at, "deposited", amount)
+        return self.post(user, (user, amount, "DEPOSIT", None), (cash, -amount, "DEPOSIT", None))
 
     def _withdraw(self, ask: Request) -> Answer:
         user, amount = ask["user"], ask["amount"]
@@ -261,11 +251,11 @@ class Wallets:
         if not why:
             why = reasons(INSUFFICIENT_FUNDS=self.available(user) < amount)
         if why:
-            return _no(why, self._shown(user))
+            return no(why, self._shown(user))
         if ask["for_approval"]:
             return self._set_aside(user, amount, "withdrawal", 0)
-        cash = self._book("cash", self.accounts[user]["currency"])
-        return self._post(user, (user, -amount, "WITHDRAWAL", None), (cash, amount, "WITHDRAWAL", None))
+        cash = self.book("cash", self.accounts[user]["currency"])
+        return self.post(user, (user, -amount, "WITHDRAWAL", None), (cash, amount, "WITHDRAWAL", None))
 
     def _transfer(self, ask: Request) -> Answer:
         legs = ask["legs"]
@@ -293,9 +283,9 @@ class Wallets:
             ),
         )
         if why:
-            return _no(why)
+            return no(why)
         first = players[0] if players else None
-        return self._post(first, *((user, amount, name, None) for user, amount, name in legs))
+        return self.post(first, *((user, amount, name, None) for user, amount, name in legs))
 
     def _status(self, ask: Request) -> Answer:
         user, status = ask["user"], ask["status"]
@@ -303,9 +293,27 @@ class Wallets:
         if status == "closed":
             why |= reasons(LIMIT_EXCEEDED=self.balance[user] != 0 or self.owed(user) != 0)
         if why:
-            return _no(why, self._shown(user))
+            return no(why, self._shown(user))
         self.accounts[user]["status"] = status
-        return self._post(user)
+        return self.post(user)
+
+    # -- what a player allows himself
+
+    def _limit(self, ask: Request) -> Answer:
+        user = ask["user"]
+        why = self._closed_to(user) & {"ACCOUNT_NOT_FOUND"}
+        if why:
+            return no(why)
+        told = self.limits.ask(user, self.at, ask["kind"], ask["period"], ask["amount"])
+        return self.post(user) | {"limit": told}
+
+    def _exclude(self, ask: Request) -> Answer:
+        user, until, now = ask["user"], ask["until"], self.limits.out_until(ask["user"])
+        why = self._closed_to(user) & {"ACCOUNT_NOT_FOUND"}
+        why |= reasons(INVALID_REQUEST=until <= self.at, LIMIT_EXCEEDED=now > self.at and now > until)
+        if why:
+            return no(why, self._shown(user))
+        return self.post(user) | {"limit": self.limits.exclude(user, until)}
 
     # -- money set aside
 
@@ -314,12 +322,12 @@ class Wallets:
         why = self._closed_to(user) | reasons(INVALID_REQUEST=until is not None and until <= self.at)
         if user in self.accounts:
             why |= reasons(INSUFFICIENT_FUNDS=self.available(user) < amount)
-        return _no(why, self._shown(user)) if why else self._set_aside(user, amount, "hold", until or 0)
+        return no(why, self._shown(user)) if why else self._set_aside(user, amount, "hold", until or 0)
 
     def _set_aside(self, user: int, amount: int, purpose: str, until: int) -> Answer:
         id_ = self.transactions + 1
         self.holds[id_] = {"user": user, "purpose": purpose, "amount": amount, "until": until, "happened": []}
-        return self._post(user) | {"hold": {"id": id_, "state": "open", "left": amount, "before": 0}}
+        return self.post(user) | {"hold": {"id": id_, "state": "open", "left": amount, "before": 0}}
 
     def _capture(self, ask: Request) -> Answer:
         return self._take_off(ask["hold"], "captured", ask["amount"])
@@ -333,7 +341,7 @@ class Wallets:
     def _take_off(self, id_: int, what: str, part: int | None = None) -> Answer:
         hold = self.holds.get(id_)
         if hold is None:
-            return _no({"NOT_FOUND"})
+            return no({"NOT_FOUND"})
         user, left = hold["user"], left_of(hold)
         amount = left if part is None else part
         is_due = 0 < hold["until"] <= self.at
@@ -343,18 +351,18 @@ class Wallets:
             INSUFFICIENT_FUNDS=amount > left,
         )
         if why:
-            return _no(why, self.wallet(user))
+            return no(why, self.wallet(user))
         before = hold["happened"][-1][2] if hold["happened"] else 0
         hold["happened"].append((what, amount, self.transactions + 1))
         kind, name = {"hold": ("house", "CAPTURE"), "withdrawal": ("cash", "WITHDRAWAL")}[hold["purpose"]]
-        book = self._book(kind, self.accounts[user]["currency"])
+        book = self.book(kind, self.accounts[user]["currency"])
         legs = [(user, -amount, name, str(id_)), (book, amount, name, str(id_))] if what == "captured" else []
         told = {"id": id_, "state": hold_state_of(hold), "left": left - amount, "before": before}
-        return self._post(user, *legs) | {"hold": told}
+        return self.post(user, *legs) | {"hold": told}
 
     # -- the books
 
-    def _book(self, kind: str, currency: str) -> int:
+    def book(self, kind: str, currency: str) -> int:
         wanted = {"kind": kind, "currency": currency}.items()
         (book,) = (id_ for id_, account in self.accounts.items() if wanted <= account.items())
         return book
@@ -367,7 +375,7 @@ class Wallets:
     def _shown(self, user: int) -> list[int] | None:
         return self.wallet(user) if user in self.accounts else None
 
-    def _post(self, shown: int | None, *legs: tuple[int, int, str, str | None]) -> Answer:
+    def post(self, shown: int | None, *legs: Leg) -> Answer:
         """Move the money, which is there; a reference of None is the transaction itself."""
         self.transactions += 1
         moved = []
@@ -378,12 +386,7 @@ class Wallets:
                 self.balance[user] += amount
                 self.newest[user] = len(self.ledger)
         wallet = None if shown is None else self.wallet(shown)
-        return {**_yes(), "transaction": self.transactions, "wallet": wallet, "moved": moved}
-
-
-def reasons(**applies: bool) -> Why:
-    """The codes that apply."""
-    return {code for code, does in applies.items() if does}
+        return {**yes(), "transaction": self.transactions, "wallet": wallet, "moved": moved}
 
 
 def state_of(bet: Known) -> Known:
@@ -426,19 +429,3 @@ def _happened(answer: Answer, bet: Known, bet_id: str, what: str, paid: int, sta
 def _told(bet_id: str, state: str) -> Known:
     nothing = dict.fromkeys(("stake", "payout", "total", "settled", "cashed", "before"), 0)
     return {"bet_id": bet_id, "state": state, **nothing}
-
-
-def _yes() -> Answer:
-    return {"code": None, "replayed": False, "wallet": None, "moved": [], "bet": None, "hold": None}
-
-
-def _no(why: Why, wallet: list[int] | None = None) -> Answer:
-    return {"code": min(why, key=PRECEDENCE.index), "replayed": False, "wallet": wallet}
-
-
-def _again(first: Answer) -> Answer:
-    return first | {"replayed": True} | ({"moved": []} if first["code"] is None else {})
-
-
-def _again_if_same(terms: Known, first_terms: Known, first: Answer) -> Answer:
-    return _again(first) if terms == first_terms else _no({"IDEMPOTENCY_CONFLICT"})

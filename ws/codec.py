@@ -17,9 +17,11 @@ from engine.commands import Command, PlaceBet
 from engine.outcomes import RETRYABLE, Accepted, Code, Outcome
 from engine.records import Entry
 from engine.snapshots import PostedEntry
-from ws.fields import EXPECTED, Id, Reply
+from ws.fields import EXPECTED, EXPECTED_OF, Id, Reply
+from ws.limits import limit_changed
 from ws.messages import TYPES, AnyRequest, BetConfirmed, BetGet, BetPlace, BetRejected, Error, WalletEntry
 from ws.operators import BetCashout, BetRollback, BetSettle, BetUnsettle, moved, why_refused
+from ws.payouts import payout_moved
 
 AS_BET_REJECTED = frozenset(
     {
@@ -57,6 +59,7 @@ WORDS: dict[Code, str] = {
     Code.CURRENCY_MISMATCH: "this wallet is kept in another currency",
     Code.BET_ROLLED_BACK: "this bet was rolled back",
     Code.BET_CLOSED: "the state of this bet does not allow it",
+    Code.PAYOUT_CLOSED: "this payout, or this item of it, does not wait for that",
     Code.HOLD_CLOSED: "this hold was captured, released or has expired",
     Code.LIMIT_EXCEEDED: "a limit of this wallet does not allow it",
     Code.INSUFFICIENT_FUNDS: "the available balance does not cover it",
@@ -161,6 +164,10 @@ def answer(request_id: str, command: Command, outcome: Outcome) -> Reply:
     if isinstance(command, PlaceBet):
         return bet_answer(request_id, command, outcome)
     if isinstance(outcome, Accepted):
+        if outcome.payout is not None:
+            return payout_moved(request_id, outcome, outcome.payout)
+        if outcome.limit is not None:
+            return limit_changed(request_id, outcome, outcome.limit)
         return moved(request_id, command, outcome)
     refused = error(request_id, outcome.code, why_refused(command, outcome.code))
     refused.retry_after_ms = _in_ms(outcome.retry_after_us)
@@ -210,7 +217,14 @@ class _Named(msgspec.Struct):
     id: Id | None = None
 
 
+class _Typed(msgspec.Struct):
+    """Just enough of a bad message to know what it should have been."""
+
+    type: str = ""
+
+
 _NAMED = msgspec.json.Decoder(_Named)
+_TYPED = msgspec.json.Decoder(_Typed)
 
 
 def _decode_each(text: str, frame_messages: int, is_plain: bool) -> Sequence[AnyRequest | Malformed]:
@@ -226,7 +240,7 @@ def _decode_one(text: str | msgspec.Raw, is_plain: bool) -> AnyRequest | Malform
     try:
         request: AnyRequest = _ONE.decode(text)
     except msgspec.ValidationError as error:
-        return Malformed(_id_of(text), _in_words(str(error)))
+        return Malformed(_id_of(text), _in_words(str(error), _type_of(text)))
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         return Malformed(None, f"the message is not JSON: {_reason(error)}")
     return _checked(request, is_plain)
@@ -251,7 +265,7 @@ def _checked(request: AnyRequest, is_plain: bool) -> AnyRequest | Malformed:
     if wrong is None:
         return request
     id_ = None if request.id is None or _has_control(request.id) else request.id
-    return Malformed(id_, _expected(wrong))
+    return Malformed(id_, _expected(wrong, ""))
 
 
 def _id_of(text: str | msgspec.Raw) -> str | None:
@@ -262,6 +276,13 @@ def _id_of(text: str | msgspec.Raw) -> str | None:
     return None if id_ is None or _has_control(id_) else id_
 
 
+def _type_of(text: str | msgspec.Raw) -> str:
+    try:
+        return _TYPED.decode(text).type
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return ""
+
+
 _WHERE = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING_FIELD = re.compile(r"Object missing required field `(\w+)`$")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`$", re.DOTALL)
@@ -269,7 +290,7 @@ _POSITION = re.compile(r"\[\d+\]")
 _WORDS_OF = EXPECTED | {"type": f"one of {', '.join(TYPES)}"}
 
 
-def _in_words(complaint: str) -> str:
+def _in_words(complaint: str, type_: str) -> str:
     """msgspec's complaint in this protocol's words: "legs[3].amount: expected an integer other than 0 …"."""
     where = ""
     found = _WHERE.search(complaint)
@@ -280,7 +301,7 @@ def _in_words(complaint: str) -> str:
         return f"{_within(where, found[1][:64])}: unknown field"
     if found := _MISSING_FIELD.match(complaint):
         where = _within(where, found[1])
-    return _expected(where) if where else "a message is an object with a type and an id"
+    return _expected(where, type_) if where else "a message is an object with a type and an id"
 
 
 def _within(where: str, name: str) -> str:
@@ -291,8 +312,9 @@ def _general(where: str) -> str:
     return _POSITION.sub("[]", where)
 
 
-def _expected(where: str) -> str:
-    return f"{where}: expected {_WORDS_OF[_general(where)]}"
+def _expected(where: str, type_: str) -> str:
+    name = _general(where)
+    return f"{where}: expected {EXPECTED_OF.get((type_, name)) or _WORDS_OF[name]}"
 
 
 def _reason(error: Exception) -> str:

@@ -68,8 +68,28 @@ EXPECTED: dict[str, str] = {
     "legs[].user_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
     "legs[].amount": f"an integer other than 0, from -{WIRE_MAX_MINOR} to {WIRE_MAX_MINOR}",
     "legs[].name": "TRANSFER, FEE or TAX",
+    "items": "a list of 1 to 1000 items",
+    "items[]": "an object with user_id and amount",
+    "items[].user_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
+    "items[].amount": f"an integer from 1 to {WIRE_MAX_MINOR}",
+    "first": f"an integer from 0 to {WIRE_MAX_MINOR}: how many items the payout has",
+    "payout_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
+    "total": f"an integer from 1 to {WIRE_MAX_MINOR}",
+    "number": f"an integer from 0 to {WIRE_MAX_MINOR}",
+    "returns": "true or false",
+    "suspended_from": f"an integer from 0 to {WIRE_MAX_MINOR}",
+    "kind": "stake, loss, deposit or time",
+    "period": "day, week or month",
+    "until": "an integer: milliseconds since the Unix epoch",
     "status": "open, blocked or closed",
 }
 """What each field of a request must be, in the words of an `INVALID_REQUEST`; `[]` stands for any position.
 `type` is missing: its words are those of `messages.TYPES`.
 """
+
+EXPECTED_OF: dict[tuple[str, str], str] = {
+    ("payout.make", "items"): "a list of 1 to 100 items",
+    ("payout.start", "items"): f"an integer from 1 to {WIRE_MAX_MINOR}: how many there are",
+    ("limit.set", "amount"): f"null, or an integer from 0 to {WIRE_MAX_MINOR}",
+}
+"""The same where it depends on the type of the request."""

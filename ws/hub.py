@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from typing import Final, Protocol
 
 from batcher.jobs import Asker
-from engine.outcomes import Accepted
+from engine.outcomes import Accepted, PayoutTold
 from ws.codec import wallet_entry
 from ws.messages import WalletEntry
+from ws.payouts import PayoutProgress, is_over, progress
 
 log = logging.getLogger("solidgreen.ws")
+
+FOLLOWED_MAX: Final = 100
+"""Payouts that one socket follows at a time. One that is paid, with nothing in suspense, counts no more."""
 
 
 class Listener(Asker, Protocol):
     """A live socket, which both asks and is told."""
 
-    def push(self, message: WalletEntry) -> None:
+    def push(self, message: WalletEntry | PayoutProgress) -> None:
         """Send this when possible. Must neither block nor raise."""
         ...
 
@@ -35,6 +39,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._by_user: dict[int, set[Listener]] = {}
+        self._by_payout: dict[int, set[Listener]] = {}
+        self._payouts_of: dict[Listener, set[int]] = {}
         self._all: set[Listener] = set()
         self._due: list[Listener] = []
         self._empty = asyncio.Event()
@@ -52,6 +58,30 @@ class Hub:
         """From now on `listener` hears of the entries of this wallet."""
         self._by_user.setdefault(user_id, set()).add(listener)
 
+    def follow_payout(self, payout_id: int, listener: Listener) -> bool:
+        """From now on `listener` hears how far this payout is, until all of it is paid; False: it follows
+        `FOLLOWED_MAX` others, or has left."""
+        if listener not in self._all:  # its frame was still being looked up
+            return False
+        followed = self._payouts_of.get(listener, set())
+        if payout_id not in followed and len(followed) >= FOLLOWED_MAX:
+            return False
+        self._payouts_of.setdefault(listener, followed).add(payout_id)
+        self._by_payout.setdefault(payout_id, set()).add(listener)
+        return True
+
+    def unfollow_payout(self, payout_id: int, listener: Listener) -> None:
+        """`listener` hears of this payout no more, if it ever did."""
+        followers, followed = self._by_payout.get(payout_id), self._payouts_of.get(listener)
+        if followers is None or followed is None or payout_id not in followed:
+            return
+        followers.discard(listener)
+        followed.discard(payout_id)
+        if not followers:
+            del self._by_payout[payout_id]
+        if not followed:
+            del self._payouts_of[listener]
+
     def leave(self, listener: Listener, user_id: int | None) -> None:
         """A socket has gone. `user_id`: the wallet that it followed, if any."""
         self._all.discard(listener)
@@ -59,6 +89,8 @@ class Hub:
         followers.discard(listener)
         if not followers and user_id is not None:
             self._by_user.pop(user_id, None)
+        for payout_id in [*self._payouts_of.get(listener, ())]:
+            self.unfollow_payout(payout_id, listener)
         if not self._all:
             self._empty.set()
 
@@ -68,6 +100,14 @@ class Hub:
             for listener in self._by_user.get(entry.user_id, ()):
                 if listener is not asker:
                     listener.push(wallet_entry(entry, accepted.at_us))
+        if accepted.payout is not None:
+            self._payout_changed(accepted.payout)
+
+    def _payout_changed(self, told: PayoutTold) -> None:
+        for listener in [*self._by_payout.get(told.id, ())]:
+            listener.push(progress(told))
+            if is_over(told.state, told.suspended):
+                self.unfollow_payout(told.id, listener)
 
     def due(self, listener: Listener) -> None:
         """Have `listener` deliver in the next turn of the event loop, once for each time that it is due.

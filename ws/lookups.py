@@ -1,4 +1,5 @@
-"""What a socket can ask without moving money: `bet.get`, `balance.get`, `resume`. Reads beside the writer."""
+"""What a socket can ask without moving money: bets, balances, entries, limits, payouts. Reads beside the
+writer."""
 
 from __future__ import annotations
 
@@ -7,22 +8,27 @@ from typing import Final
 
 from msgspec import UNSET
 
-from batcher.batcher import Batcher
+from batcher.batcher import Batcher, wall_us
 from engine import queries, snapshots
 from engine.outcomes import Code
 from engine.store import Store
 from ws.codec import error, wallet_entry
 from ws.fields import Reply
+from ws.limits import LimitGet, limits_shown
 from ws.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
+from ws.payouts import PayoutFollow, PayoutGet, payout_shown
 from ws.protocol import MAY_READ_ALL, Identity
 
 RESUME_ENTRIES_MAX: Final = 10_000
 """Entries that one `resume` answers (PROTOCOL)."""
 
+SUSPENDED_MAX: Final = 1_000
+"""Items in suspense that one `payout.get` shows; the next ones by `suspended_from`."""
 
-async def look_up(
-    store: Store, batcher: Batcher, request: BetGet | BalanceGet | Resume, identity: Identity
-) -> Sequence[Reply]:
+Looked = BetGet | BalanceGet | Resume | LimitGet | PayoutGet | PayoutFollow
+
+
+async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Identity) -> Sequence[Reply]:
     """The replies to `request`, in order. `balance.get` and `resume` are asked by players only."""
     match request:
         case BetGet():
@@ -31,6 +37,28 @@ async def look_up(
             return [await _balance(store, request, identity.user_id)]
         case Resume():
             return await _resume(store, request, identity.user_id)
+        case LimitGet():
+            return [await _limits(store, request)]
+        case PayoutGet():
+            return [await _payout(store, request.id, request.payout_id, request.suspended_from)]
+        case PayoutFollow():
+            return [await _payout(store, request.id, request.payout_id, 0)]
+
+
+async def _limits(store: Store, request: LimitGet) -> Reply:
+    user_id = request.user_id
+    assert user_id is not None
+    if await store.read(lambda connection: queries.wallet(connection, user_id)) is None:
+        return error(request.id, Code.ACCOUNT_NOT_FOUND)
+    found = await store.read(lambda connection: queries.limits(connection, user_id, wall_us()))
+    return limits_shown(request.id, user_id, found)
+
+
+async def _payout(store: Store, request_id: str, payout_id: int, suspended_from: int) -> Reply:
+    found = await store.read(
+        lambda connection: queries.payout(connection, payout_id, suspended_from, SUSPENDED_MAX)
+    )
+    return error(request_id, Code.NOT_FOUND) if found is None else payout_shown(request_id, found)
 
 
 async def _balance(store: Store, request: BalanceGet, user_id: int) -> Reply:

@@ -2,7 +2,7 @@
 contracts. Names and bounds are PROTOCOL's.
 
 Here are those that any role may send, and the sum of all requests; what only operators may ask for, and how
-that is answered, is in `ws/operators.py`.
+that is answered, is in `ws/operators.py` and `ws/payouts.py`, limits are in `ws/limits.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ws.fields import (
     Token,
     UserId,
 )
+from ws.limits import LimitExclude, LimitGet, LimitSet
 from ws.operators import (
     BetCashout,
     BetRollback,
@@ -39,6 +40,7 @@ from ws.operators import (
     WalletTransfer,
     WalletWithdraw,
 )
+from ws.payouts import PayoutAdd, PayoutFollow, PayoutGet, PayoutMake, PayoutOpen, PayoutResolve, PayoutStart
 
 
 class Auth(Request, tag="auth"):
@@ -98,6 +100,16 @@ AnyRequest = (
     | WalletStatus
     | HoldCapture
     | HoldRelease
+    | PayoutMake
+    | PayoutOpen
+    | PayoutAdd
+    | PayoutStart
+    | PayoutResolve
+    | PayoutGet
+    | PayoutFollow
+    | LimitSet
+    | LimitExclude
+    | LimitGet
 )
 """Every request. A `Move` that is missing here is refused as of unknown `type`."""
 

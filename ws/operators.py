@@ -14,6 +14,8 @@ from msgspec import UNSET, Meta, UnsetType
 from engine import commands
 from engine.commands import Keyed, Leg, Result
 from engine.decide.cash import LEGS_MAX
+from engine.decide.payouts import ITEMS_MAX
+from engine.money import WIRE_MAX_MINOR
 from engine.outcomes import Accepted, Code
 from ws.fields import (
     Amount,
@@ -235,11 +237,19 @@ _WHY_REFUSED: dict[tuple[type[Keyed], Code], str] = {
         "payout: a won bet says what it pays; a void one pays the stake that is left, or leaves it out"
     ),
     (commands.CashOutBet, Code.INVALID_REQUEST): "stake: more than is left of this bet",
+    (commands.Exclude, Code.INVALID_REQUEST): "until: expected a time that is to come",
     (commands.PlaceHold, Code.INVALID_REQUEST): "expires_at: expected a time that is to come",
     (commands.CaptureHold, Code.INSUFFICIENT_FUNDS): "amount: more than is left of this hold",
     (commands.Transfer, Code.INVALID_REQUEST): (
         f"legs: expected 2 to {LEGS_MAX} of them, none of 0, a sum of 0, and none on the receivable, the "
         "clearing or the suspense book"
     ),
+    (commands.AddPayoutItems, Code.INVALID_REQUEST): "first: not how many items the payout has",
+    (commands.AddPayoutItems, Code.LIMIT_EXCEEDED): (
+        f"items: a payout has at most {ITEMS_MAX} of them, with a sum of at most {WIRE_MAX_MINOR}"
+    ),
+    (commands.Pay, Code.LIMIT_EXCEEDED): f"items: a payout has a sum of at most {WIRE_MAX_MINOR}",
+    (commands.StartPayout, Code.INVALID_REQUEST): "items, total: not what the payout has, or it has none",
+    (commands.Exclude, Code.LIMIT_EXCEEDED): "until: this player is excluded for longer already",
     (commands.SetStatus, Code.LIMIT_EXCEEDED): "status: a wallet with money in it, or in debt, is not closed",
 }

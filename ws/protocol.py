@@ -10,6 +10,7 @@
     OPEN         bet.place, too many     Submit with an objection                      OPEN
     OPEN         a Move (operators.py)   Submit                                        OPEN
     OPEN         a Move, too many        Submit with an objection                      OPEN
+    OPEN         limit.set …             Submit                                        OPEN
     OPEN         bet.get … resume        Look                                          OPEN
     OPEN         ping                    pong                                          OPEN
     OPEN         not for this role       error FORBIDDEN                               OPEN
@@ -33,6 +34,7 @@ from engine.outcomes import Code, Outcome
 from engine.snapshots import WalletState
 from ws.codec import Malformed, answer, decode_frame, error, to_command
 from ws.fields import Reply
+from ws.limits import LimitExclude, LimitGet, LimitMove, LimitSet, to_limit_command
 from ws.messages import (
     AnyRequest,
     Auth,
@@ -40,6 +42,7 @@ from ws.messages import (
     BetGet,
     BetPending,
     BetPlace,
+    Error,
     Limits,
     Ping,
     Pong,
@@ -47,6 +50,7 @@ from ws.messages import (
     Welcome,
 )
 from ws.operators import Move, to_keyed
+from ws.payouts import PayoutFollow, PayoutGet, PayoutMove, to_payout_command
 
 MAY_MOVE_MONEY: Final = frozenset({"operator", "admin"})
 MAY_READ_ALL: Final = frozenset({"operator", "auditor", "admin"})
@@ -93,7 +97,7 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
 class Look(NamedTuple):
     """Read something and answer it."""
 
-    request: BetGet | BalanceGet | Resume
+    request: BetGet | BalanceGet | Resume | LimitGet | PayoutGet | PayoutFollow
 
 
 class Close(NamedTuple):
@@ -190,11 +194,30 @@ class Conversation:
         return [told, *self.close(CloseCode.NOT_AUTHENTICATED, why)]
 
     def _effect_of(
-        self, request: Auth | BetGet | BalanceGet | Resume | Ping | Move | Malformed, now_ms: int
+        self,
+        request: Auth
+        | BetGet
+        | BalanceGet
+        | Resume
+        | Ping
+        | Move
+        | LimitGet
+        | PayoutGet
+        | PayoutFollow
+        | Malformed,
+        now_ms: int,
     ) -> Effect:
         match request:
+            case LimitSet() | LimitExclude():
+                return self._limit(request)
             case Move():
                 return self._move(request)
+            case LimitGet():
+                return self._look_at_limits(request)
+            case PayoutGet() | PayoutFollow():
+                if self.identity is not None and self.identity.role in MAY_READ_ALL:
+                    return Look(request)
+                return self._forbid(request.id, "for operators and auditors only")
             case Ping():
                 return Pong(request.id, now_ms)
             case BetGet():
@@ -233,8 +256,41 @@ class Conversation:
         assert self.identity is not None
         if self.identity.role not in MAY_MOVE_MONEY:  # nor cash a bet out: whoever asks names the price
             return self._forbid(request.id, "for operators only")
-        command = to_keyed(request, caller=str(self.identity.user_id))
+        caller = str(self.identity.user_id)
+        if isinstance(request, PayoutMove):
+            command = to_payout_command(request, caller)
+        else:
+            command = to_keyed(request, caller)
         return Submit(request.id, command, self._one_more())
+
+    def _limit(self, request: LimitMove) -> Effect:
+        assert self.identity is not None
+        if self.identity.role != "player" and self.identity.role not in MAY_MOVE_MONEY:
+            return self._forbid(request.id, "this role may not change limits")
+        user_id = self._whose(request)
+        if isinstance(user_id, Error):
+            return user_id
+        command = to_limit_command(request, user_id, caller=str(self.identity.user_id))
+        return Submit(request.id, command, self._one_more())
+
+    def _look_at_limits(self, request: LimitGet) -> Effect:
+        user_id = self._whose(request)
+        if isinstance(user_id, Error):
+            return user_id
+        request.user_id = user_id
+        return Look(request)
+
+    def _whose(self, request: LimitMove | LimitGet) -> int | Error:
+        """The wallet that a request of this socket is about; or why it may not be."""
+        assert self.identity is not None
+        if self.identity.role == "player":
+            if request.user_id is None:
+                return self.identity.user_id
+            return self._forbid(request.id, "user_id: for operators only")
+        if request.user_id is None:
+            words = "user_id: whose wallet? an operator must say"
+            return error(request.id, Code.INVALID_REQUEST, words)
+        return request.user_id
 
     def _one_more(self) -> Code | None:
         """Count a command in; what is held against it."""
@@ -244,5 +300,5 @@ class Conversation:
     def _has_wallet(self) -> bool:
         return self.identity is not None and self.identity.role == "player"
 
-    def _forbid(self, request_id: str, message: str) -> Reply:
+    def _forbid(self, request_id: str, message: str) -> Error:
         return error(request_id, Code.FORBIDDEN, message)

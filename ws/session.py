@@ -25,9 +25,10 @@ from engine.store import Store
 from ws.auth import TokenRefused, identify
 from ws.codec import encode_frame, error
 from ws.fields import Reply
-from ws.hub import Hub
+from ws.hub import FOLLOWED_MAX, Hub
 from ws.lookups import look_up
 from ws.messages import BetPlace, Limits, WalletEntry
+from ws.payouts import Payout, PayoutFollow, PayoutProgress, is_over
 from ws.protocol import Authenticate, Close, CloseCode, Conversation, Effect, Look, State, Submit
 from ws.transport import FAST_LANE, WebSocketDoor
 
@@ -141,8 +142,8 @@ class Session:
         """A command of this socket has its outcome."""
         self._enqueue(self._conversation.answered(request_id, command, outcome))
 
-    def push(self, message: WalletEntry) -> None:
-        """Something was posted to this socket's wallet by somebody else."""
+    def push(self, message: WalletEntry | PayoutProgress) -> None:
+        """Something was posted to this socket's wallet by somebody else, or became of a payout it follows."""
         self._enqueue(message)
 
     def deliver(self) -> None:
@@ -180,13 +181,20 @@ class Session:
 
     async def _look_up(self, effect: Look) -> Sequence[Reply]:
         assert self._conversation.identity is not None
+        request = effect.request
+        # Followed before it is read, as wallets are: a chunk that is paid in between is pushed.
+        if isinstance(request, PayoutFollow) and not self._door.hub.follow_payout(request.payout_id, self):
+            return [error(request.id, Code.RATE_LIMITED, f"this socket follows {FOLLOWED_MAX} payouts")]
         try:
-            return await look_up(
-                self._door.store, self._door.batcher, effect.request, self._conversation.identity
+            replies = await look_up(
+                self._door.store, self._door.batcher, request, self._conversation.identity
             )
         except Exception:  # the file could not be read: that must not cost the socket's other answers
             log.exception("a request could not be looked up")
-            return [error(effect.request.id, Code.INTERNAL)]
+            replies = [error(request.id, Code.INTERNAL)]
+        if isinstance(request, PayoutFollow) and not _goes_on(replies[0]):
+            self._door.hub.unfollow_payout(request.payout_id, self)
+        return replies
 
     async def _authenticate(self, asked: Authenticate) -> None:
         try:
@@ -288,6 +296,11 @@ class Session:
         else:
             # Looked at again every hour: a token may live longer than a timer can, and the clock may be set.
             self._later(min(left_s, 3600.0), self._end_when_expired)
+
+
+def _goes_on(reply: Reply) -> bool:
+    """Whether it tells of a payout of which there will be more to tell."""
+    return isinstance(reply, Payout) and not is_over(reply.state, reply.suspended)
 
 
 def _now_ms() -> int:

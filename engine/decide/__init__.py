@@ -7,6 +7,8 @@ writes. Commands of a batch are decided one after another on the same view, in a
     bets.py        what becomes of it: settle, unsettle, roll back, cash out
     cash.py        deposits and withdrawals, transfers, the status of a wallet
     holds.py       money set aside
+    limits.py      what a player allows himself
+    payouts.py     many winners at a time
     answers.py     what the first answer was, and is again
 """
 
@@ -16,18 +18,26 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from engine.commands import (
+    AddPayoutItems,
     CaptureHold,
     CashOutBet,
     Command,
     Deposit,
+    Exclude,
     ExpireHold,
     Keyed,
+    OpenPayout,
+    Pay,
+    PayChunk,
     PlaceBet,
     PlaceHold,
     ReleaseHold,
+    ResolveItem,
     RollBackBet,
+    SetLimit,
     SetStatus,
     SettleBet,
+    StartPayout,
     Transfer,
     UnsettleBet,
     Withdraw,
@@ -37,6 +47,8 @@ from engine.decide.answers import replay_or_conflict
 from engine.decide.bets import cash_out, roll_back, settle, unsettle
 from engine.decide.cash import deposit, set_status, transfer, withdraw
 from engine.decide.holds import capture, expire, place_hold, release
+from engine.decide.limits import exclude, set_limit
+from engine.decide.payouts import add_items, open_payout, pay, pay_chunk, resolve, start
 from engine.decide.place import place
 from engine.outcomes import Code, Outcome, Rejected
 from engine.view import View
@@ -46,6 +58,8 @@ _BY_TYPE: Final[dict[type[Keyed], Callable[[View, Any, bytes], Outcome]]] = {
     Withdraw: withdraw,
     Transfer: transfer,
     SetStatus: set_status,
+    SetLimit: set_limit,
+    Exclude: exclude,
     SettleBet: settle,
     UnsettleBet: unsettle,
     RollBackBet: roll_back,
@@ -54,6 +68,12 @@ _BY_TYPE: Final[dict[type[Keyed], Callable[[View, Any, bytes], Outcome]]] = {
     CaptureHold: capture,
     ReleaseHold: release,
     ExpireHold: expire,
+    Pay: pay,
+    OpenPayout: open_payout,
+    AddPayoutItems: add_items,
+    StartPayout: start,
+    PayChunk: pay_chunk,
+    ResolveItem: resolve,
 }
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import msgspec
 
 from engine.commands import Keyed
-from engine.outcomes import Accepted, Answer, BetTold, Code, HoldTold, Outcome, Rejected, Wallet
+from engine.outcomes import (
+    Accepted,
+    Answer,
+    BetTold,
+    Code,
+    HoldTold,
+    LimitTold,
+    Outcome,
+    PayoutTold,
+    Rejected,
+    Wallet,
+)
 from engine.records import Account, Entry, Transaction
 from engine.view import View
 
@@ -31,15 +42,25 @@ def accept(
     entries: tuple[Entry, ...] = (),
     bet: BetTold | None = None,
     hold: HoldTold | None = None,
+    payout: PayoutTold | None = None,
+    limit: LimitTold | None = None,
 ) -> Accepted:
     """Record the transaction that has just been applied to `view`, with its answer."""
-    answer = Answer(None if account is None else wallet_of(account), bet, hold)
+    answer = Answer(None if account is None else wallet_of(account), bet, hold, payout, limit)
     transaction_id = view.next_transaction_id
     view.record(
         Transaction(transaction_id, kind, command.scope, command.key, mark, as_text(answer), view.block_id)
     )
     return Accepted(
-        transaction_id, view.block_id, answer.wallet, entries=entries, at_us=view.at_us, bet=bet, hold=hold
+        transaction_id,
+        view.block_id,
+        answer.wallet,
+        entries=entries,
+        at_us=view.at_us,
+        bet=bet,
+        hold=hold,
+        payout=payout,
+        limit=limit,
     )
 
 
@@ -55,7 +76,16 @@ def replay_or_conflict(known: Transaction, mark: bytes) -> Outcome:
 def replay(transaction_id: int, block_id: int, text: str) -> Accepted:
     """The answer `text` of a transaction, told again."""
     answer = _ANSWER.decode(text)
-    return Accepted(transaction_id, block_id, answer.wallet, replayed=True, bet=answer.bet, hold=answer.hold)
+    return Accepted(
+        transaction_id,
+        block_id,
+        answer.wallet,
+        replayed=True,
+        bet=answer.bet,
+        hold=answer.hold,
+        payout=answer.payout,
+        limit=answer.limit,
+    )
 
 
 _encode = msgspec.json.Encoder().encode

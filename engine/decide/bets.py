@@ -10,6 +10,7 @@ from __future__ import annotations
 from engine.commands import BET_SCOPE, CashOutBet, Result, RollBackBet, SettleBet, UnsettleBet
 from engine.decide.answers import accept, as_text, replay, wallet_of
 from engine.lifecycle import BETS, SETTLING, BetEvent, BetState
+from engine.limits import count_returned
 from engine.money import WIRE_MAX_MINOR
 from engine.outcomes import Answer, BetTold, Code, Outcome, Rejected
 from engine.records import Account, Entry, LiveBet, Transaction
@@ -80,6 +81,7 @@ def unsettle(view: View, command: UnsettleBet, mark: bytes) -> Outcome:
     bet.settled_minor = 0
     bet.payout_minor -= back_minor
     view.change_account(account).owed_minor += owed_minor
+    count_returned(account, -taken_minor, view.at_us)
     entries = _post(
         view,
         (account, -taken_minor, "UNSETTLE", bet.bet_id),
@@ -227,6 +229,7 @@ def _pay(
     """From the house to the player; what he owes is kept back first, where it `nets`."""
     kept_minor = min(amount_minor, account.owed_minor) if nets else 0
     view.change_account(account).owed_minor -= kept_minor
+    count_returned(account, amount_minor - kept_minor, view.at_us)
     return _post(
         view,
         (account, amount_minor - kept_minor, ref_type, bet_id),

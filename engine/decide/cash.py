@@ -7,6 +7,7 @@ from collections import defaultdict
 from engine.commands import Deposit, SetStatus, Transfer, Withdraw
 from engine.decide.answers import accept, wallet_of
 from engine.decide.holds import set_aside
+from engine.limits import count_deposit, stops_deposit
 from engine.money import BOOK_CEILING_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import Code, Outcome, Rejected
 from engine.records import Account
@@ -28,7 +29,9 @@ def deposit(view: View, command: Deposit, mark: bytes) -> Outcome:
     if code is not None or account is None:
         return Rejected(code or Code.ACCOUNT_NOT_FOUND)
     cash = view.book("cash", account.currency)
-    if account.balance_minor + command.amount_minor > WIRE_MAX_MINOR:
+    if account.balance_minor + command.amount_minor > WIRE_MAX_MINOR or stops_deposit(
+        account, command.amount_minor, view.at_us
+    ):
         return Rejected(Code.LIMIT_EXCEEDED, wallet_of(account))
     if cash.available_minor < command.amount_minor:
         return Rejected(Code.INSUFFICIENT_FUNDS, wallet_of(account))
@@ -37,6 +40,7 @@ def deposit(view: View, command: Deposit, mark: bytes) -> Outcome:
     ref_id = str(view.next_transaction_id)
     paid_in = view.post(account, command.amount_minor, "DEPOSIT", ref_id)
     counter = view.post(cash, -command.amount_minor, "DEPOSIT", ref_id)
+    count_deposit(account, command.amount_minor, view.at_us)
     return accept(view, "DEPOSIT", command, mark, account, (paid_in, counter))
 
 

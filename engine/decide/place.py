@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.commands import BET_SCOPE, PlaceBet, fingerprint_bet
 from engine.decide.answers import as_text, replay_or_conflict, wallet_of
 from engine.decide.bets import TOMBSTONE
+from engine.limits import count_bet, stops_bet
 from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected, Wallet
 from engine.records import ABSENT, Account, Refusal, new_bet, new_transaction
 from engine.view import MINUTE_US, View
@@ -20,8 +21,8 @@ costs no row, so that an empty wallet cannot fill the disk."""
 
 def place(view: View, command: PlaceBet, now_us: int, objection: Code | None) -> Outcome:
     """Take a bet in. Rejections: IDEMPOTENCY_CONFLICT, BET_ROLLED_BACK (before it came), STALE_REQUEST, the
-    objection, ACCOUNT_NOT_FOUND, ACCOUNT_BLOCKED, CURRENCY_MISMATCH, INSUFFICIENT_FUNDS; in place of the
-    last three RATE_LIMITED, when too many were recorded.
+    objection, ACCOUNT_NOT_FOUND, ACCOUNT_BLOCKED, CURRENCY_MISMATCH, LIMIT_EXCEEDED, INSUFFICIENT_FUNDS; in
+    place of the last four RATE_LIMITED, when too many were recorded.
     """
     account = view.accounts.get(command.user_id)
     currency = command.currency or (account.currency if account else "")
@@ -43,7 +44,7 @@ def place(view: View, command: PlaceBet, now_us: int, objection: Code | None) ->
     if account is None or account.kind != "player":
         return Rejected(Code.ACCOUNT_NOT_FOUND)
     stake_minor = command.stake_minor
-    code = _why_not(account, currency, stake_minor)
+    code = _why_not(account, currency, stake_minor, view.at_us)
     if code is not None:
         return _refuse(view, account, command, fingerprint, code)
 
@@ -51,6 +52,8 @@ def place(view: View, command: PlaceBet, now_us: int, objection: Code | None) ->
     house = view.book("house", currency)
     stake = view.post(account, -stake_minor, "BET", bet_id)
     counter = view.post(house, stake_minor, "BET", bet_id)
+    if account.limits:
+        count_bet(account, stake_minor, view.at_us)
     wallet = wallet_of(account)
     transaction_id, block_id = view.next_transaction_id, view.block_id
     view.new_bets.append(
@@ -73,11 +76,13 @@ def place(view: View, command: PlaceBet, now_us: int, objection: Code | None) ->
     return Accepted(transaction_id, block_id, wallet, False, (stake, counter), view.at_us)
 
 
-def _why_not(account: Account, currency: str, stake_minor: int) -> Code | None:
+def _why_not(account: Account, currency: str, stake_minor: int, at_us: int) -> Code | None:
     if account.status != "open":
         return Code.ACCOUNT_BLOCKED
     if currency != account.currency:
         return Code.CURRENCY_MISMATCH
+    if account.limits and stops_bet(account, stake_minor, at_us):
+        return Code.LIMIT_EXCEEDED
     if account.available_minor < stake_minor:
         return Code.INSUFFICIENT_FUNDS
     return None

@@ -1,0 +1,214 @@
+"""A mass payout beside bets, killed in the middle: `python -m bench.payouts --winners 100000`. Prints JSON.
+
+    bets alone ─▶ payout, bets beside it ─▶ kill -9 ─▶ restart, bets beside the rest of it ─▶ audit by SQL
+
+The audit reads nothing but the file: every winner has the entry of his item exactly once, the payout's
+clearing account is at zero, and `solidgreen reconcile` agrees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from websockets.sync.client import ClientConnection, connect
+
+from bench.clients import SUBPROTOCOL
+from bench.machine import ROOT
+from bench.stand import verdict
+from harness.process import Server, seed, token
+
+PER_S: Final = 2_000  # bets offered beside the payout
+BETTORS: Final = 100
+CHUNK: Final = 1_000  # items of one payout.add
+AMOUNT_MINOR: Final = 250
+OPERATOR: Final = 1
+FINISH_WITHIN_S: Final = 300.0
+BESIDE_PER_S: Final = 30_000
+"""Bets are measured beside a payout for winners / this many seconds, and need 2 s to begin: from some 50,000
+winners on, twice that is less than the payout takes."""
+
+
+@dataclass(slots=True)
+class Operator:
+    """An operator's socket."""
+
+    socket: ClientConnection
+    asked: int = 0
+
+    def ask(self, **message: Any) -> dict[str, Any]:
+        """Send a request and return its reply. Raises `RuntimeError` if that is an error."""
+        self.asked += 1
+        id_ = f"r{self.asked}"
+        self.socket.send(json.dumps(message | {"id": id_}))
+        while True:
+            for reply in _each(json.loads(self.socket.recv(timeout=30))):
+                if reply.get("id") == id_:
+                    if reply["type"] == "error":
+                        raise RuntimeError(f"{message['type']}: {reply['code']}: {reply['message']}")
+                    return reply
+
+
+def measure(folder: Path, winners: int, seconds: float) -> dict[str, Any]:
+    """Run the whole of it. `seconds`: of bets, in each part; 0: none, for a payout that is over too soon to
+    be measured beside. Raises `RuntimeError` if the file is not as it must be.
+    """
+    db = folder / "payout.db"
+    players = seed(db, winners, balance=10**9)
+    tokens = [each["token"] for each in players[:: max(1, winners // BETTORS)][:BETTORS]]
+    secret = token(db, OPERATOR, "operator")
+    shown: dict[str, Any] = {"winners": winners}
+    with Server(db) as server:
+        if seconds:
+            shown["bets_alone"] = bets(server, tokens, seconds)
+        with operator(server, secret) as asks:
+            started = time.perf_counter()
+            payout_id = collect(asks, [each["id"] for each in players])
+            shown["collected_s"] = round(time.perf_counter() - started, 2)
+            asks.ask(
+                type="payout.start", key="start", payout_id=payout_id, items=winners,
+                total=winners * AMOUNT_MINOR,
+            )  # fmt: skip
+        if seconds:
+            shown["bets_beside"] = bets(server, tokens, min(seconds, winners / BESIDE_PER_S))
+        wait_for(db, payout_id, winners // 4)
+        server.kill()
+        done_at_kill = progress(db, payout_id)
+        if done_at_kill == winners:
+            raise RuntimeError(f"killed when all {winners} items were paid: not in the middle")
+        shown["items_at_kill"] = done_at_kill
+        server.start()
+        if seconds:
+            shown["bets_beside_after_restart"] = bets(server, tokens, min(seconds, winners / BESIDE_PER_S))
+        wait_for(db, payout_id, winners)
+    paid_s = running_s(db, payout_id, done_at_kill)
+    rates = {"paid_s": round(paid_s, 2), "items_per_s": round(winners / paid_s)}
+    return shown | rates | audit(db, payout_id, winners)
+
+
+def wait_for(db: Path, payout_id: int, items: int) -> None:
+    """Return when so many are paid. Raises `RuntimeError` if that takes too long."""
+    began = time.perf_counter()
+    while progress(db, payout_id) < items:
+        if time.perf_counter() - began > FINISH_WITHIN_S:
+            raise RuntimeError(f"{items} items were not paid within {FINISH_WITHIN_S:g} s")
+        time.sleep(0.01)  # only the file tells, whether a server runs or not
+
+
+def running_s(db: Path, payout_id: int, done_at_kill: int) -> float:
+    """How long the payout ran, by the times of its blocks, from its start to its last chunk; without the
+    time from the last block before the kill to the first one after it.
+    """
+    found = look(
+        db,
+        """
+        SELECT blocks.at, CAST(substr(key, instr(key, ':') + 1) AS INTEGER) >= :killed AS is_after
+        FROM transactions JOIN blocks ON blocks.id = block_id
+        WHERE scope = 'clock:payout-chunk' AND key GLOB :keys
+        UNION ALL
+        SELECT blocks.at, 0 FROM transactions JOIN blocks ON blocks.id = block_id
+        WHERE kind = 'PAYOUT_START' AND json_extract(answer, '$.payout.id') = :payout_id
+        """,
+        {"killed": done_at_kill, "keys": f"{payout_id}:*", "payout_id": payout_id},
+    )
+    parts = [[at_us for at_us, is_after in found if is_after == part] for part in (0, 1)]
+    return sum(max(part) - min(part) for part in parts) / 1_000_000
+
+
+def collect(asks: Operator, winners: list[int]) -> int:
+    """Hand all items over, `CHUNK` at a time; the payout's id."""
+    payout_id: int = asks.ask(type="payout.open", key="open", currency="EUR")["payout_id"]
+    for first in range(0, len(winners), CHUNK):
+        items = [{"user_id": user_id, "amount": AMOUNT_MINOR} for user_id in winners[first : first + CHUNK]]
+        asks.ask(type="payout.add", key=f"add-{first}", payout_id=payout_id, first=first, items=items)
+    return payout_id
+
+
+def bets(server: Server, tokens: list[str], seconds: float) -> dict[str, Any]:
+    """Bets in an open loop: latencies in milliseconds."""
+    assert server.process is not None
+    job = {
+        "url": server.ws, "per_s": PER_S, "warm_up_s": 1.0, "seconds": seconds, "tokens": tokens,
+        "watch": {"server": server.process.pid},
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.open_loop"],
+        cwd=ROOT, input=json.dumps(job).encode(), stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    if told["refused"] or told["unanswered"]:
+        raise RuntimeError(f"bets were refused or not answered: {told['refused']}, {told['unanswered']}")
+    quantiles = {name: round(us / 1_000, 2) for name, us in told["latency_us"].items()}
+    return {"per_s": told["per_s"], **{f"{name}_ms": ms for name, ms in quantiles.items()}}
+
+
+@contextlib.contextmanager
+def operator(server: Server, secret: str) -> Iterator[Operator]:
+    """An operator's socket, welcomed."""
+    headers = {"Authorization": f"Bearer {secret}"}
+    with connect(
+        server.ws, subprotocols=[SUBPROTOCOL], additional_headers=headers, proxy=None, max_size=None
+    ) as socket:
+        socket.recv(timeout=10)
+        yield Operator(socket)
+
+
+def progress(db: Path, payout_id: int) -> int:
+    """How many items were paid, or put into suspense, says the file."""
+    (row,) = look(db, "SELECT done FROM payouts WHERE id = :id", {"id": payout_id})
+    return int(row[0])
+
+
+def audit(db: Path, payout_id: int, winners: int) -> dict[str, Any]:
+    """Nothing but SQL, then `reconcile`. Raises `RuntimeError` if something is wrong."""
+    paid = look(
+        db,
+        """
+        SELECT count(*), count(DISTINCT user_id), min(amount), max(amount) FROM transaction_ledger
+        WHERE ref_type = 'PAYOUT' AND ref_id = :id AND amount > 0 AND user_id < (1 << 52)
+        """,
+        {"id": str(payout_id)},
+    )[0]
+    clearing = look(db, "SELECT balance FROM users WHERE id = (1 << 52) + :id", {"id": payout_id})
+    said = verdict(db)
+    if paid != (winners, winners, AMOUNT_MINOR, AMOUNT_MINOR) or clearing != [(0,)] or not said.get("ok"):
+        raise RuntimeError(f"paid {paid} of {winners}, clearing {clearing}, reconcile {str(said)[:500]}")
+    return {"paid_once": winners, "clearing_minor": 0, "reconcile": "ok"}
+
+
+def look(db: Path, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    """Rows as any shell would read them, beside a running server or after its death."""
+    with contextlib.closing(sqlite3.connect(db, timeout=5.0)) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+def _each(frame: Any) -> list[dict[str, Any]]:
+    return frame if isinstance(frame, list) else [frame]
+
+
+def main() -> None:
+    """Run it in a folder of its own, and print the figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--winners", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of bets, in each part; 0: none")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="payout-"))
+    try:
+        print(json.dumps(measure(folder, options.winners, options.seconds), indent=1))
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
