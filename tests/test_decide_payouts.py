@@ -263,6 +263,16 @@ def test_chunks_follow_each_other_to_the_end() -> None:
     assert again.replayed, "the same chunk again is its first answer"
 
 
+def test_what_is_kept_back_of_a_payout_does_not_count_against_the_limit_of_the_wire() -> None:
+    made = view(account(BOB, WIRE_MAX_MINOR - 4, owed_minor=6))
+
+    outcome = run(made, pay("p", (BOB, 10)))
+
+    assert told(outcome).suspended == 0
+    assert made.accounts[BOB].balance_minor == WIRE_MAX_MINOR
+    assert made.accounts[BOB].owed_minor == 0
+
+
 def suspended_view(*players: Account, state: str = "suspended") -> View:
     made = with_payout(view(*players), "paid", (ALICE, 10), (BOB, 7), done=2)
     made.payouts[ID].suspended = 1

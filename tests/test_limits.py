@@ -28,6 +28,7 @@ from books_open import (
 from pipelines import new_books, opened
 
 from engine.commands import Exclude, Pay, PayoutItem, SetLimit
+from engine.decide import decide
 from engine.limits import (
     COOLING_OFF_US,
     DAY_US,
@@ -421,3 +422,11 @@ def test_a_view_without_limits_counts_nothing() -> None:
     assert view.accounts[ALICE].limits == []
     assert not stops_bet(view.accounts[ALICE], 10**12, NOW_US)
     assert bet_id(1) not in view.bets
+
+
+@pytest.mark.parametrize("until_us", [NOW_US - 1, NOW_US])
+def test_an_exclusion_that_would_be_over_already_is_refused(until_us: int) -> None:
+    view = view_of(account(ALICE, 100))
+
+    assert decide(view, exclude("x", until_us), NOW_US) == Rejected(Code.INVALID_REQUEST)
+    assert not view.changed
