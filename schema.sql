@@ -6,13 +6,23 @@
 -- Closed lists are spelt with OR, not IN: in a CHECK, SQLite builds the list of an IN anew for each row
 -- (docs/adr/0008).
 
--- A holder of a balance: a player's wallet, or one of the house's own books, in one currency.
+-- A person. His number is that of the first wallet that was opened for him, which is made behind this row: the
+-- key is deferred, so that no person is left without a wallet.
+CREATE TABLE participants (
+    id INTEGER PRIMARY KEY REFERENCES users (id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT participant_ids_are_those_of_wallets CHECK (id > 0 AND id < 2251799813685248)
+-- WITHOUT ROWID: a NULL would be given a number behind the back of the trigger that looks at it.
+) STRICT, WITHOUT ROWID;
+
+-- A holder of a balance: a wallet of a player's or one of the house's own books, in one currency. A player's wallet
+-- holds his cash; beside it there may be a player_bonus, which is spent through it (see bonuses).
 -- balance is a cache of the sum of the holder's ledger entries; last_entry_id is the newest of them.
 CREATE TABLE users (
     id            INTEGER PRIMARY KEY,
     kind          TEXT NOT NULL CONSTRAINT known_kind_of_holder CHECK (
                       kind = 'player' OR kind = 'house' OR kind = 'cash' OR kind = 'fees'
-                      OR kind = 'clearing' OR kind = 'suspense' OR kind = 'receivable'),
+                      OR kind = 'clearing' OR kind = 'suspense' OR kind = 'receivable' OR kind = 'bonus'
+                      OR kind = 'player_bonus'),
     currency      TEXT NOT NULL CHECK (length(currency) = 3),
     status        TEXT NOT NULL DEFAULT 'open' CONSTRAINT known_status CHECK (
                       status = 'open' OR status = 'blocked' OR status = 'closed'),
@@ -25,15 +35,25 @@ CREATE TABLE users (
     owed          INTEGER NOT NULL DEFAULT 0 CHECK (owed >= 0),
     -- 1 once the player has set himself a limit: only then are there rows in `limits`.
     limited       INTEGER NOT NULL DEFAULT 0 CHECK (limited = 0 OR limited = 1),
+    -- Whose wallet it is; the house's books are nobody's.
+    participant_id INTEGER REFERENCES participants (id),
     -- How many refusals were recorded in one minute of block time: bounds what one user can make us store.
     refused_minute INTEGER NOT NULL DEFAULT 0,
     refused_count  INTEGER NOT NULL DEFAULT 0,
     -- Nobody spends what he does not have or what is set aside.
     CONSTRAINT available_is_not_negative CHECK (balance - held - floor >= 0),
-    -- A JSON client reads integers as doubles: beyond 2^53 - 1 it would be shown a wrong balance.
-    CONSTRAINT player_balance_fits_the_wire CHECK (kind <> 'player' OR balance <= 9007199254740991),
-    CONSTRAINT player_has_no_overdraft CHECK (kind <> 'player' OR floor = 0),
-    CONSTRAINT only_players_owe_and_hold CHECK (kind = 'player' OR (owed = 0 AND held = 0)),
+    -- A JSON client reads integers as doubles: beyond 2^53 - 1 it would be shown a wrong balance. Here and below
+    -- numbers are compared before texts: a bet changes a balance, and is asked no more.
+    CONSTRAINT player_balance_fits_the_wire CHECK (
+        balance <= 9007199254740991 OR (kind <> 'player' AND kind <> 'player_bonus')),
+    CONSTRAINT player_has_no_overdraft CHECK (floor = 0 OR (kind <> 'player' AND kind <> 'player_bonus')),
+    CONSTRAINT only_players_owe_and_hold CHECK (
+        (held = 0 AND owed = 0) OR kind = 'player' OR (held = 0 AND kind = 'player_bonus')),
+    CONSTRAINT wallets_are_somebodys CHECK (
+        (participant_id IS NOT NULL) = (kind = 'player' OR kind = 'player_bonus')),
+    -- From 2^51 on: the bonus books, so that they take no number between those of wallets.
+    CONSTRAINT bonus_books_stand_apart CHECK (
+        (kind = 'bonus') = (id >= 2251799813685248 AND id < 4503599627370496)),
     -- From 2^52 on: the clearing accounts of payouts, which pay out what was paid in.
     CONSTRAINT payout_accounts_clear CHECK (id < 4503599627370496 OR (kind = 'clearing' AND floor = 0)),
     CONSTRAINT user_ids_begin_at_one CHECK (id > 0)
@@ -42,7 +62,11 @@ CREATE TABLE users (
 
 -- One house, one cash book … per currency; but every payout has a clearing account of its own, numbered from
 -- 2^52 on.
-CREATE UNIQUE INDEX one_book_of_a_kind ON users (currency, kind) WHERE kind <> 'player' AND id < 4503599627370496;
+CREATE UNIQUE INDEX one_book_of_a_kind ON users (currency, kind)
+WHERE participant_id IS NULL AND id < 4503599627370496;
+
+-- The wallets of a person beside his first one, which has his number.
+CREATE INDEX further_wallets ON users (participant_id) WHERE participant_id <> id;
 
 -- The batch that is being written: one row, or none. Its key is deferred: a batch is opened before the block
 -- that seals it, and cannot be committed without it. Transactions, entries and bets are taken only while a
@@ -69,7 +93,8 @@ CREATE TABLE transactions (
                       OR kind = 'WITHDRAWAL' OR kind = 'TRANSFER' OR kind = 'HOLD' OR kind = 'CAPTURE'
                       OR kind = 'RELEASE' OR kind = 'EXPIRY' OR kind = 'STATUS' OR kind = 'PAYOUT'
                       OR kind = 'PAYOUT_OPEN' OR kind = 'PAYOUT_ITEMS' OR kind = 'PAYOUT_START'
-                      OR kind = 'PAYOUT_ITEM' OR kind = 'LIMIT'),
+                      OR kind = 'PAYOUT_ITEM' OR kind = 'LIMIT' OR kind = 'WALLET' OR kind = 'BONUS'
+                      OR kind = 'FREE_BET' OR kind = 'REVOKE'),
     scope       TEXT NOT NULL CHECK (scope >= ' '),
     key         TEXT NOT NULL CHECK (key >= ' '),
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
@@ -97,7 +122,8 @@ CREATE TABLE transaction_ledger (
                       OR ref_type = 'UNSETTLE' OR ref_type = 'CASHOUT' OR ref_type = 'DEPOSIT'
                       OR ref_type = 'WITHDRAWAL' OR ref_type = 'TRANSFER' OR ref_type = 'CAPTURE'
                       OR ref_type = 'RECEIVABLE' OR ref_type = 'FEE' OR ref_type = 'TAX'
-                      OR ref_type = 'PAYOUT' OR ref_type = 'SUSPENSE'),
+                      OR ref_type = 'PAYOUT' OR ref_type = 'SUSPENSE' OR ref_type = 'BONUS'
+                      OR ref_type = 'EXPIRY'),
     ref_id         TEXT NOT NULL CHECK (ref_id >= ' '),
     transaction_id INTEGER NOT NULL,
     block_id       INTEGER NOT NULL,
@@ -150,6 +176,38 @@ CREATE TABLE holds (
 ) STRICT;
 
 CREATE INDEX holds_by_expiry ON holds (expires_at) WHERE state = 'open' AND expires_at > 0;
+
+-- The terms of a bonus wallet: with which wallet it is spent, before or after what is in that one, and until when.
+-- All that is in it has the terms of the newest grant. last_transaction_id as in bets. expires_at: 0 if never.
+CREATE TABLE bonuses (
+    user_id    INTEGER PRIMARY KEY,
+    wallet_id  INTEGER NOT NULL,
+    spend      TEXT NOT NULL CONSTRAINT known_order_of_spending CHECK (spend = 'first' OR spend = 'last'),
+    expires_at INTEGER NOT NULL CHECK (expires_at >= 0),
+    state      TEXT NOT NULL CONSTRAINT known_state_of_bonus CHECK (state = 'open' OR state = 'expired'),
+    last_transaction_id INTEGER NOT NULL,
+    UNIQUE (wallet_id),
+    CONSTRAINT only_a_bonus_that_has_a_time_expires CHECK (state <> 'expired' OR expires_at > 0)
+) STRICT;
+
+CREATE INDEX bonuses_by_expiry ON bonuses (expires_at) WHERE state = 'open' AND expires_at > 0;
+
+-- A bet that a player may place without paying its stake, keyed by the transaction that granted it: the bonus book
+-- pays, and he gets what the bet wins beyond its stake. last_transaction_id as in bets. expires_at: 0 if never.
+CREATE TABLE free_bets (
+    id         INTEGER PRIMARY KEY,
+    user_id    INTEGER NOT NULL,
+    currency   TEXT NOT NULL,
+    amount     INTEGER NOT NULL CHECK (amount > 0),
+    expires_at INTEGER NOT NULL CHECK (expires_at >= 0),
+    state      TEXT NOT NULL DEFAULT 'open' CONSTRAINT known_state_of_free_bet CHECK (
+                   state = 'open' OR state = 'used' OR state = 'revoked' OR state = 'expired'),
+    last_transaction_id INTEGER NOT NULL DEFAULT 0,
+    CONSTRAINT only_a_free_bet_that_has_a_time_expires CHECK (state <> 'expired' OR expires_at > 0)
+) STRICT;
+
+CREATE INDEX free_bets_by_expiry ON free_bets (expires_at) WHERE state = 'open' AND expires_at > 0;
+CREATE INDEX free_bets_of_user ON free_bets (user_id, expires_at = 0, expires_at) WHERE state = 'open';
 
 -- A mass payout, keyed by the transaction that opened it. Its items are paid in their order: those below `done`
 -- were, or are in suspense. last_transaction_id as in bets.
@@ -262,6 +320,14 @@ CREATE TRIGGER bets_are_never_deleted BEFORE DELETE ON bets
 BEGIN SELECT RAISE(ABORT, 'bets are not deleted: roll them back'); END;
 CREATE TRIGGER holds_are_never_deleted BEFORE DELETE ON holds
 BEGIN SELECT RAISE(ABORT, 'holds are not deleted: release them'); END;
+CREATE TRIGGER participants_are_never_deleted BEFORE DELETE ON participants
+BEGIN SELECT RAISE(ABORT, 'participants are not deleted'); END;
+CREATE TRIGGER participants_are_never_updated BEFORE UPDATE ON participants
+BEGIN SELECT RAISE(ABORT, 'participants do not change'); END;
+CREATE TRIGGER bonuses_are_never_deleted BEFORE DELETE ON bonuses
+BEGIN SELECT RAISE(ABORT, 'bonuses are not deleted: they expire'); END;
+CREATE TRIGGER free_bets_are_never_deleted BEFORE DELETE ON free_bets
+BEGIN SELECT RAISE(ABORT, 'free_bets are not deleted: revoke them'); END;
 CREATE TRIGGER payouts_are_never_deleted BEFORE DELETE ON payouts
 BEGIN SELECT RAISE(ABORT, 'payouts are not deleted'); END;
 CREATE TRIGGER payout_items_are_never_deleted BEFORE DELETE ON payout_items
@@ -359,6 +425,92 @@ WHEN NEW.last_transaction_id <= max(OLD.last_transaction_id, OLD.id) OR NEW.rema
       AND json_extract(newest.answer, '$.hold.id', '$.hold.state', '$.hold.left_minor')
         = json_array(OLD.id, NEW.state, nullif(NEW.remaining, 0)))
 BEGIN SELECT RAISE(ABORT, 'holds: it changes as a new transaction of the open batch says'); END;
+-- A bonus wallet is beside the player's wallet that spends it, in its currency and of the same person.
+CREATE TRIGGER bonuses_only_grow BEFORE INSERT ON bonuses
+WHEN NEW.state <> 'open'
+  OR EXISTS (SELECT 1 FROM bonuses WHERE user_id = NEW.user_id)
+  OR EXISTS (SELECT 1 FROM bonuses WHERE wallet_id = NEW.wallet_id)
+  OR NOT EXISTS (
+    SELECT 1 FROM users AS bonus, users AS wallet
+    WHERE bonus.id = NEW.user_id AND bonus.kind = 'player_bonus'
+      AND wallet.id = NEW.wallet_id AND wallet.kind = 'player'
+      AND bonus.currency = wallet.currency AND bonus.participant_id = wallet.participant_id)
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS newest
+    WHERE frozen = 0 AND newest.block_id = open_batch.id AND newest.id = NEW.last_transaction_id
+      AND newest.kind = 'BONUS'
+      AND json_extract(newest.answer, '$.bonus.user_id', '$.bonus.state', '$.bonus.spend', '$.bonus.expires_at_us')
+        = json_array(NEW.user_id, NEW.state, NEW.spend, nullif(NEW.expires_at, 0)))
+BEGIN SELECT RAISE(ABORT, 'bonuses: one of a wallet, as a new transaction of the open batch says'); END;
+CREATE TRIGGER bonuses_stay_with_their_wallet BEFORE UPDATE ON bonuses
+WHEN (NEW.user_id, NEW.wallet_id) IS NOT (OLD.user_id, OLD.wallet_id)
+BEGIN SELECT RAISE(ABORT, 'bonuses: it stays with its wallet'); END;
+-- As with bets; and what expires does so once, on the terms that it has. A batch cannot grant what its own time
+-- has expired, so no grant hides behind an EXPIRY.
+CREATE TRIGGER bonuses_change_by_a_transaction BEFORE UPDATE ON bonuses
+WHEN NEW.last_transaction_id <= OLD.last_transaction_id
+  OR (NEW.state = 'expired'
+      AND (OLD.state, OLD.spend, OLD.expires_at) IS NOT ('open', NEW.spend, NEW.expires_at))
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS newest
+    WHERE frozen = 0 AND newest.block_id = open_batch.id AND newest.id = NEW.last_transaction_id
+      AND NEW.state = CASE newest.kind WHEN 'BONUS' THEN 'open' WHEN 'EXPIRY' THEN 'expired' END
+      AND json_extract(newest.answer, '$.bonus.user_id', '$.bonus.state', '$.bonus.spend', '$.bonus.expires_at_us')
+        = json_array(OLD.user_id, NEW.state, NEW.spend, nullif(NEW.expires_at, 0)))
+BEGIN SELECT RAISE(ABORT, 'bonuses: it changes as a new transaction of the open batch says'); END;
+CREATE TRIGGER free_bets_only_grow BEFORE INSERT ON free_bets
+WHEN NEW.id <= (SELECT max(id) FROM free_bets)
+  OR (NEW.state, NEW.last_transaction_id) IS NOT ('open', 0)
+  OR NOT EXISTS (
+    SELECT 1 FROM users
+    WHERE users.id = NEW.user_id AND users.kind = 'player' AND users.currency = NEW.currency)
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS granting
+    WHERE frozen = 0 AND granting.block_id = open_batch.id AND granting.id = NEW.id AND granting.kind = 'FREE_BET'
+      AND json_extract(granting.answer, '$.free_bet.id', '$.free_bet.state', '$.free_bet.amount_minor')
+        = json_array(NEW.id, 'open', NEW.amount))
+BEGIN SELECT RAISE(ABORT, 'free_bets: one of a wallet, as a new transaction of the open batch says'); END;
+CREATE TRIGGER free_bets_keep_their_terms BEFORE UPDATE ON free_bets
+WHEN (NEW.id, NEW.user_id, NEW.currency, NEW.amount, NEW.expires_at)
+  IS NOT (OLD.id, OLD.user_id, OLD.currency, OLD.amount, OLD.expires_at)
+BEGIN SELECT RAISE(ABORT, 'free_bets: only what became of it changes'); END;
+-- As with bets: used by a bet, and open again when that bet is given back.
+CREATE TRIGGER free_bets_change_by_a_transaction BEFORE UPDATE ON free_bets
+WHEN NEW.last_transaction_id <= max(OLD.last_transaction_id, OLD.id)
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS newest
+    WHERE frozen = 0 AND newest.block_id = open_batch.id AND newest.id = NEW.last_transaction_id
+      AND NEW.state = CASE newest.kind
+          WHEN 'BET' THEN 'used' WHEN 'UNSETTLE' THEN 'used' WHEN 'REFUND' THEN 'open'
+          WHEN 'ROLLBACK' THEN 'open' WHEN 'REVOKE' THEN 'revoked' WHEN 'EXPIRY' THEN 'expired' END
+      AND json_extract(newest.answer, '$.free_bet.id', '$.free_bet.state', '$.free_bet.amount_minor')
+        = json_array(OLD.id, NEW.state, OLD.amount))
+BEGIN SELECT RAISE(ABORT, 'free_bets: it changes as a new transaction of the open batch says'); END;
+-- What was used opens, and what is open is used, revoked or expires: else it could be used twice. What it was before
+-- is said by OLD, or by another transaction of the batch, which changed it in between.
+CREATE TRIGGER free_bets_change_step_by_step BEFORE UPDATE ON free_bets
+WHEN CASE NEW.state WHEN 'open' THEN 'used' ELSE 'open' END IS NOT (
+    SELECT iif(before.id IS NULL, iif(told.before = OLD.last_transaction_id, OLD.state, NULL),
+               json_extract(before.answer, '$.free_bet.state'))
+    FROM (SELECT coalesce(json_extract(answer, '$.free_bet.before'), 0) AS before
+          FROM transactions WHERE id = NEW.last_transaction_id) AS told
+    LEFT JOIN transactions AS before
+      ON before.id = told.before AND before.id >= (SELECT first_transaction_id FROM open_batch)
+     AND json_extract(before.answer, '$.free_bet.id') = OLD.id)
+BEGIN SELECT RAISE(ABORT, 'free_bets: it is used while it is open, and opens again when it was used'); END;
+-- A bet of its player's and of its amount uses it, and the same bet gives it back.
+CREATE TRIGGER free_bets_pay_their_bet BEFORE UPDATE ON free_bets
+WHEN (NEW.state = 'used' OR NEW.state = 'open') AND NOT EXISTS (
+    SELECT 1 FROM transactions AS newest, transactions AS placed, bets
+    WHERE newest.id = NEW.last_transaction_id
+      AND placed.scope = 'bet'
+      AND placed.key = iif(newest.kind = 'BET', newest.key, json_extract(newest.answer, '$.bet.bet_id'))
+      AND json_extract(placed.answer, '$.free_bet.id') = OLD.id
+      AND bets.transaction_id = placed.id AND bets.user_id = OLD.user_id AND bets.stake = OLD.amount)
+BEGIN SELECT RAISE(ABORT, 'free_bets: it pays a bet of its player, and comes back with it'); END;
+CREATE TRIGGER free_bets_end_for_good BEFORE UPDATE ON free_bets
+WHEN OLD.state = 'revoked' OR OLD.state = 'expired'
+BEGIN SELECT RAISE(ABORT, 'free_bets: what was revoked or has expired stays so'); END;
 -- Its transaction is in the file before it.
 CREATE TRIGGER payouts_only_grow BEFORE INSERT ON payouts
 WHEN NEW.id <= (SELECT max(id) FROM payouts)
@@ -458,11 +610,35 @@ BEGIN SELECT RAISE(ABORT, 'refusals: this bet was refused before'); END;
 CREATE TRIGGER users_begin_empty BEFORE INSERT ON users
 WHEN NEW.balance <> 0 OR NEW.held <> 0 OR NEW.owed <> 0 OR NEW.limited <> 0 OR NEW.last_entry_id <> 0
   OR EXISTS (SELECT 1 FROM users WHERE id = NEW.id)
-  OR (NEW.kind <> 'player'
+  OR (NEW.participant_id IS NULL
       AND NEW.id < 4503599627370496
       AND EXISTS (SELECT 1 FROM users WHERE currency = NEW.currency AND kind = NEW.kind
-                                        AND kind <> 'player' AND id < 4503599627370496))
+                                        AND participant_id IS NULL AND id < 4503599627370496))
 BEGIN SELECT RAISE(ABORT, 'users: an account is new and begins empty'); END;
+CREATE TRIGGER participants_only_grow BEFORE INSERT ON participants
+WHEN EXISTS (SELECT 1 FROM users WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'participants: his number is that of his first wallet, which is to come'); END;
+-- Looked up here too: foreign_keys may be off.
+CREATE TRIGGER users_belong_to_participants BEFORE INSERT ON users
+WHEN (NEW.participant_id = NEW.id AND NEW.kind <> 'player')
+  OR (NEW.participant_id IS NOT NEW.id AND EXISTS (SELECT 1 FROM participants WHERE id = NEW.id))
+  OR (NEW.participant_id IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM participants WHERE id = NEW.participant_id))
+  OR (NEW.participant_id <> NEW.id
+      AND NOT EXISTS (SELECT 1 FROM users AS first WHERE first.id = NEW.participant_id))
+BEGIN SELECT RAISE(ABORT, 'users: a wallet is that of a participant, whose first wallet has his number'); END;
+-- Grants are few, so the batch is searched for the one that names it.
+CREATE TRIGGER users_are_granted_their_bonus BEFORE INSERT ON users
+WHEN NEW.kind = 'player_bonus' AND NOT EXISTS (
+    SELECT 1 FROM transactions AS granting
+    WHERE granting.id >= (SELECT first_transaction_id FROM open_batch WHERE frozen = 0) AND granting.kind = 'BONUS'
+      AND json_extract(granting.answer, '$.bonus.user_id') = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'users: a bonus wallet is made by the grant that names it'); END;
+CREATE TRIGGER users_number_bonus_books_by_their_house BEFORE INSERT ON users
+WHEN NEW.kind = 'bonus' AND NOT EXISTS (
+    SELECT 1 FROM users AS house
+    WHERE house.id = NEW.id - 2251799813685248 AND house.kind = 'house' AND house.currency = NEW.currency)
+BEGIN SELECT RAISE(ABORT, 'users: a bonus book has the number of the house of its currency, and 2^51'); END;
 -- A clearing account is made beside the payout that is its own, or after it.
 CREATE TRIGGER users_clear_their_payout BEFORE INSERT ON users
 WHEN NEW.currency <> (SELECT currency FROM payouts WHERE id = NEW.id - 4503599627370496)
@@ -476,8 +652,8 @@ CREATE TRIGGER users_set_aside_and_owe_in_a_batch BEFORE UPDATE OF held, owed, l
 WHEN (NEW.held <> OLD.held OR NEW.owed <> OLD.owed OR NEW.limited <> OLD.limited)
  AND (NEW.limited < OLD.limited OR NOT EXISTS (SELECT 1 FROM open_batch WHERE frozen = 0))
 BEGIN SELECT RAISE(ABORT, 'users: held, owed and limited change in an open batch, and limits are for good'); END;
-CREATE TRIGGER users_keep_their_identity BEFORE UPDATE OF id, kind, currency ON users
-BEGIN SELECT RAISE(ABORT, 'users: id, kind and currency do not change'); END;
+CREATE TRIGGER users_keep_their_identity BEFORE UPDATE OF id, kind, currency, participant_id ON users
+BEGIN SELECT RAISE(ABORT, 'users: id, kind, currency and participant_id do not change'); END;
 
 -- The seal. One chain without a gap or overlap, and every transaction in the block balanced in every currency.
 CREATE TRIGGER blocks_seal_what_they_say BEFORE INSERT ON blocks

@@ -53,7 +53,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     REDIS: (),  # no Python to be seen there: a line of its own by its process
     "look-up": ("engine/store.py:Store._next_view", "engine/warm.py"),
-    "look up keys (SQLite)": ("engine/rows.py:look_up",),
+    "look up keys (SQLite)": ("engine/prefetch.py:look_up",),
     "decide": (
         "engine/store.py:Store.prepare",
         "engine/decide/__init__.py",
@@ -71,7 +71,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "rows of transactions (bind, SQLite)": ("engine/rows.py:write:_ADD_TRANSACTION",),
     "rows of transaction_ledger (bind, SQLite)": ("engine/rows.py:write:_ADD_ENTRY",),
     "rows of bets (bind, SQLite)": ("engine/rows.py:write:_ADD_BET",),
-    "rows of users (bind, SQLite)": ("engine/rows.py:write:_CHANGE_ACCOUNTS",),
+    "rows of users (bind, SQLite)": ("engine/rows.py:write:_MOVE", "engine/rows.py:write:_CHANGE_ACCOUNTS"),
     "block: open, check, seal (SQLite)": (
         "engine/rows.py:write:_OPEN_BATCH",
         "engine/rows.py:write:_SEAL",
@@ -108,7 +108,7 @@ ROOTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 MARKS: Final[Mapping[str, str]] = {
     "writer": "engine/store.py:Store._write",
-    "reader": "engine/rows.py:look_up",
+    "reader": "engine/prefetch.py:look_up",
 }
 """A thread that is ever seen in this function has this part, the first that fits. The main thread is the
 event loop's."""

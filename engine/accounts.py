@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import sqlite3
 
-from engine.commands import CLEARING_ID_BASE
+from engine.commands import BONUS_BOOK_ID_BASE
 from engine.money import BOOK_FLOOR_MINOR
 
 BOOK_KINDS = ("house", "cash", "fees", "clearing", "suspense", "receivable")
-"""The house's own books of each currency, in the order of their ids."""
+"""The house's own books of each currency, in the order of their ids. There is one more, `bonus`, whose id is
+`BONUS_BOOK_ID_BASE` plus the house's."""
 
 
 def open_books(connection: sqlite3.Connection, currency: str, floor_minor: int = BOOK_FLOOR_MINOR) -> None:
@@ -19,20 +20,44 @@ def open_books(connection: sqlite3.Connection, currency: str, floor_minor: int =
         connection.execute(
             """
             INSERT INTO users (id, kind, currency, floor)
-            SELECT (SELECT coalesce(max(id), 0) + 1 FROM users WHERE id < :base), :kind, :currency, :floor
+            SELECT :id, :kind, :currency, :floor
             WHERE NOT EXISTS (SELECT 1 FROM users WHERE kind = :kind AND currency = :currency)
             """,
-            {"kind": kind, "currency": currency, "floor": floor_minor, "base": CLEARING_ID_BASE},
+            {
+                "id": last_user_id(connection) + 1,
+                "kind": kind,
+                "currency": currency,
+                "floor": floor_minor,
+            },
         )
+    connection.execute(
+        """
+        INSERT INTO users (id, kind, currency, floor)
+        SELECT :base + id, 'bonus', currency, :floor
+        FROM users WHERE kind = 'house' AND currency = :currency
+          AND NOT EXISTS (SELECT 1 FROM users WHERE kind = 'bonus' AND currency = :currency)
+        """,
+        {"base": BONUS_BOOK_ID_BASE, "currency": currency, "floor": floor_minor},
+    )
 
 
 def open_wallets(connection: sqlite3.Connection, currency: str, count: int) -> range:
-    """Make `count` empty wallets of `currency`; returns their ids, in a row after the newest account."""
-    (newest,) = connection.execute(
-        "SELECT coalesce(max(id), 0) FROM users WHERE id < ?", (CLEARING_ID_BASE,)
-    ).fetchone()
+    """Make `count` empty wallets of `currency`, each of a participant of its own; returns their ids, in a row
+    after the newest account.
+    """
+    newest = last_user_id(connection)
     ids = range(newest + 1, newest + 1 + count)
+    connection.executemany("INSERT INTO participants (id) VALUES (?)", [(id_,) for id_ in ids])
     connection.executemany(
-        "INSERT INTO users (id, kind, currency) VALUES (?, 'player', ?)", [(id_, currency) for id_ in ids]
+        "INSERT INTO users (id, kind, currency, participant_id) VALUES (?, 'player', ?, ?)",
+        [(id_, currency, id_) for id_ in ids],
     )
     return ids
+
+
+def last_user_id(connection: sqlite3.Connection) -> int:
+    """The newest of the numbers that books and wallets are given in a row; 0 if there is none."""
+    (newest,) = connection.execute(
+        "SELECT coalesce(max(id), 0) FROM users WHERE id < ?", (BONUS_BOOK_ID_BASE,)
+    ).fetchone()
+    return int(newest)

@@ -9,34 +9,49 @@ running      an entry's balance_after is the one before it plus its amount, and 
 zero_sum     the entries of a transaction sum to zero in each currency
 unsealed     a transaction, an entry or a bet that no block seals
 block        a block's format, root, hash, range, time or link is not what its rows give
-legs         a transaction's entries are those that its kind, its answer and its bet or hold call for
-bet          a bet's holder, currency and stake are those of its debit, its fingerprint that of its terms;
-             what became of it is one chain along `lifecycle.BETS`, and its row is where that ends
+legs         a transaction's entries are those that its kind, its answer and its bet or hold call for; what
+             a bet pays goes in shares to those who paid its stake, less what each owes, and out of a bonus
+             wallet that has expired on to the bonus book
+bet          a bet's holder, currency and stake are those of its debits, its fingerprint that of its terms;
+             who paid beside its wallet is the bonus wallet of that one, while it lasts, or the bonus book
+             for a free bet of that player and amount; what became of it is one chain along
+             `lifecycle.BETS`, and its row is where that ends
 hold         likewise of a hold, along `lifecycle.HOLDS`; it is captured while it lasts, and expires after
 payout       likewise of a payout; its items are those that were asked for, paid in order, and what could not
              be is in `suspended_items` as its transactions say
 clearing     the account of a payout holds what of its total is not paid yet
 suspense     the book holds the items that are in suspense
 limit        a limit is what its newest LIMIT transaction says, and its player is marked as limited
+participant  a wallet is that of a participant, whose first wallet has his number; a bonus wallet has its row
+             in `bonuses`, beside a wallet of the same person and currency; a WALLET transaction has opened
+             the wallet that it says
+bonus        the terms of a bonus wallet change along `lifecycle.BONUSES`, by what was asked for; it expires
+             when it is due, and its row is what was told last
+free_bet     likewise a free bet, along `lifecycle.FREE_BETS`; the bet that used it is the one that gives it
+             back
 
-The last seven stand in leg_checks.py, life_checks.py, hold_checks.py and payout_checks.py. Not checked: what
-is used up of a limit; whether a winner's wallet was blocked when his turn came; and that a limit set before
-its player's first entry is the newest of those.
+From `legs` on they stand in leg_checks.py, life_checks.py, hold_checks.py, payout_checks.py and
+bonus_checks.py; `participant` here. Not checked: what is used up of a limit, whether a wallet was blocked
+when a winner's turn or a grant came, and whether a stake was split in the order in which it should be spent.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from engine.blocks import FORMAT, Block, hash_of, root_of
 from engine.commands import PlaceBet, fingerprint_bet
+from engine.life_checks import NOT_SAID, placed_of
+from engine.outcomes import Placed
 from engine.records import Bet, Entry, Head, Transaction
 
 Finding = dict[str, Any]
 """One thing that is wrong: `check` names the rule above, the rest says where and what was found."""
+
+WALLET_KINDS: Final = frozenset({"player", "player_bonus"})
 
 
 class HolderRow(NamedTuple):
@@ -50,6 +65,18 @@ class HolderRow(NamedTuple):
     floor_minor: int
     last_entry_id: int
     owed_minor: int
+    participant_id: int | None
+
+
+class BonusRow(NamedTuple):
+    """A row of `bonuses`: the terms of the bonus wallet `user_id`, which stands beside `wallet_id`."""
+
+    user_id: int
+    wallet_id: int
+    spend: str
+    expires_at_us: int
+    state: str
+    last_transaction_id: int
 
 
 @dataclass(slots=True)
@@ -122,9 +149,11 @@ def check_bets(
     transactions: Sequence[Transaction], entries: Sequence[Entry], bets: Sequence[Bet]
 ) -> Iterator[Finding]:
     """The bets placed in one block: each has its money, and each BET transaction has its bet."""
-    debits = {
-        entry.transaction_id: entry for entry in entries if entry.ref_type == "BET" and entry.amount_minor < 0
-    }
+    debits = defaultdict(list)
+    for entry in entries:
+        if entry.ref_type == "BET" and entry.amount_minor < 0:
+            debit = (entry.user_id, entry.currency, -entry.amount_minor, entry.ref_id)
+            debits[entry.transaction_id].append(debit)
     by_id = {bet.transaction_id: bet for bet in bets}
     for transaction in transactions:
         bet = by_id.pop(transaction.id, None)
@@ -137,15 +166,13 @@ def check_bets(
         if bet is None or transaction.kind != "BET":
             yield wrong("a bet without its transaction, or a transaction without its bet")
             continue
-        debit = debits.get(transaction.id)
-        if debit is None or (debit.user_id, debit.currency, -debit.amount_minor, debit.ref_id) != (
-            bet.user_id,
-            bet.currency,
-            bet.stake_minor,
-            transaction.key,
-        ):
+        placed = placed_of(transaction.answer)
+        if placed is None:
+            yield wrong(NOT_SAID)
+            continue
+        if debits[transaction.id] != _debits(transaction.key, bet, placed):
             yield wrong("its holder, currency or stake is not that of its debit")
-        if _fingerprint(transaction.key, bet) != transaction.fingerprint:
+        if _fingerprint(transaction.key, bet, placed) != transaction.fingerprint:
             yield wrong("its terms do not give its fingerprint: they were changed after it was placed")
     for transaction_id in by_id:
         yield {"check": "bet", "transaction_id": transaction_id, "why": "a bet without its transaction"}
@@ -194,7 +221,52 @@ def check_users(
         yield {"check": "balance", "user_id": user_id, "balance": None, "ledger": holders[user_id].sum_minor}
 
 
-def _fingerprint(bet_id: str, bet: Bet) -> bytes:
+def check_participants(
+    users: Sequence[HolderRow], participants: Collection[int], bonuses: Sequence[BonusRow]
+) -> Iterator[Finding]:
+    """Whose wallet each is, and beside which one each bonus wallet stands."""
+    by_id = {row.id: row for row in users}
+    terms = {row.user_id: row for row in bonuses}
+
+    def wrong(user_id: int, why: str) -> Finding:
+        return {"check": "participant", "user_id": user_id, "why": why}
+
+    for row in users:
+        number = row.participant_id
+        if (number is not None) != (row.kind in WALLET_KINDS):
+            yield wrong(row.id, "it is a wallet of nobody, or a book of somebody")
+            continue
+        if number is None:
+            continue
+        first = by_id.get(number)
+        if number not in participants:
+            yield wrong(row.id, "its participant is not there")
+        if first is None or first.kind != "player" or first.participant_id != number:
+            yield wrong(row.id, "its participant has no first wallet")
+        if row.kind == "player_bonus":
+            own = terms.get(row.id)
+            wallet = None if own is None else by_id.get(own.wallet_id)
+            if wallet is None or wallet[1:3] != ("player", row.currency) or wallet.participant_id != number:
+                yield wrong(row.id, "it is not beside a wallet of the same person and currency")
+    for user_id in terms:
+        if user_id not in by_id or by_id[user_id].kind != "player_bonus":
+            yield wrong(user_id, "it has the terms of a bonus wallet, and is none")
+    for number in participants:
+        if number not in by_id:
+            yield wrong(number, "a participant without a wallet")
+
+
+def _debits(bet_id: str, bet: Bet, placed: Placed) -> list[tuple[int, str, int, str]]:
+    """Who pays how much of a stake: the wallet first, then who pays beside it."""
+    source = placed.source
+    source_minor = 0 if source is None else source.amount_minor
+    debits = [(bet.user_id, bet.currency, bet.stake_minor - source_minor, bet_id)]
+    if source is not None:
+        debits.append((source.user_id, bet.currency, source_minor, bet_id))
+    return [debit for debit in debits if debit[2]]
+
+
+def _fingerprint(bet_id: str, bet: Bet, placed: Placed) -> bytes:
     command = PlaceBet(
         bet_id=bet_id,
         user_id=bet.user_id,
@@ -205,5 +277,6 @@ def _fingerprint(bet_id: str, bet: Bet) -> bytes:
         round=bet.round,
         selection=bet.selection,
         odds_milli=bet.odds_milli,
+        free_bet_id=None if placed.free_bet is None else placed.free_bet.id,
     )
     return fingerprint_bet(command, bet.currency)

@@ -17,6 +17,9 @@ import msgspec
 CHUNK_ITEMS = 100
 """Items of a payout that one transaction pays (PRODUCT: up to 100 transfers from one source)."""
 
+BONUS_BOOK_ID_BASE = 2**51
+"""The bonus book of a currency has this number plus the house's: above all players."""
+
 CLEARING_ID_BASE = 2**52
 """The clearing account of a payout has this number plus the payout's: above all players, and exact on the
 wire."""
@@ -30,8 +33,8 @@ class PlaceBet(msgspec.Struct, frozen=True, gc=False):
 
     `bet_id`: a lower-case UUID, the idempotency key. `stake_minor`: 1 … 2^53 − 1. `sent_at_us`: wall
     clock of the client when this very frame was sent. `currency`: None means the wallet's own.
-    `odds_milli`: at least 1000. `nonce` and `sent_at_us` belong to one sending and are no part of the
-    fingerprint.
+    `odds_milli`: at least 1000. `free_bet_id`: the free bet that pays the stake. `nonce` and `sent_at_us`
+    belong to one sending and are no part of the fingerprint.
     """
 
     bet_id: str
@@ -44,6 +47,7 @@ class PlaceBet(msgspec.Struct, frozen=True, gc=False):
     round: str | None = None
     selection: str | None = None
     odds_milli: int | None = None
+    free_bet_id: int | None = None
 
     @property
     def scope(self) -> str:
@@ -218,6 +222,59 @@ class ResolveItem(Keyed, frozen=True, gc=False):
     returns: bool
 
 
+class OpenWallet(Keyed, frozen=True, gc=False):
+    """Open an empty wallet in `currency` for a participant; None: for somebody new, whose number is then that
+    of this wallet."""
+
+    currency: str
+    participant_id: int | None = None
+
+
+class Spend(StrEnum):
+    """When bonus money is spent: before what is in the wallet itself, or after it."""
+
+    FIRST = "first"
+    LAST = "last"
+
+
+class GrantBonus(Keyed, frozen=True, gc=False):
+    """Give a player `amount_minor` of bonus money, to be staked from his wallet `user_id`. All of his bonus
+    money is then spent as `spend` says, and expires at `expires_at_us` (wall clock; None: never)."""
+
+    user_id: int
+    amount_minor: int
+    spend: Spend
+    expires_at_us: int | None = None
+
+
+class ExpireBonus(Keyed, frozen=True, gc=False):
+    """Take back what is in the bonus wallet `user_id`, if its time has come. The server itself asks for
+    it."""
+
+    user_id: int
+
+
+class GrantFreeBet(Keyed, frozen=True, gc=False):
+    """Let a player place one bet of `amount_minor` without paying for it, until `expires_at_us` (wall clock;
+    None: for ever)."""
+
+    user_id: int
+    amount_minor: int
+    expires_at_us: int | None = None
+
+
+class RevokeFreeBet(Keyed, frozen=True, gc=False):
+    """Take back a free bet that was not used."""
+
+    free_bet_id: int
+
+
+class ExpireFreeBet(Keyed, frozen=True, gc=False):
+    """Take back a free bet that was not used, if its time has come. The server itself asks for it."""
+
+    free_bet_id: int
+
+
 class SetLimit(Keyed, frozen=True, gc=False):
     """Let a player stake, lose, deposit (minor units) or play (seconds) no more than `amount` in a period;
     None: no limit. `kind` and `period` are those of `engine.limits`."""
@@ -265,30 +322,39 @@ KINDS: dict[type[Keyed], str] = {
     SetStatus: "status",
     SetLimit: "limit",
     Exclude: "exclude",
+    OpenWallet: "wallet",
+    GrantBonus: "bonus",
+    ExpireBonus: "bonus-expire",
+    GrantFreeBet: "free-bet",
+    RevokeFreeBet: "free-bet-revoke",
+    ExpireFreeBet: "free-bet-expire",
 }
 """Each kind of command, as its scope and its fingerprint name it."""
 
 
 class Touched(NamedTuple):
-    """What a batch of commands names: (scope, key) of each, and accounts, bets, holds, payouts, and of
-    payouts the items from one number up to another, which is not among them."""
+    """What a batch of commands names: (scope, key) of each, and accounts, bets, holds, free bets, payouts,
+    and of payouts the items from one number up to another, which is not among them."""
 
     keys: list[tuple[str, str]]
     user_ids: set[int]
     bet_ids: list[str]
     hold_ids: list[int]
+    free_bet_ids: list[int]
     payout_ids: list[int]
     item_ranges: list[tuple[int, int, int]]
 
 
 def touched_by(commands: Iterable[Command]) -> Touched:
     """What has to be looked up before `commands` are decided."""
-    touched = Touched([], set(), [], [], [], [])
+    touched = Touched([], set(), [], [], [], [], [])
     keys, user_ids = touched.keys, touched.user_ids
     for command in commands:
         if isinstance(command, PlaceBet):
             keys.append((BET_SCOPE, command.bet_id))
             user_ids.add(command.user_id)
+            if command.free_bet_id is not None:
+                touched.free_bet_ids.append(command.free_bet_id)
             continue
         keys.append((command.scope, command.key))
         match command:
@@ -297,6 +363,11 @@ def touched_by(commands: Iterable[Command]) -> Touched:
                 touched.bet_ids.append(command.bet_id)
             case CaptureHold() | ReleaseHold() | ExpireHold():
                 touched.hold_ids.append(command.hold_id)
+            case RevokeFreeBet() | ExpireFreeBet():
+                touched.free_bet_ids.append(command.free_bet_id)
+            case OpenWallet():
+                if command.participant_id is not None:
+                    user_ids.add(command.participant_id)
             case Transfer():
                 user_ids.update(leg.user_id for leg in command.legs)
             case Pay():
@@ -313,6 +384,8 @@ def touched_by(commands: Iterable[Command]) -> Touched:
                 _touch_items(touched, command.payout_id, command.number, 1)
             case Deposit() | Withdraw() | PlaceHold() | SetStatus() | SetLimit() | Exclude():
                 user_ids.add(command.user_id)
+            case GrantBonus() | ExpireBonus() | GrantFreeBet():
+                user_ids.add(command.user_id)
     return touched
 
 
@@ -324,12 +397,12 @@ def _touch_items(touched: Touched, payout_id: int, first: int, count: int) -> No
 
 def fingerprint_bet(command: PlaceBet, currency: str) -> bytes:
     """SHA-256 over what makes this bet this bet: user, stake, resolved currency, game, round, selection,
-    odds.
+    odds, and the free bet if one pays for it.
 
     Same key and same fingerprint is a retry; same key and another fingerprint is a conflict. The bytes are a
     MessagePack array (docs/evidence.md), in which a text that is absent differs from an empty one.
     """
-    terms = (
+    terms: tuple[str | int | None, ...] = (
         "BET",
         command.user_id,
         command.stake_minor,
@@ -339,6 +412,8 @@ def fingerprint_bet(command: PlaceBet, currency: str) -> bytes:
         command.selection,
         command.odds_milli,
     )
+    if command.free_bet_id is not None:
+        terms = (*terms, command.free_bet_id)
     return sha256(_encode(terms)).digest()
 
 

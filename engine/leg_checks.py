@@ -1,15 +1,18 @@
 """Whose money a transaction moves: the entries that its kind and its answer call for, and no others. Pure.
 
 A stake goes from the player to the house, a deposit from the cash book to the player, and so on. What becomes
-of a bet moves money between the house and the bet's own player; what a clawback could not take, and what is
-kept back for it later, stands on the receivable book under that player's id.
+of a bet moves money between the house and those who paid its stake, each of whom has his share; what a
+clawback could not take from a wallet, and what is kept back for it later, stands on the receivable book under
+that wallet's id. What comes into a bonus wallet that has expired goes on to the bonus book, and comes from
+there if it is taken back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
+from engine.bonus import share_of
 from engine.commands import CLEARING_ID_BASE
 from engine.outcomes import BetTold
 from engine.records import Entry, Transaction
@@ -22,7 +25,7 @@ Books = Mapping[tuple[str, str], int]
 
 RECEIVABLE: Final = "RECEIVABLE"
 
-_PAIRS: Final = {"BET": ("house", -1), "DEPOSIT": ("cash", 1), "WITHDRAWAL": ("cash", -1)}
+_PAIRS: Final = {"DEPOSIT": ("cash", 1), "WITHDRAWAL": ("cash", -1)}
 """The book on the other side, and what sign the player's leg has."""
 
 _CAPTURES: Final = {"hold": ("house", "CAPTURE"), "withdrawal": ("cash", "WITHDRAWAL")}
@@ -46,15 +49,53 @@ def legs_of(entries: Sequence[Entry]) -> list[Leg]:
     ]
 
 
-def are_own_legs(transaction: Transaction, entries: Sequence[Entry], books: Books) -> bool:
+class Staked(NamedTuple):
+    """A bet, and who paid `source_minor` of its stake beside its wallet, if anybody did (see
+    `subjects.LiveBet`).
+    """
+
+    user_id: int
+    currency: str
+    stake_minor: int
+    source_id: int = 0
+    source_minor: int = 0
+    is_free: bool = False
+    has_minor: int = 0
+    """What is in the bonus wallet that paid, before the transaction."""
+    is_expired: bool = False
+    """Whether that one has expired."""
+
+    def shares(self, amount_minor: int, before_minor: int, *, refunds: bool) -> list[tuple[int, int]]:
+        """Who gets, or gives back, how much of `amount_minor`, if the bet has paid `before_minor` apart from
+        it."""
+        if not self.source_id or self.stake_minor <= 0 or (self.is_free and not refunds):
+            return [(self.user_id, amount_minor)]
+        part_minor = share_of(amount_minor, before_minor, self.source_minor, self.stake_minor)
+        shares = [(self.user_id, amount_minor - part_minor), (self.source_id, part_minor)]
+        return [share for share in shares if share[1]]
+
+
+def other_legs(transaction: Transaction) -> dict[str, Any]:
+    """The finding that a transaction has other entries."""
+    return {"check": "legs", "transaction_id": transaction.id, "kind": transaction.kind}
+
+
+def are_own_legs(
+    transaction: Transaction,
+    entries: Sequence[Entry],
+    books: Books,
+    bonus_ids: Collection[int] = frozenset(),
+) -> bool:
     """Whether a transaction that is no part of a bet's or a hold's life has the entries of its kind.
+    `bonus_ids`: the bonus wallets, into and out of which nobody pays.
 
     That they sum to zero is checked elsewhere; so is whose stake it is, of a bet.
     """
     kind, own_id = transaction.kind, str(transaction.id)
+    if kind == "BET":
+        return _are_a_stake(entries, transaction.key, books)
     if kind in _PAIRS:
-        ref_id = transaction.key if kind == "BET" else own_id
-        return _are_a_pair(entries, kind, ref_id, books)
+        return _are_a_pair(entries, kind, own_id, books) and entries[0].user_id not in bonus_ids
     if kind == "TRANSFER":
         names = {entry.ref_type for entry in entries}
         return (
@@ -69,36 +110,57 @@ def are_own_legs(transaction: Transaction, entries: Sequence[Entry], books: Book
 def bet_legs(
     kind: str,
     told: BetTold,
-    bet: tuple[int, str, int],
+    staked: Staked,
     entries: Sequence[Entry],
     books: Books,
-    owed_minor: int,
+    owed: Mapping[str, int],
+    *,
+    refunds: bool,
 ) -> list[Leg]:
-    """The legs that `told` calls for. `bet`: its player, currency and stake; `owed_minor`: what that player
-    owed before.
+    """The legs that `told` calls for. `owed`: what each wallet, whose id is written as a ref_id, owed before;
+    `refunds`: it is the stake that comes back, or is taken back again.
 
-    How much a clawback found in the wallet is not told, so that split is taken from `entries`.
+    How much a clawback found in a wallet is not told: of a player's own one, where holds count too, that
+    split is taken from `entries`.
     """
-    user_id, currency, stake_minor = bet
-    lent_minor = sum(entry.amount_minor for entry in entries if entry.ref_type == RECEIVABLE)
-    paid_minor = told.payout_minor
-    match kind:
-        case "UNSETTLE":
-            paid_minor = -paid_minor
-            aside_minor = max(paid_minor, min(0, lent_minor))
-        case "ROLLBACK":
-            paid_minor, aside_minor = stake_minor, 0
-        case "REFUND":
-            aside_minor = 0
-        case _:
-            aside_minor = min(paid_minor, owed_minor)
-    name = _BET_LEGS[kind]
+    currency, name = staked.currency, _BET_LEGS[kind]
+    sign = -1 if kind == "UNSETTLE" else 1
+    total_minor = staked.stake_minor if kind == "ROLLBACK" else told.payout_minor
+    before_minor = told.total_minor - (told.payout_minor if sign > 0 else 0)
+    house_id, receivable_id, bonus_id = (
+        books.get((book, currency), 0) for book in ("house", "receivable", "bonus")
+    )
+    legs: list[Leg] = []
+    forfeit: list[Leg] = []
+    for holder_id, share_minor in staked.shares(total_minor, before_minor, refunds=refunds):
+        holder = str(holder_id)
+        is_source = holder_id == staked.source_id
+        if kind == "UNSETTLE" and is_source:
+            aside_minor = 0 if staked.is_free else share_minor - min(share_minor, max(0, staked.has_minor))
+        elif kind == "UNSETTLE":
+            aside_minor = min(share_minor, max(0, _lent(entries, holder)))
+        else:
+            aside_minor = 0 if refunds else min(share_minor, max(0, owed.get(holder, 0)))
+        legs.append((holder_id, currency, sign * (share_minor - aside_minor), name, told.bet_id))
+        if kind == "UNSETTLE" and is_source and staked.is_expired:
+            legs.append((bonus_id, currency, -aside_minor, "EXPIRY", holder))
+        else:
+            legs.append((receivable_id, currency, sign * aside_minor, RECEIVABLE, holder))
+        if is_source and staked.is_expired and kind != "UNSETTLE":
+            left_minor = staked.has_minor + share_minor - aside_minor
+            forfeit = expiry_legs(holder_id, currency, left_minor, bonus_id)
+    legs.append((house_id, currency, -sign * total_minor, name, told.bet_id))
+    return [leg for leg in legs + forfeit if leg[2]]
+
+
+def expiry_legs(bonus_wallet_id: int, currency: str, left_minor: int, bonus_id: int) -> list[Leg]:
+    """The legs that take `left_minor` out of a bonus wallet and into the bonus book; none if that is 0."""
+    name = str(bonus_wallet_id)
     legs: list[Leg] = [
-        (user_id, currency, paid_minor - aside_minor, name, told.bet_id),
-        (books.get(("receivable", currency), 0), currency, aside_minor, RECEIVABLE, str(user_id)),
-        (books.get(("house", currency), 0), currency, -paid_minor, name, told.bet_id),
+        (bonus_wallet_id, currency, -left_minor, "EXPIRY", name),
+        (bonus_id, currency, left_minor, "EXPIRY", name),
     ]
-    return [leg for leg in legs if leg[2]]
+    return legs if left_minor else []
 
 
 def capture_legs(hold: tuple[int, int, str, str], taken_minor: int, books: Books) -> list[Leg]:
@@ -120,3 +182,25 @@ def _are_a_pair(entries: Sequence[Entry], kind: str, ref_id: str, books: Books) 
         (own.user_id, own.currency, own.amount_minor, kind, ref_id),
         (books.get((book, own.currency), 0), own.currency, -own.amount_minor, kind, ref_id),
     ]
+
+
+def _are_a_stake(entries: Sequence[Entry], bet_id: str, books: Books) -> bool:
+    """One or two who pay, of the house's books at most the bonus book; and the house."""
+    payers = entries[:-1]
+    if not 1 <= len(payers) <= 2 or any(payer.amount_minor >= 0 for payer in payers):
+        return False
+    currency = entries[0].currency
+    others = {id_ for (book, _), id_ in books.items() if book != "bonus"}
+    if any(payer.user_id in others or payer.user_id >= CLEARING_ID_BASE for payer in payers):
+        return False
+    stake_minor = -sum(payer.amount_minor for payer in payers)
+    return legs_of(entries) == [
+        *((payer.user_id, currency, payer.amount_minor, "BET", bet_id) for payer in payers),
+        (books.get(("house", currency), 0), currency, stake_minor, "BET", bet_id),
+    ]
+
+
+def _lent(entries: Sequence[Entry], holder: str) -> int:
+    return -sum(
+        entry.amount_minor for entry in entries if (entry.ref_type, entry.ref_id) == (RECEIVABLE, holder)
+    )

@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from engine.commands import Keyed, fingerprint
 from engine.lifecycle import BETS, BetEvent
-from engine.outcomes import Answer, BetTold, HoldTold, PayoutTold
+from engine.outcomes import Answer, BetTold, HoldTold, PayoutTold, Placed
 from engine.records import Transaction
 
 BET_KINDS: Final = frozenset({"WIN", "LOSS", "REFUND", "UNSETTLE", "CASHOUT", "ROLLBACK"})
@@ -28,7 +29,7 @@ Subject = str | int | tuple[str, int]
 """Whose life it is: the id of a bet, which is a text; of a hold, a number; of a payout, named as one."""
 
 _NUMBER_MAX: Final = 2**53
-"""Beyond any number of an item: what a forged answer says is looked up too."""
+"""Beyond any number of an item and any amount: what a forged answer says is looked up too."""
 
 
 class BetRow(NamedTuple):
@@ -55,12 +56,14 @@ class BetFound(NamedTuple):
     user_id: int | None
     currency: str
     stake_minor: int
+    placing_answer: str
     prior_kind: str | None
     prior_answer: str | None
 
 
 def told_by(transaction_id: int, kind: str | None, answer: str | None) -> Told | None:
-    """What a transaction says it made of its bet, hold or payout; None if it says nothing that can be."""
+    """What a transaction says it made of its bet, hold or payout; None if it says nothing that can be. An
+    EXPIRY may be that of something else (see `bonus_checks`)."""
     said = answer_of(answer) if answer is not None and kind in LIFE_KINDS else None
     if said is None:
         return None
@@ -83,6 +86,37 @@ def answer_of(text: str) -> Answer | None:
         return _ANSWER.decode(text)
     except msgspec.DecodeError:
         return None
+
+
+def placed_of(text: str) -> Placed | None:
+    """Likewise the answer of a BET, which says who paid beside its wallet, and with which free bet."""
+    try:
+        placed = _PLACED.decode(text)
+    except msgspec.DecodeError:
+        return None
+    source, free_bet = placed.source, placed.free_bet
+    is_possible = (source is None or 0 < source.amount_minor < _NUMBER_MAX) and (
+        free_bet is None or 0 < free_bet.id < _NUMBER_MAX
+    )
+    return placed if is_possible else None
+
+
+def is_asked(transaction: Transaction, command: Keyed) -> bool:
+    """Whether a transaction is that of this command, whoever asked and under whichever key."""
+    try:
+        return fingerprint(command) == transaction.fingerprint
+    except OverflowError:  # a number that nobody can have asked for
+        return False
+
+
+def check_of(kind: str) -> str:
+    """By which name a finding goes that is about a transaction of this kind."""
+    return "bet" if kind in BET_KINDS else "payout" if kind in PAYOUT_KINDS else "hold"
+
+
+def is_refund(kind: str, found: BetFound) -> bool:
+    """Whether a transaction of this kind gives the stake of a bet back, or takes back that it was given."""
+    return kind in ("REFUND", "ROLLBACK") or (kind == "UNSETTLE" and found.prior_kind == "REFUND")
 
 
 def subject_of(told: Told | None) -> Subject | None:
@@ -192,3 +226,4 @@ _EVENTS: Final = {
 }
 _NEXT: Final = {(state.value, event): after.value for (state, event), after in BETS.items()}
 _ANSWER: Final = msgspec.json.Decoder(Answer)
+_PLACED: Final = msgspec.json.Decoder(Placed)

@@ -1,4 +1,4 @@
-"""What may become of a bet and of a hold: two tables, from which docs/wallet.md is drawn. Pure.
+"""What may become of a bet, of a hold and of bonus money: tables, from which docs/wallet.md is drawn. Pure.
 
 A `void` bet pays its stake back; `lost` may pay a part. A bet of which a part was cashed out cannot be rolled
 back: that part is over. What is not in a table is refused.
@@ -77,6 +77,53 @@ HOLDS: Final[dict[tuple[HoldState, HoldEvent], HoldState]] = {
     (HoldState.OPEN, HoldEvent.CAPTURE_REST): HoldState.CAPTURED,
     (HoldState.OPEN, HoldEvent.RELEASE): HoldState.RELEASED,
     (HoldState.OPEN, HoldEvent.EXPIRE): HoldState.EXPIRED,
+}
+
+
+class BonusState(StrEnum):
+    """The values of `bonuses.state`."""
+
+    OPEN = "open"
+    EXPIRED = "expired"
+
+
+class BonusEvent(StrEnum):
+    """What can happen to a bonus wallet, apart from being spent and won into."""
+
+    GRANT = "grant"
+    EXPIRE = "expire"
+
+
+BONUSES: Final[dict[tuple[BonusState, BonusEvent], BonusState]] = {
+    (BonusState.OPEN, BonusEvent.GRANT): BonusState.OPEN,
+    (BonusState.OPEN, BonusEvent.EXPIRE): BonusState.EXPIRED,
+    (BonusState.EXPIRED, BonusEvent.GRANT): BonusState.OPEN,
+}
+
+
+class FreeBetState(StrEnum):
+    """The values of `free_bets.state`."""
+
+    OPEN = "open"
+    USED = "used"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+class FreeBetEvent(StrEnum):
+    """What can happen to a free bet. It is given back when its bet is void or rolled back."""
+
+    USE = "use"
+    GIVE_BACK = "give back"
+    REVOKE = "revoke"
+    EXPIRE = "expire"
+
+
+FREE_BETS: Final[dict[tuple[FreeBetState, FreeBetEvent], FreeBetState]] = {
+    (FreeBetState.OPEN, FreeBetEvent.USE): FreeBetState.USED,
+    (FreeBetState.USED, FreeBetEvent.GIVE_BACK): FreeBetState.OPEN,
+    (FreeBetState.OPEN, FreeBetEvent.REVOKE): FreeBetState.REVOKED,
+    (FreeBetState.OPEN, FreeBetEvent.EXPIRE): FreeBetState.EXPIRED,
 }
 
 

@@ -84,11 +84,18 @@ def used(limit: Limit, at_us: int) -> int:
     return limit.used if limit.window == window_of(limit.period, at_us) else 0
 
 
+def is_excluded(account: Account, at_us: int) -> bool:
+    """Whether its player keeps himself from betting. `account`: his first wallet, where that is written."""
+    return any(limit.kind == LimitKind.EXCLUSION and _is_over(limit, 1, at_us) for limit in account.limits)
+
+
 def stops_bet(account: Account, stake_minor: int, at_us: int) -> bool:
-    """Whether a limit stops a bet of `stake_minor`."""
+    """Whether a limit stops a bet that stakes `stake_minor` of the wallet itself: a bonus is not counted."""
     for limit in account.limits:
         match limit.kind:
             case LimitKind.STAKE | LimitKind.LOSS:
+                if not stake_minor:
+                    continue
                 wanted = stake_minor
             case LimitKind.TIME:
                 wanted = _played_s(limit, at_us)
@@ -102,11 +109,9 @@ def stops_bet(account: Account, stake_minor: int, at_us: int) -> bool:
 
 
 def stops_deposit(account: Account, amount_minor: int, at_us: int) -> bool:
-    """Whether a limit stops a deposit of `amount_minor`."""
+    """Whether a limit stops a deposit of `amount_minor`, apart from an exclusion (see `is_excluded`)."""
     return any(
-        _is_over(limit, amount_minor, at_us)
-        for limit in account.limits
-        if limit.kind in (LimitKind.DEPOSIT, LimitKind.EXCLUSION)
+        _is_over(limit, amount_minor, at_us) for limit in account.limits if limit.kind == LimitKind.DEPOSIT
     )
 
 
@@ -153,6 +158,7 @@ def told(limit: Limit, at_us: int) -> LimitTold:
     """The limit as an answer shows it."""
     is_pending = limit.pending_from_us > at_us
     return LimitTold(
+        limit.user_id,
         limit.kind,
         limit.period,
         in_force(limit, at_us),

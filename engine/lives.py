@@ -33,7 +33,7 @@ _HOLDS = """
     WHERE holds.id BETWEEN ? AND ? ORDER BY holds.id
 """
 _BET_OF = """
-    SELECT placing.id, placing.kind, user_id, currency, stake, prior.kind, prior.answer
+    SELECT placing.id, placing.kind, user_id, currency, stake, placing.answer, prior.kind, prior.answer
     FROM transactions AS placing LEFT JOIN bets ON bets.transaction_id = placing.id
     LEFT JOIN transactions AS prior ON prior.id = ?
     WHERE placing.scope = ? AND placing.key = ?
@@ -67,7 +67,6 @@ _SUSPENDED = """
 """
 _NEXT_WITH_ITEMS = "SELECT min(payout_id) FROM payout_items WHERE payout_id > ?"
 _NEXT_WITH_SUSPENDED = "SELECT min(payout_id) FROM suspended_items WHERE payout_id > ?"
-_HOLDER_OF = "SELECT user_id FROM transaction_ledger WHERE id = ?"
 _NEWEST_OF_PAYOUT = "SELECT last_transaction_id FROM payouts WHERE id = ?"
 _NEWEST_OF_BET = """
     SELECT last_transaction_id
@@ -139,11 +138,6 @@ class Lives:
     def is_payout(self, payout_id: int) -> bool:
         """Whether there is this payout."""
         return self._connection.execute(_NEWEST_OF_PAYOUT, (payout_id,)).fetchone() is not None
-
-    def holder_of(self, entry_id: int) -> int | None:
-        """Whose entry it is."""
-        row = self._connection.execute(_HOLDER_OF, (entry_id,)).fetchone()
-        return None if row is None else int(row[0])
 
     def length(self, subject: Subject, newest_id: int) -> int:
         """How many transactions are in a life, from the one that its row names back to its beginning."""

@@ -116,14 +116,57 @@ class PayoutTold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class LimitTold(msgspec.Struct, frozen=True, gc=False):
-    """What a limit is now (`engine.limits.NONE`: none), and from when on it will be `pending` (0: it
-    stays)."""
+    """What a limit of the wallet `user_id` is now (`engine.limits.NONE`: none), and from when on it will be
+    `pending` (0: it stays)."""
 
+    user_id: int
     kind: str
     period: str
     amount: int
     pending: int
     pending_from_us: int
+
+
+class WalletTold(msgspec.Struct, frozen=True, gc=False):
+    """The wallet that a command has opened, and whose it is."""
+
+    user_id: int
+    participant_id: int
+    currency: str
+
+
+class BonusTold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a command made of the terms of a bonus wallet; `before` as in `BetTold`."""
+
+    user_id: int
+    state: str
+    spend: str
+    expires_at_us: int = 0
+    before: int = 0
+
+
+class FreeBetTold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a command made of a free bet; `before` as in `BetTold`."""
+
+    id: int
+    state: str
+    amount_minor: int
+    before: int = 0
+
+
+class Source(msgspec.Struct, frozen=True, gc=False):
+    """Who paid a part of a stake, or all of it, beside the wallet that placed the bet."""
+
+    user_id: int
+    amount_minor: int
+
+
+class Placed(Wallet, frozen=True, gc=False, omit_defaults=True):
+    """What a bet was answered first of which the wallet itself did not pay all, as `transactions.answer`
+    keeps it."""
+
+    source: Source | None = None
+    free_bet: FreeBetTold | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -134,6 +177,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     hold: HoldTold | None = None
     payout: PayoutTold | None = None
     limit: LimitTold | None = None
+    opened: WalletTold | None = None
+    bonus: BonusTold | None = None
+    free_bet: FreeBetTold | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -141,6 +187,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
     `wallet` is the state that the first answer showed, also in a replay, None where no wallet was moved;
     `entries` is empty in a replay, since nothing was posted. `at_us` is the block's time, 0 in a replay.
+    `source` is who else paid for a bet, if anybody did.
     """
 
     transaction_id: int
@@ -149,10 +196,14 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     replayed: bool = False
     entries: tuple[Entry, ...] = ()
     at_us: int = 0
+    source: Source | None = None
     bet: BetTold | None = None
     hold: HoldTold | None = None
     payout: PayoutTold | None = None
     limit: LimitTold | None = None
+    opened: WalletTold | None = None
+    bonus: BonusTold | None = None
+    free_bet: FreeBetTold | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):

@@ -30,7 +30,7 @@ from engine.commands import (
     fingerprint,
 )
 from engine.leg_checks import RECEIVABLE, Books, Leg
-from engine.life_checks import NOT_FOLLOWING, Told, answer_of, told_by
+from engine.life_checks import NOT_FOLLOWING, Told, answer_of, is_asked, told_by
 from engine.limits import NONE, LimitKind
 from engine.outcomes import LimitTold, PayoutTold
 from engine.records import Entry, Item, Transaction
@@ -257,16 +257,16 @@ def _reserve(check: str, row: HolderRow, items_minor: int) -> Finding:
     return {"check": check, "user_id": row.id, "balance": row.balance_minor, "items": items_minor}
 
 
-def limit_mark(user_id: int, told: LimitTold) -> bytes:
-    """The fingerprint of the command of this player that was answered so."""
-    command: Keyed
+def is_limit_as_asked(transaction: Transaction, told: LimitTold, wallet_ids: Sequence[int]) -> bool:
+    """Whether a limit is what the transaction was asked for. `wallet_ids`: all those of its player, each of
+    which an exclusion may have been asked for."""
     if told.kind == LimitKind.EXCLUSION:
-        command = Exclude(user_id, told.amount, key="", caller="")
-    else:
-        asked = told.pending if told.pending_from_us else told.amount
-        amount = None if asked == NONE else asked
-        command = SetLimit(user_id, told.kind, told.period, amount, key="", caller="")
-    return fingerprint(command)
+        return any(
+            is_asked(transaction, Exclude(user_id, told.amount, key="", caller="")) for user_id in wallet_ids
+        )
+    wanted = told.pending if told.pending_from_us else told.amount
+    amount = None if wanted == NONE else wanted
+    return is_asked(transaction, SetLimit(told.user_id, told.kind, told.period, amount, key="", caller=""))
 
 
 def check_limits(

@@ -11,15 +11,24 @@ import sqlite3
 from engine.commands import BET_SCOPE
 from engine.limits import told, used
 from engine.records import Limit
-from engine.snapshots import BetState, ItemState, LimitState, PayoutState, PostedEntry, WalletState
+from engine.snapshots import (
+    BetState,
+    FreeBetState,
+    ItemState,
+    LimitState,
+    PayoutState,
+    PostedEntry,
+    WalletOf,
+    WalletState,
+)
 
 
 def wallet(connection: sqlite3.Connection, user_id: int) -> WalletState | None:
-    """The wallet of a player, or None if there is no player of this id."""
+    """The wallet of a player, or the bonus wallet beside it; None if there is no such wallet."""
     row = connection.execute(
         """
         SELECT id, currency, status, balance, held, balance - held - floor, last_entry_id
-        FROM users WHERE id = ? AND kind = 'player'
+        FROM users WHERE id = ? AND (kind = 'player' OR kind = 'player_bonus')
         """,
         (user_id,),
     ).fetchone()
@@ -51,20 +60,31 @@ def bet(connection: sqlite3.Connection, bet_id: str) -> BetState | None:
     return None if row is None else BetState(*row)
 
 
-def holds_due(connection: sqlite3.Connection, now_us: int, most: int) -> list[int]:
-    """The ids of at most `most` open holds whose time has come, by the clock or the newest block: block time
-    does not run back. Those that came first.
+def expiries_due(connection: sqlite3.Connection, now_us: int, most: int) -> list[tuple[str, int, int]]:
+    """Kind (`hold`, `bonus` or `free bet`), id and time of at most `most` open ones whose time has come, by
+    the clock or the newest block: block time does not run back. Those that came first.
     """
-    found = connection.execute(
+    # Each is looked up by its own index, and no more of it than is wanted.
+    return connection.execute(
         """
-        SELECT id FROM holds WHERE state = 'open' AND expires_at > 0
-          AND expires_at <= max(?, coalesce((SELECT at FROM blocks
-                                             WHERE id = (SELECT max(id) FROM blocks)), 0))
-        ORDER BY expires_at LIMIT ?
+        WITH clock (now) AS (
+            SELECT max(:now_us, coalesce((SELECT at FROM blocks WHERE id = (SELECT max(id) FROM blocks)), 0))
+        )
+        SELECT * FROM (SELECT 'hold', id, expires_at FROM holds, clock
+                       WHERE state = 'open' AND expires_at > 0 AND expires_at <= now
+                       ORDER BY expires_at LIMIT :most)
+        UNION ALL
+        SELECT * FROM (SELECT 'bonus', user_id, expires_at FROM bonuses, clock
+                       WHERE state = 'open' AND expires_at > 0 AND expires_at <= now
+                       ORDER BY expires_at LIMIT :most)
+        UNION ALL
+        SELECT * FROM (SELECT 'free bet', id, expires_at FROM free_bets, clock
+                       WHERE state = 'open' AND expires_at > 0 AND expires_at <= now
+                       ORDER BY expires_at LIMIT :most)
+        ORDER BY 3 LIMIT :most
         """,
-        (now_us, most),
-    )
-    return [id_ for (id_,) in found]
+        {"now_us": now_us, "most": most},
+    ).fetchall()
 
 
 def payouts_under_way(connection: sqlite3.Connection, after: int, most: int) -> list[tuple[int, int]]:
@@ -105,15 +125,52 @@ def payout(
 
 
 def limits(connection: sqlite3.Connection, user_id: int, at_us: int) -> list[LimitState]:
-    """The limits of a player as they are at this time, also those that he has taken away."""
+    """The limits of a wallet as they are at this time, also those that were taken away; and whether its
+    player has excluded himself, which is written at his first wallet."""
     found = connection.execute(
         """
         SELECT user_id, kind, period, amount, pending, pending_from, window, used, last_bet
-        FROM limits WHERE user_id = ? ORDER BY kind, period
+        FROM limits
+        WHERE user_id = :user_id
+           OR (kind = 'exclusion' AND user_id = (SELECT participant_id FROM users WHERE id = :user_id))
+        ORDER BY kind, period
         """,
-        (user_id,),
+        {"user_id": user_id},
     )
     return [LimitState(told(limit, at_us), used(limit, at_us)) for limit in (Limit(*row) for row in found)]
+
+
+def wallets(connection: sqlite3.Connection, user_id: int) -> list[WalletOf]:
+    """All wallets of the person whose wallet `user_id` is, by id; none if it is nobody's."""
+    # The first one has his number; only the others are in the index `further_wallets`.
+    found = connection.execute(
+        """
+        SELECT id, participant_id, kind, currency, status, balance, held, balance - held - floor,
+               last_entry_id, wallet_id, spend, bonuses.expires_at, bonuses.state
+        FROM users LEFT JOIN bonuses ON bonuses.user_id = users.id
+        WHERE users.id IN (
+            SELECT participant_id FROM users WHERE id = :user_id
+            UNION
+            SELECT id FROM users
+            WHERE participant_id = (SELECT participant_id FROM users WHERE id = :user_id)
+              AND participant_id <> id)
+        ORDER BY id
+        """,
+        {"user_id": user_id},
+    )
+    return [WalletOf(*row) for row in found]
+
+
+def free_bets(connection: sqlite3.Connection, user_id: int, most: int) -> list[FreeBetState]:
+    """At most `most` of the free bets that this wallet may place, those first that expire first."""
+    found = connection.execute(
+        """
+        SELECT id, amount, expires_at FROM free_bets
+        WHERE user_id = ? AND state = 'open' ORDER BY expires_at = 0, expires_at, id LIMIT ?
+        """,
+        (user_id, most),
+    )
+    return [FreeBetState(*row) for row in found]
 
 
 def entries_after(

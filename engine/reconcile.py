@@ -16,29 +16,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.blocks import Block
+from engine.bonus_checks import FreeBetRow, WalletAudit, is_grant
 from engine.checks import (
+    BonusRow,
     Finding,
     HolderRow,
     Running,
     check_bets,
     check_block,
     check_entries,
+    check_participants,
     check_users,
 )
 from engine.commands import CLEARING_ID_BASE
 from engine.files import open_read_only
 from engine.hold_checks import check_holds, is_hold_where_told, taken_by, why_hold_differs
-from engine.leg_checks import RECEIVABLE, Leg, are_own_legs, bet_legs, capture_legs, legs_of
+from engine.leg_checks import RECEIVABLE, Leg, are_own_legs, bet_legs, capture_legs, legs_of, other_legs
 from engine.life_checks import (
-    BET_KINDS,
     LIFE_KINDS,
     NOT_BEFORE,
     NOT_SAID,
     NOT_WHERE_TOLD,
-    PAYOUT_KINDS,
     answer_of,
     check_burials,
+    check_of,
     is_bet_where_told,
+    is_refund,
     told_by,
     why_bet_differs,
 )
@@ -53,17 +56,20 @@ from engine.payout_checks import (
     check_limits,
     check_payouts,
     check_reserves,
+    is_limit_as_asked,
     is_payout_where_told,
     items_of,
-    limit_mark,
     payout_before,
     payout_legs,
     why_payout_differs,
     wrong,
 )
-from engine.records import GENESIS, Entry, Head, Transaction
+from engine.records import GENESIS, Bet, Entry, Head, Transaction
 
-_USERS = "SELECT id, kind, currency, balance, held, floor, last_entry_id, owed FROM users ORDER BY id"
+_USERS = """
+    SELECT id, kind, currency, balance, held, floor, last_entry_id, owed, participant_id
+    FROM users ORDER BY id
+"""
 _HELD = "SELECT user_id, sum(remaining) FROM holds WHERE state = 'open' GROUP BY user_id"
 _WAITING = """
     SELECT currency, sum(amount)
@@ -75,6 +81,8 @@ _LIMITS = """
     SELECT user_id, limits.kind, period, amount, pending, pending_from, limited
     FROM limits LEFT JOIN users ON users.id = user_id
 """
+_BONUSES = "SELECT user_id, wallet_id, spend, expires_at, state, last_transaction_id FROM bonuses"
+_FREE_BETS = "SELECT id, user_id, currency, amount, expires_at, state, last_transaction_id FROM free_bets"
 _BLOCK = """
     SELECT id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, root,
            prev_hash, hash, at
@@ -129,30 +137,36 @@ def reconcile(path: Path) -> Report:
         held = dict(connection.execute(_HELD).fetchall())
         waiting = dict(connection.execute(_WAITING).fetchall())
         limits = [LimitRow(*row) for row in connection.execute(_LIMITS)]
+        participants = {id_ for (id_,) in connection.execute("SELECT id FROM participants")}
+        bonuses = [BonusRow(*row) for row in connection.execute(_BONUSES)]
+        free_bets = [FreeBetRow(*row) for row in connection.execute(_FREE_BETS)]
         newest, last_transaction_id = connection.execute(_NEWEST_BLOCK).fetchone() or (0, 0)
         for what, id_ in connection.execute(_UNSEALED).fetchall():
             report.findings.append({"check": "unsealed", what: id_})
         connection.execute("COMMIT")
-        audit = _Audit(connection, users, limits, last_transaction_id)
+        audit = _Audit(connection, users, bonuses, free_bets, last_transaction_id)
         report.findings += audit.history(newest)
         report.findings += audit.strays()
     report.users, report.entries = len(users), audit.entries
     report.findings += check_users(users, audit.holders, held, audit.owed)
     report.findings += check_reserves(users, audit.clearing, waiting)
     report.findings += check_limits(limits, audit.limits)
+    report.findings += check_participants(users, participants, bonuses)
+    report.findings += audit.wallets.check_rows()
     return report
 
 
 class _Audit:
     """Goes through history in order, and keeps of it a sum for each holder and each debtor, what is left of
-    each payout under way, and what each limit was last said to be.
+    each payout under way, and what each limit, each bonus and each free bet was last said to be.
     """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         users: Sequence[HolderRow],
-        limits: Sequence[LimitRow],
+        bonuses: Sequence[BonusRow],
+        free_bets: Sequence[FreeBetRow],
         last_transaction_id: int,
     ) -> None:
         self.entries = 0
@@ -162,13 +176,18 @@ class _Audit:
         self._lives = Lives(connection, last_transaction_id)
         self.clearing: dict[int, int] = defaultdict(int)
         self.limits: dict[tuple[int, str, str], LimitTold] = {}
-        self._marks = {limit_mark(row.user_id, LimitTold(*row[1:6])): row.user_id for row in limits}
         self._books = {
             (row.kind, row.currency): row.id
             for row in users
-            if row.kind != "player" and row.id < CLEARING_ID_BASE
+            if row.participant_id is None and row.id < CLEARING_ID_BASE
         }
+        self.wallets = WalletAudit(users, bonuses, free_bets, self._books)
         self._currencies = {row.id: row.currency for row in users}
+        self._wallets_of: dict[int, list[int]] = defaultdict(list)
+        for row in users:
+            if row.kind == "player" and row.participant_id is not None:
+                self._wallets_of[row.participant_id].append(row.id)
+        self._placed: dict[int, Bet] = {}  # those of the block that is being read
         # Of the transactions that bets, holds and payouts were changed by: how many there are, and how many
         # the rows lead to.
         self._changes = 0
@@ -197,6 +216,7 @@ class _Audit:
                 of_transaction[entry.transaction_id].append(entry)
             for transaction in transactions:
                 yield from self._done(transaction, of_transaction[transaction.id], block.at_us)
+                self.wallets.count(of_transaction[transaction.id])
             before = Head(block.id, block.hash, block.at_us, block.last_transaction_id, block.last_entry_id)
 
     def strays(self) -> Iterator[Finding]:
@@ -210,8 +230,9 @@ class _Audit:
     def _begun(
         self, transactions: Sequence[Transaction], entries: Sequence[Entry], first_id: int, last_id: int
     ) -> Iterator[Finding]:
-        """The bets and holds of one block, as they were made and as they are now."""
+        """The bets, holds and payouts of one block, as they were made and as they are now."""
         bets = self._lives.bets(first_id, last_id)
+        self._placed = {bet.transaction_id: bet for bet, _ in bets}
         yield from check_bets(transactions, entries, [bet for bet, _ in bets])
         bet_ids = {each.id: each.key for each in transactions if each.kind == "BET"}
         for bet, row in bets:
@@ -237,7 +258,7 @@ class _Audit:
             self._led_to += self._lives.length(("payout", payout.id), payout.last_transaction_id)
 
     def _done(self, transaction: Transaction, entries: Sequence[Entry], at_us: int) -> Iterator[Finding]:
-        """One transaction: what it did to a bet or hold, and with whose money."""
+        """One transaction: what it did to whom, and with whose money."""
         told = told_by(transaction.id, transaction.kind, transaction.answer)
         if isinstance(told, BetTold):
             yield from self._bet_changed(transaction, told, entries)
@@ -245,14 +266,19 @@ class _Audit:
             yield from self._hold_changed(transaction, told, entries, at_us)
         elif isinstance(told, PayoutTold):
             yield from self._payout_changed(transaction, told, entries)
+        elif is_grant(transaction):
+            yield from self.wallets.granted(transaction, entries, at_us)
         elif transaction.kind in LIFE_KINDS:
-            check = "payout" if transaction.kind in PAYOUT_KINDS else "hold"
-            check = "bet" if transaction.kind in BET_KINDS else check
-            yield {"check": check, "transaction_id": transaction.id, "why": NOT_SAID}
-        elif not are_own_legs(transaction, entries, self._books):
-            yield _other_legs(transaction)
-        if transaction.kind == "LIMIT":
-            yield from self._limited(transaction)
+            yield {"check": check_of(transaction.kind), "transaction_id": transaction.id, "why": NOT_SAID}
+        elif not are_own_legs(transaction, entries, self._books, self.wallets.in_bonus):
+            yield other_legs(transaction)
+        match transaction.kind:
+            case "BET":
+                yield from self.wallets.placed(transaction, self._placed.get(transaction.id), at_us)
+            case "WALLET":
+                yield from self.wallets.opened(transaction)
+            case "LIMIT":
+                yield from self._limited(transaction)
         for entry in entries:
             if (entry.ref_type, entry.user_id) == (
                 RECEIVABLE,
@@ -270,13 +296,15 @@ class _Audit:
         legs: list[Leg] = []  # a burial moves nothing
         if found is not None and found.user_id is not None:
             self._changes += 1
-            bet = (found.user_id, found.currency, found.stake_minor)
-            owed_minor = max(0, self.owed.get(str(found.user_id), 0))
-            legs = bet_legs(transaction.kind, told, bet, entries, self._books, owed_minor)
+            yield from self.wallets.became(transaction, told.bet_id, found)
+            staked = self.wallets.staked((found.user_id, found.currency, found.stake_minor), found)
+            refunds = is_refund(transaction.kind, found)
+            about = (transaction.kind, told, staked, entries, self._books, self.owed)
+            legs = bet_legs(*about, refunds=refunds)
         elif why is not None:
             return
         if legs_of(entries) != legs:
-            yield _other_legs(transaction)
+            yield other_legs(transaction)
 
     def _hold_changed(
         self, transaction: Transaction, told: HoldTold, entries: Sequence[Entry], at_us: int
@@ -293,7 +321,7 @@ class _Audit:
             hold = (told.id, found.user_id, found.currency, found.purpose)
             legs = capture_legs(hold, taken_by(told, found), self._books)
         if legs_of(entries) != legs:
-            yield _other_legs(transaction)
+            yield other_legs(transaction)
 
     def _payout_changed(
         self, transaction: Transaction, told: PayoutTold, entries: Sequence[Entry]
@@ -313,7 +341,7 @@ class _Audit:
             yield wrong(transaction.id, why)
         about = (transaction, told, found.currency, items)
         if legs_of(entries) != payout_legs(*about, suspended, self._books, self.owed):
-            yield _other_legs(transaction)
+            yield other_legs(transaction)
         if transaction.kind == "PAYOUT_START":
             self.clearing[told.id] += told.total_minor
         elif transaction.kind == "PAYOUT" and told.id in self.clearing:
@@ -322,22 +350,11 @@ class _Audit:
                 del self.clearing[told.id]
 
     def _limited(self, transaction: Transaction) -> Iterator[Finding]:
-        """Whose limit it is, is not told: his row has its fingerprint, or the wallet shown his newest entry.
-        If neither is so, it is one from before the player's first entry that a later one has replaced.
-        """
         said = answer_of(transaction.answer)
-        if said is None or said.limit is None or said.wallet is None:
+        if said is None or said.limit is None:
             yield {"check": "limit", "transaction_id": transaction.id, "why": NOT_SAID}
             return
-        user_id = self._marks.get(transaction.fingerprint)
-        if user_id is None and said.wallet.seq:
-            user_id = self._lives.holder_of(said.wallet.seq)
-        if user_id is None:
-            return
-        if limit_mark(user_id, said.limit) != transaction.fingerprint:
+        told = said.limit
+        if not is_limit_as_asked(transaction, told, self._wallets_of[told.user_id]):
             yield {"check": "limit", "transaction_id": transaction.id, "why": OTHER_TERMS}
-        self.limits[user_id, said.limit.kind, said.limit.period] = said.limit
-
-
-def _other_legs(transaction: Transaction) -> Finding:
-    return {"check": "legs", "transaction_id": transaction.id, "kind": transaction.kind}
+        self.limits[told.user_id, told.kind, told.period] = told

@@ -21,6 +21,32 @@ class WalletState(NamedTuple):
     seq: int
 
 
+class WalletOf(NamedTuple):
+    """A wallet of a person's, now. From `wallet_id` on: the terms of a bonus wallet, None of any other."""
+
+    user_id: int
+    participant_id: int
+    kind: str
+    currency: str
+    status: str
+    balance_minor: int
+    held_minor: int
+    available_minor: int
+    seq: int
+    wallet_id: int | None
+    spend: str | None
+    expires_at_us: int | None
+    state: str | None
+
+
+class FreeBetState(NamedTuple):
+    """A bet that may be placed without paying for it. `expires_at_us`: 0 if never."""
+
+    id: int
+    amount_minor: int
+    expires_at_us: int
+
+
 class BetState(NamedTuple):
     """A bet that is decided. `state` is `rejected` (then with its code) or one of `bets.state`.
 

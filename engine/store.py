@@ -19,7 +19,7 @@ from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 import aiosqlite
 import msgspec
 
-from engine import rows
+from engine import prefetch, rows
 from engine.blocks import Block, seal
 from engine.commands import Command, Touched, touched_by
 from engine.decide import decide
@@ -128,7 +128,7 @@ class Store:
                 reader = await aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None)
                 store._readers.append(reader)
                 await reader.execute("PRAGMA query_only = ON")
-            store._books = await store.set_up(rows.read_books)
+            store._books = await store.set_up(prefetch.read_books)
             store._data_version = await _on_thread(writer, _read_data_version)
         except sqlite3.Error as error:
             await store.close()
@@ -209,7 +209,7 @@ class Store:
         def look(connection: sqlite3.Connection) -> list[Outcome]:
             touched = touched_by(asked.command for asked in batch)
             user_ids = touched.user_ids.union(self._books.values())
-            found = rows.look_up(connection, touched, user_ids, head=True)
+            found = prefetch.look_up(connection, touched, user_ids, head=True)
             view = Warm().view(touched, found, (), self._books, now_us)
             outcomes = [self._decide(view, asked.command, now_us, asked.objection) for asked in batch]
             assert not view.changed
@@ -234,7 +234,7 @@ class Store:
 
     async def refresh_books(self) -> None:
         """Read the house's books again, after `set_up` has added some."""
-        self._books = await self.read(rows.read_books)
+        self._books = await self.read(prefetch.read_books)
 
     async def close(self) -> None:
         """Close all connections and let go of the lock. The last connection to close checkpoints."""
@@ -252,7 +252,7 @@ class Store:
             connection = self._writer if warm.is_cold else self._readers[_AHEAD]
             missing = warm.missing(user_ids)
             try:
-                found = await _on_thread(connection, rows.look_up, touched, missing, head=warm.is_cold)
+                found = await _on_thread(connection, prefetch.look_up, touched, missing, head=warm.is_cold)
             except Exception as error:  # also a text that no door lets in: it cannot be encoded
                 raise _fault("look up", error) from error
             if warm.epoch == epoch:

@@ -7,51 +7,38 @@ arrival order, then written by the store in one transaction. It knows no SQL.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from engine.commands import BET_SCOPE
-from engine.records import (
-    Account,
-    Bet,
-    BetChange,
-    Change,
-    Entry,
-    Head,
-    Hold,
-    HoldChange,
-    Item,
-    LimitRow,
-    LiveBet,
-    Payout,
-    PayoutChange,
-    Refusal,
-    Suspended,
-    SuspendedChange,
-    Transaction,
-    new_entry,
-)
+from engine.records import Account, Bet, Entry, Head, Item, LimitRow, Refusal, Transaction, new_entry
+from engine.subjects import Bonus, FreeBet, Hold, LiveBet, Payout, Row, Subject, Suspended
+
+Changing = TypeVar("Changing", bound=Subject)
 
 
 class Changes(NamedTuple):
     """What a batch does to rows that were there before it, or that it has made."""
 
-    accounts: list[Change]
-    bets: list[BetChange]
-    holds: list[HoldChange]
-    payouts: list[PayoutChange]
-    suspended: list[SuspendedChange]
+    moved: list[Row]
+    """Accounts of which the balance has moved and nothing else has changed: see `Account.as_moved`."""
+    accounts: list[Row]
+    """All others: see `Account.as_changed`."""
     limits: list[LimitRow]
+    rows: Mapping[type, list[Row]]
+    """Of each kind of `Subject`: see its `as_changed`."""
 
 
 class View:
     """What a batch may look at, and what it has changed so far.
 
     `accounts` holds each account named by a command, by a bet or by a hold, and the books of each currency in
-    play; the others hold those of the batch's keys, bets and holds that are known already.
+    play; where a wallet is there, so are the bonus wallet beside it and its participant's first one. The
+    others hold those of the batch's keys, bets, holds, free bets and payouts that are known already.
     """
 
     def __init__(
@@ -68,6 +55,8 @@ class View:
         payouts: dict[int, Payout],
         items: dict[tuple[int, int], Item],
         suspended: dict[tuple[int, int], Suspended],
+        free_bets: dict[int, FreeBet],
+        last_user_id: int,
     ) -> None:
         self.head = head
         self.block_id = head.block_id + 1
@@ -82,20 +71,21 @@ class View:
         self.payouts = payouts
         self.items = items
         self.suspended = suspended
+        self.free_bets = free_bets
+        self.last_user_id = last_user_id
+        """The newest of the numbers that wallets are given in a row."""
+        self.sources: dict[str, tuple[int, int, int]] = {}
+        """Of bets of this batch: `source_id`, `source_minor` and `free_bet_id`, where there are any."""
         self.new_transactions: list[Transaction] = []
         self.new_entries: list[Entry] = []
         self.new_bets: list[Bet] = []
         self.new_refusals: list[Refusal] = []
-        self.new_holds: list[Hold] = []
-        self.new_accounts: list[Account] = []
-        self.new_payouts: list[Payout] = []
         self.new_items: list[Item] = []
-        self.new_suspended: list[Suspended] = []
+        self.made: dict[type, list[Row]] = defaultdict(list)
+        """The rows of other kinds that the batch makes, as they begin."""
         self.touched: dict[int, Account] = {}
-        self._touched_bets: dict[str, LiveBet] = {}
-        self._touched_holds: dict[int, Hold] = {}
-        self._touched_payouts: dict[int, Payout] = {}
-        self._touched_suspended: dict[tuple[int, int], Suspended] = {}
+        self._changed: set[int] = set()  # of those, whose accounts may have changed but for the balance
+        self._changing: dict[int, Subject] = {}  # by identity, of rows that live as long as this view
         self._last_entry_id = head.last_entry_id
         self.next_transaction_id = head.last_transaction_id + 1
 
@@ -121,55 +111,51 @@ class View:
             at = bisect_left(self.new_bets, placing.id, key=attrgetter("transaction_id"))
             if at < len(self.new_bets) and self.new_bets[at].transaction_id == placing.id:
                 bet = self.new_bets[at]
-                known = LiveBet(bet_id, placing.id, bet.user_id, bet.currency, bet.stake_minor)
+                source = self.sources.get(bet_id, ())
+                known = LiveBet(bet_id, placing.id, bet.user_id, bet.currency, bet.stake_minor, *source)
                 self.bets[bet_id] = known
         return known
 
-    def change_bet(self, bet: LiveBet) -> LiveBet:
-        """`bet`, to be changed by the transaction being decided."""
-        if bet.bet_id not in self._touched_bets:
-            bet.opening_transaction_id = bet.last_transaction_id
-            self._touched_bets[bet.bet_id] = bet
-        bet.last_transaction_id = self.next_transaction_id
-        bet.last_block_id = self.block_id
-        return bet
-
-    def change_hold(self, hold: Hold) -> Hold:
-        """`hold`, to be changed by the transaction being decided."""
-        if hold.id not in self._touched_holds:
-            hold.opening_transaction_id = hold.last_transaction_id
-            self._touched_holds[hold.id] = hold
-        hold.last_transaction_id = self.next_transaction_id
-        return hold
-
-    def change_payout(self, payout: Payout) -> Payout:
-        """`payout`, to be changed by the transaction being decided."""
-        if payout.id not in self._touched_payouts:
-            payout.opening_transaction_id = payout.last_transaction_id
-            self._touched_payouts[payout.id] = payout
-        payout.last_transaction_id = self.next_transaction_id
-        return payout
-
-    def change_suspended(self, item: Suspended) -> Suspended:
-        """`item`, to be changed by the transaction being decided."""
-        where = item.payout_id, item.number
-        if where not in self._touched_suspended:
-            item.opening_transaction_id = item.last_transaction_id
-            self._touched_suspended[where] = item
-        item.last_transaction_id = self.next_transaction_id
-        return item
+    def change(self, row: Changing) -> Changing:
+        """`row`, to be changed by the transaction being decided."""
+        if id(row) not in self._changing:
+            row.opening_transaction_id = row.last_transaction_id
+            self._changing[id(row)] = row
+        row.last_transaction_id = self.next_transaction_id
+        return row
 
     def open_account(self, account: Account) -> Account:
         """Make `account`, which is empty, in this batch."""
         self.accounts[account.id] = account
-        self.new_accounts.append(account)
+        self.made[Account].append(account.as_made())
         return account
+
+    def open_wallet(self, kind: str, currency: str, participant_id: int | None) -> Account:
+        """Make an empty wallet, of the next number; of a new participant if that is None."""
+        self.last_user_id = number = self.last_user_id + 1
+        whose = number if participant_id is None else participant_id
+        account = Account(number, kind, currency, "open", 0, 0, 0, 0, 0, 0, 0, participant_id=whose)
+        return self.open_account(account)
+
+    def open_bonus(self, wallet: Account, spend: str, expires_at_us: int, state: str) -> Bonus:
+        """Make a bonus wallet beside `wallet`, by the transaction being decided."""
+        beside = self.open_wallet("player_bonus", wallet.currency, wallet.participant_id)
+        bonus = Bonus(beside.id, wallet.id, spend, expires_at_us, state, self.next_transaction_id)
+        wallet.bonus = beside.bonus = bonus
+        self.made[Bonus].append(bonus.as_made())
+        return bonus
+
+    def add_free_bet(self, free_bet: FreeBet) -> None:
+        """Make `free_bet` of the transaction being decided."""
+        assert free_bet.id == self.next_transaction_id
+        self.free_bets[free_bet.id] = free_bet
+        self.made[FreeBet].append(free_bet.as_made())
 
     def open_payout(self, payout: Payout) -> Payout:
         """Make `payout` of the transaction being decided."""
         assert payout.id == self.next_transaction_id
         self.payouts[payout.id] = payout
-        self.new_payouts.append(payout)
+        self.made[Payout].append(payout.as_made())
         return payout
 
     def add_items(self, items: Sequence[Item]) -> None:
@@ -180,13 +166,12 @@ class View:
     def suspend(self, item: Suspended) -> None:
         """Note why an item could not be paid by the transaction being decided."""
         self.suspended[item.payout_id, item.number] = item
-        self.new_suspended.append(item)
+        self.made[Suspended].append(item.as_made())
 
     def change_account(self, account: Account) -> Account:
-        """`account`, to be changed by the transaction being decided."""
-        if account.id not in self.touched:
-            account.opening_minor = account.balance_minor
-            self.touched[account.id] = account
+        """`account`, to be changed by the transaction being decided in more than its balance."""
+        self._touch(account)
+        self._changed.add(account.id)
         return account
 
     def set_aside(self, hold: Hold, account: Account) -> None:
@@ -194,13 +179,13 @@ class View:
         assert hold.id == self.next_transaction_id
         self.change_account(account).held_minor += hold.amount_minor
         self.holds[hold.id] = hold
-        self.new_holds.append(hold)
+        self.made[Hold].append(hold.as_made())
 
     def post(self, account: Account, amount_minor: int, ref_type: str, ref_id: str) -> Entry:
         """Add one entry of the transaction being decided, and change its holder's balance."""
         user_id = account.id
         if user_id not in self.touched:
-            self.change_account(account)
+            self._touch(account)
         account.balance_minor += amount_minor
         self._last_entry_id += 1
         entry = new_entry(
@@ -230,7 +215,7 @@ class View:
 
     def refuse(self, refusal: Refusal, account: Account) -> None:
         """Write a refusal down and count it for its user's minute."""
-        self.change_account(account)
+        self._touch(account)
         minute = self.at_us // MINUTE_US
         account.refused_count = account.refused_count + 1 if account.refused_minute == minute else 1
         account.refused_minute = minute
@@ -241,66 +226,26 @@ class View:
         """What the batch does to each row, once all of it is decided. From then on the accounts, bets and
         holds are those of the next batch.
         """
-        accounts = []
-        limits = []
+        moved, accounts, limits = [], [], []
         for account in self.touched.values():
-            accounts.append(
-                Change(
-                    account.balance_minor - account.opening_minor,
-                    account.last_entry_id,
-                    account.held_minor,
-                    account.owed_minor,
-                    account.status,
-                    account.is_limited,
-                    account.refused_minute,
-                    account.refused_count,
-                    account.id,
-                    account.version,
-                )
-            )
+            if account.id in self._changed:
+                accounts.append(account.as_changed())
+            else:
+                moved.append(account.as_moved())
             account.version += 1
             for limit in account.limits:
                 if limit.is_changed:
                     limit.is_changed = False
                     limits.append(LimitRow(*msgspec.structs.astuple(limit)[:-1]))
-        bets = [
-            BetChange(
-                bet.state,
-                bet.payout_minor,
-                bet.settled_minor,
-                bet.cashed_stake_minor,
-                bet.last_transaction_id,
-                bet.transaction_id,
-                bet.opening_transaction_id,
-            )
-            for bet in self._touched_bets.values()
-        ]
-        holds = [
-            HoldChange(
-                hold.state, hold.left_minor, hold.last_transaction_id, hold.id, hold.opening_transaction_id
-            )
-            for hold in self._touched_holds.values()
-        ]
-        payouts = [
-            PayoutChange(
-                payout.state,
-                payout.items,
-                payout.total_minor,
-                payout.done,
-                payout.suspended,
-                payout.last_transaction_id,
-                payout.id,
-                payout.opening_transaction_id,
-            )
-            for payout in self._touched_payouts.values()
-        ]
-        suspended = [
-            SuspendedChange(
-                item.state, item.last_transaction_id, item.payout_id, item.number, item.opening_transaction_id
-            )
-            for item in self._touched_suspended.values()
-        ]
-        return Changes(accounts, bets, holds, payouts, suspended, limits)
+        rows: dict[type, list[Row]] = defaultdict(list)
+        for row in self._changing.values():
+            rows[type(row)].append(row.as_changed())
+        return Changes(moved, accounts, limits, rows)
+
+    def _touch(self, account: Account) -> None:
+        if account.id not in self.touched:
+            account.opening_minor = account.balance_minor
+            self.touched[account.id] = account
 
 
 MINUTE_US = 60_000_000

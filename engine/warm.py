@@ -14,17 +14,8 @@ from typing import Final, NamedTuple
 
 from engine.blocks import Block
 from engine.commands import Touched
-from engine.records import (
-    Account,
-    Head,
-    Hold,
-    Item,
-    LiveBet,
-    Payout,
-    Refusal,
-    Suspended,
-    Transaction,
-)
+from engine.records import Account, Head, Item, Refusal, Transaction
+from engine.subjects import FreeBet, Hold, LiveBet, Payout, Suspended
 from engine.view import View
 
 ACCOUNTS_MAX: Final = 200_000
@@ -35,8 +26,8 @@ Books = dict[tuple[str, str], int]
 
 
 class Found(NamedTuple):
-    """What the file says of what a batch touches, and of accounts that were asked for. `head` is None if it
-    was not.
+    """What the file says of what a batch touches, and of accounts that were asked for. `head`, and
+    `last_user_id` with it, is None if it was not.
     """
 
     accounts: list[Account]
@@ -47,7 +38,9 @@ class Found(NamedTuple):
     payouts: list[Payout]
     items: list[Item]
     suspended: list[Suspended]
+    free_bets: list[FreeBet]
     head: Head | None
+    last_user_id: int | None
 
 
 class Turn(NamedTuple):
@@ -66,6 +59,7 @@ class Warm:
         self._written = 0  # batches, in this epoch
         self._accounts: dict[int, Account] = {}
         self._head: Head | None = None
+        self._last_user_id = 0  # as of the head
         self._under_way: deque[View] = deque()
 
     @property
@@ -99,6 +93,7 @@ class Warm:
             self._accounts.setdefault(account.id, account)
         if self._head is None:
             self._head = found.head
+            self._last_user_id = found.last_user_id or 0
         assert self._head is not None
         transactions = {(each.scope, each.key): each for each in found.transactions}
         refusals = {each.bet_id: each for each in found.refusals}
@@ -107,6 +102,7 @@ class Warm:
         payouts = {each.id: each for each in found.payouts}
         items = {(each.payout_id, each.number): each for each in found.items}
         suspended = {(each.payout_id, each.number): each for each in found.suspended}
+        free_bets = {each.id: each for each in found.free_bets}
         for view in under_way:
             if not view.transactions.keys().isdisjoint(keys):
                 transactions |= {key: view.transactions[key] for key in keys if key in view.transactions}
@@ -119,6 +115,7 @@ class Warm:
                 payouts |= {id_: view.payouts[id_] for id_ in touched.payout_ids if id_ in view.payouts}
                 items |= {(each.payout_id, each.number): each for each in view.new_items}
                 suspended |= view.suspended
+            free_bets |= view.free_bets
         return View(
             head=self._head,
             now_us=now_us,
@@ -131,11 +128,14 @@ class Warm:
             payouts=payouts,
             items=items,
             suspended=suspended,
+            free_bets=free_bets,
+            last_user_id=self._last_user_id,
         )
 
     def decided(self, view: View, block: Block | None) -> None:
         """`view` has changed something and will be written; the next one begins where it ends."""
         self._under_way.append(view)
+        self._last_user_id = view.last_user_id
         if block is not None:
             self._head = Head(
                 block.id, block.hash, block.at_us, block.last_transaction_id, block.last_entry_id

@@ -24,7 +24,7 @@ from books import (
 )
 
 BEGINS_EMPTY = "users: an account is new and begins empty"
-IDENTITY = "users: id, kind and currency do not change"
+IDENTITY = "users: id, kind, currency and participant_id do not change"
 BETS_GROW = "bets: a bet follows the newest one"
 NOT_A_BETS = "blocks: a bet in its range belongs to no transaction of a bet"
 NOT_NEXT = "blocks: does not follow the block before it"
@@ -81,14 +81,18 @@ HOLDERS = [
         BEGINS_EMPTY,
         {
             "an account that begins with money": _new_user(balance=5),
-            "an account that begins with a hold": _new_user(kind="fees", currency="USD", floor=FLOOR, held=5),
+            "an account that begins with a hold": _new_user(
+                kind="fees", currency="USD", participant_id=None, floor=FLOOR, held=5
+            ),
             "an account that begins with a debt": _new_user(owed=5),
             "an account that begins with entries": _new_user(last_entry_id=8),
             "an account in the place of another": insert("users", {**PLAYER, "id": ALICE}, REPLACE),
             "an account that exists, by upsert": insert("users", {**PLAYER, "id": ALICE}).rstrip(";\n")
             + " ON CONFLICT DO UPDATE SET balance = 9",
-            "a second house": _new_user(kind="house", floor=FLOOR),
-            "a second house, by REPLACE": insert("users", {**PLAYER, "kind": "house"}, REPLACE),
+            "a second house": _new_user(kind="house", participant_id=None, floor=FLOOR),
+            "a second house, by REPLACE": insert(
+                "users", {**PLAYER, "kind": "house", "participant_id": None}, REPLACE
+            ),
         },
     ),
     *attacks(
@@ -114,7 +118,7 @@ HOLDERS = [
             "all users deleted": "DELETE FROM users",
         },
     ),
-    Attack("an unknown kind of holder", _new_user(kind="bank"), "known_kind_of_holder"),
+    Attack("an unknown kind of holder", _new_user(kind="bank", participant_id=None), "known_kind_of_holder"),
     Attack("a currency of four letters", _new_user(currency="EURO"), "length\\(currency\\) = 3"),
     Attack("an unknown status", _set(BOB, "status = 'frozen'"), "known_status"),
     Attack("a version below zero", _set(BOB, "version = -1"), "version >= 0"),

@@ -85,7 +85,7 @@ _ON_FILE = [
             "a limit counted anew in a frozen batch": by_a_limit(FREEZE, _set("used = 1")),
             "a limit loosened by a word": _set("amount = -1"),
             **{
-                f"a limit loosened by nothing: {column}": by_nothing(_set(f"{column} = {value}"))
+                f"a limit loosened by nothing: {column}": by_nothing(_set(f"{column} = {value!r}"))
                 for column, value in OTHER_TERMS.items()
             },
             "a limit loosened by an upsert of other counters": by_nothing(
@@ -112,6 +112,17 @@ _ON_FILE = [
     Attack("a player limited twice", by_a_limit(_limited(BOB, 2)), "limited = 0 OR limited = 1"),
 ]
 
+_OUT_OF_RANGE: list[tuple[str, Value, str]] = [
+    ("kind", "luck", "known_kind_of_limit"),
+    ("period", "year", "known_period"),
+    ("amount", -2, "amount >= -1"),
+    ("pending", -2, "pending >= -1"),
+    ("pending_from", -1, "pending_from >= 0"),
+    ("last_bet", -1, "last_bet >= 0"),
+    ("period", "ever", "an_exclusion_has_no_period"),
+    ("kind", "exclusion", "an_exclusion_has_no_period"),
+]
+
 LIMITS = [
     *(replace(each, blocks=4) for each in _ON_FILE),
     Attack(
@@ -121,15 +132,6 @@ LIMITS = [
     ),
     *(
         Attack(f"a limit with {column} = {value!r}", batch(PAYING, limit={column: value}), words)
-        for column, value, words in [
-            ("kind", "luck", "known_kind_of_limit"),
-            ("period", "year", "known_period"),
-            ("amount", -2, "amount >= -1"),
-            ("pending", -2, "pending >= -1"),
-            ("pending_from", -1, "pending_from >= 0"),
-            ("last_bet", -1, "last_bet >= 0"),
-            ("period", "ever", "an_exclusion_has_no_period"),
-            ("kind", "exclusion", "an_exclusion_has_no_period"),
-        ]
+        for column, value, words in _OUT_OF_RANGE
     ),
 ]

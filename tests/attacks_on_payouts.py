@@ -33,6 +33,7 @@ from books import (
     payout,
     payout_becomes,
     suspended,
+    wallet,
 )
 
 PAYOUTS_GROW = "payouts: a payout follows the newest one, in the open batch, and begins empty"
@@ -465,9 +466,7 @@ _ACCOUNTS = [
     *attacks(
         "payout_accounts_clear",
         {
-            "a player in the place of a clearing account": account(kind="STATUS").replace(
-                "'clearing'", "'player'"
-            ),
+            "a player in the place of a clearing account": turn("STATUS", "{}", wallet(CLEARING + 13, ALICE)),
             "a clearing account that may be overdrawn": account(floor=-1),
             "a clearing account that can be overdrawn later": (
                 f"UPDATE users SET floor = -30 WHERE id = {CLEARING + 15}"

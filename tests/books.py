@@ -22,6 +22,7 @@ ENGINE_PRAGMAS = {"foreign_keys": "ON", "recursive_triggers": "ON"}
 SQLITE_DEFAULTS = {"foreign_keys": "OFF", "recursive_triggers": "OFF"}
 
 HOUSE, CASH, SUSPENSE, HOUSE_USD, CASH_USD, ALICE, BOB = 1, 2, 5, 7, 8, 9, 10
+BONUS_BOOK = 2**51 + HOUSE
 CLEARING = 2**52  # and the number of its payout: the account that pays it
 FLOOR = -(2**62)
 ZERO_HASH, HASH_1, HASH_2, HASH_3, HASH_4, HASH_5 = (bytes([byte]) * 32 for byte in range(6))
@@ -174,10 +175,12 @@ def of_hold(number: int, state: str, **after: Value) -> str:
     return json.dumps({"hold": {"id": number, "state": state, **after}})
 
 
-def of_payout(number: int, state: str, suspends: Sequence[tuple[int, str]] = (), **after: Value) -> str:
+def of_payout(
+    number: int, state: str, suspended_now: Sequence[tuple[int, str]] = (), /, **after: Value
+) -> str:
     """The answer of a transaction that made or changed a payout, as far as the schema looks at it."""
     told = {"id": number, "state": state, **after}
-    return json.dumps({"payout": {**told, "suspends": suspends} if suspends else told})
+    return json.dumps({"payout": {**told, "suspends": suspended_now} if suspended_now else told})
 
 
 def block(
@@ -429,6 +432,7 @@ PLAYER: Row = {
     "last_entry_id": 0,
     "owed": 0,
     "limited": 0,
+    "participant_id": ALICE,
     "refused_minute": 0,
     "refused_count": 0,
 }
@@ -464,14 +468,27 @@ def batch(
 
 
 def users() -> str:
-    """The holders: six books in EUR (1 to 6), two in USD (7, 8), the players ALICE and BOB (9, 10)."""
+    """The holders: six books in EUR (1 to 6) and BONUS_BOOK, two in USD (7, 8), the players ALICE and BOB
+    (9, 10)."""
     books = ["house", "cash", "fees", "clearing", "suspense", "receivable"]
-    holders = [(kind, "EUR", FLOOR) for kind in books] + [(kind, "USD", FLOOR) for kind in books[:2]]
-    holders += [("player", "EUR", 0)] * 2
-    return "".join(
-        insert("users", {"id": number, "kind": kind, "currency": currency, "floor": floor})
-        for number, (kind, currency, floor) in enumerate(holders, start=1)
+    holders = [(number, kind, "EUR") for number, kind in enumerate(books, start=HOUSE)]
+    holders += [(HOUSE_USD, "house", "USD"), (CASH_USD, "cash", "USD"), (BONUS_BOOK, "bonus", "EUR")]
+    sql = "".join(
+        insert("users", {"id": number, "kind": kind, "currency": currency, "floor": FLOOR})
+        for number, kind, currency in holders
     )
+    return "BEGIN;\n" + sql + "".join(person(number) for number in (ALICE, BOB)) + "COMMIT;\n"
+
+
+def person(number: int) -> str:
+    """A new participant and his first wallet, in one transaction: each of the two needs the other."""
+    return insert("participants", {"id": number}) + wallet(number, number)
+
+
+def wallet(number: int, participant: int, currency: str = "EUR", kind: str = "player") -> str:
+    """A wallet of a participant's."""
+    row: Row = {"id": number, "kind": kind, "currency": currency, "participant_id": participant}
+    return insert("users", row)
 
 
 class Books(sqlite3.Connection):

@@ -1,6 +1,7 @@
 """Open books for the tests of the engine: commands with sensible defaults, views, and real files with money.
 
-The ids are those of a fresh file: the six books of EUR are 1 to 6, the players ALICE and BOB follow.
+The ids are those of a fresh file: the books of EUR are 1 to 6, and the bonus book; the players ALICE and BOB
+follow.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from typing import Any, TypeVar
 
 from engine.accounts import open_books, open_wallets
 from engine.commands import (
+    BONUS_BOOK_ID_BASE,
     CashOutBet,
     Command,
     Deposit,
+    GrantBonus,
+    GrantFreeBet,
     PlaceBet,
     PlaceHold,
     Result,
     RollBackBet,
     SettleBet,
+    Spend,
     UnsettleBet,
 )
 from engine.money import BOOK_FLOOR_MINOR
@@ -32,6 +37,7 @@ from engine.view import View
 
 NOW_US = 1_760_000_000_000_000
 HOUSE, CASH = 1, 2
+BONUS_BOOK = BONUS_BOOK_ID_BASE + HOUSE
 ALICE, BOB = 7, 8
 NOBODY = 99
 
@@ -45,8 +51,8 @@ def bet_id(number: int) -> str:
 
 def place(number: int, stake_minor: int = 30, user_id: int = ALICE, **terms: Any) -> PlaceBet:
     """A bet sent just now."""
-    terms = {"nonce": f"nonce-{number:04}", "sent_at_us": NOW_US} | terms
-    return PlaceBet(bet_id(number), user_id, stake_minor, **terms)
+    sending: dict[str, Any] = {"nonce": f"nonce-{number:04}", "sent_at_us": NOW_US}
+    return PlaceBet(bet_id(number), user_id, stake_minor, **sending | terms)
 
 
 def deposit(key: str, amount_minor: int = 100, user_id: int = ALICE, caller: str = "test") -> Deposit:
@@ -79,6 +85,24 @@ def hold(key: str, amount_minor: int, user_id: int = ALICE, expires_at_us: int |
     return PlaceHold(user_id, amount_minor, expires_at_us, key=key, caller="test")
 
 
+def grant(
+    key: str,
+    amount_minor: int,
+    spend: str = "first",
+    expires_at_us: int | None = None,
+    user_id: int = ALICE,
+) -> GrantBonus:
+    """Bonus money beside a wallet."""
+    return GrantBonus(user_id, amount_minor, Spend(spend), expires_at_us, key=key, caller="test")
+
+
+def grant_free_bet(
+    key: str, amount_minor: int, expires_at_us: int | None = None, user_id: int = ALICE
+) -> GrantFreeBet:
+    """A bet that need not be paid."""
+    return GrantFreeBet(user_id, amount_minor, expires_at_us, key=key, caller="test")
+
+
 def account(user_id: int, balance_minor: int = 0, **changes: Any) -> Account:
     """A row of `users` that was read; a player's unless `changes` say otherwise."""
     fields: dict[str, Any] = {
@@ -94,7 +118,9 @@ def account(user_id: int, balance_minor: int = 0, **changes: Any) -> Account:
         "owed_minor": 0,
         "opening_minor": balance_minor,
     }
-    return Account(id=user_id, balance_minor=balance_minor, **(fields | changes))
+    fields |= changes
+    fields.setdefault("participant_id", user_id if fields["kind"] == "player" else 0)
+    return Account(id=user_id, balance_minor=balance_minor, **fields)
 
 
 def view_of(
@@ -115,6 +141,8 @@ def view_of(
         payouts={},
         items={},
         suspended={},
+        free_bets={},
+        last_user_id=max((HOUSE, CASH, *(each.id for each in players))),
     )
 
 

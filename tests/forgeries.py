@@ -103,7 +103,13 @@ FORGERIES: dict[str, tuple[str, list[Finding]]] = {
     "a balance": (f"UPDATE users SET balance = 771 WHERE id = {ALICE}", [balance(ALICE, 771, 770)]),
     "a balance of a book": (f"UPDATE users SET balance = 331 WHERE id = {HOUSE}", [balance(HOUSE, 331, 330)]),
     "a balance out of nothing": ("UPDATE users SET balance = 5 WHERE id = 3", [balance(3, 5, 0)]),
-    "a holder taken away": (f"DELETE FROM users WHERE id = {BOB}", [balance(BOB, None, 400)]),
+    "a holder taken away": (
+        f"DELETE FROM users WHERE id = {BOB}",
+        [
+            balance(BOB, None, 400),
+            {"check": "participant", "user_id": BOB, "why": "a participant without a wallet"},
+        ],
+    ),
     "the newest entry of a holder": (
         f"UPDATE users SET last_entry_id = 1 WHERE id = {ALICE}",
         [{"check": "last_entry", "user_id": ALICE, "last_entry_id": 1, "ledger": 9}],

@@ -37,20 +37,21 @@ class Limits:
         asked.append((at, amount))
         (since, coming), now = timetable(asked)[-1], amount_at(asked, at)
         is_coming = since > at
-        return [kind, period, _number(now), _number(coming) if is_coming else -1, since if is_coming else 0]
+        pending = [_number(coming), since] if is_coming else [-1, 0]
+        return [user, kind, period, _number(now), *pending]
 
     def exclude(self, user: int, until: int) -> list[Any]:
-        """Keep the player out; it as an answer shows it."""
+        """Keep the player out, whose first wallet this is; it as an answer shows it."""
         self._out_until[user] = until
-        return ["exclusion", "ever", until, -1, 0]
+        return [user, "exclusion", "ever", until, -1, 0]
 
     def out_until(self, user: int) -> int:
         """When the player's exclusion ends or has ended, 0 if there was none."""
         return self._out_until.get(user, 0)
 
     def stop_bet(self, user: int, at: int, stake: int) -> bool:
-        """Whether the player may not stake this now."""
-        more = {"stake": stake, "loss": stake, "deposit": None, "time": None}
+        """Whether the player may not stake this of his own now."""
+        more = {"stake": stake or None, "loss": stake or None, "deposit": None, "time": None}
         return self._stop(user, at, more, [(at, "staked", 0)])
 
     def stop_deposit(self, user: int, at: int, amount: int) -> bool:
@@ -61,10 +62,11 @@ class Limits:
         """Whether the player has ever set a limit."""
         return bool(self._asked.get(user)) or user in self._out_until
 
-    def rows(self) -> set[Row]:
-        """Each limit as its row in the file: what is pending there stays until it is asked for again."""
+    def rows(self, now: int) -> set[Row]:
+        """Each limit as its row in the file, but for its window, of which is told what was used by `now`.
+        What is pending there stays until it is asked for again."""
         rows: set[Row] = {
-            (user, "exclusion", "ever", until, -1, 0, 0, 0, 0) for user, until in self._out_until.items()
+            (user, "exclusion", "ever", until, -1, 0, 0, 0) for user, until in self._out_until.items()
         }
         for user, limits in self._asked.items():
             for (kind, period), (start, asked) in limits.items():
@@ -72,14 +74,11 @@ class Limits:
                 since, last = timetable(asked)[-1]
                 pending = (_number(last), since) if since > at else (-1, 0)
                 counted = [each for each in self._diary[user][start:] if each[1] in COUNTS[kind]]
-                newest = counted[-1][0] if counted else None
-                used = 0 if newest is None else sum_of(kind, period, newest, counted)
                 rows.add(
                     (
                         *(user, kind, period, _number(amount_at(asked, at)), *pending),
-                        0 if newest is None else window_number(period, newest),
-                        used,
-                        newest if kind == "time" and newest is not None else 0,
+                        sum_of(kind, period, now, counted),
+                        counted[-1][0] if kind == "time" and counted else 0,
                     )
                 )
         return rows
@@ -87,8 +86,6 @@ class Limits:
     def _stop(
         self, user: int, at: int, more: dict[str, int | None], planned: list[tuple[int, str, int]]
     ) -> bool:
-        if at < self.out_until(user):
-            return True
         for (kind, period), (start, asked) in self._asked[user].items():
             amount, allowed = more[kind], amount_at(asked, at)
             is_meant = amount is not None or (kind == "time" and planned)

@@ -46,7 +46,9 @@ def reasons(**applies: bool) -> Why:
 
 def yes() -> Answer:
     """Accepted, and nothing shown yet."""
-    shown = dict.fromkeys(("wallet", "bet", "hold", "payout", "limit"))
+    shown = dict.fromkeys(
+        ("wallet", "bet", "hold", "payout", "limit", "opened", "bonus", "free_bet", "source")
+    )
     return {"code": None, "replayed": False, "moved": [], **shown}
 
 

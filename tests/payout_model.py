@@ -66,7 +66,8 @@ class Payouts:
         payout["is_started"] = True
         wallets, clearing = self._wallets, CLEARING + payout["id"]
         wallets.accounts[clearing] = {
-            **{"kind": "clearing", "currency": payout["currency"], "floor": 0, "status": "open"}
+            **{"kind": "clearing", "currency": payout["currency"], "floor": 0, "status": "open"},
+            "participant": None,
         }
         name, total = str(payout["id"]), total_of(payout)
         house = wallets.book("house", payout["currency"])

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attacks_on_batches import BATCHES
+from attacks_on_bonus import BONUS
+from attacks_on_free_bets import FREE_BETS
 from attacks_on_history import EDITS, SEAL
 from attacks_on_holders import BETS, HOLDERS, VALUES
 from attacks_on_holds import HOLDS
 from attacks_on_life import BIRTHS, LIFE
 from attacks_on_limits import LIMITS
+from attacks_on_participants import PARTICIPANTS, WITHOUT_WALLET
 from attacks_on_payouts import PAYOUTS
 from books import (
     FIRST,
@@ -32,6 +35,7 @@ from books import (
     batch,
     insert,
 )
+from books_bonus import GRANTING
 
 # A row of each table that is accepted as it is: alone, or in its place in a batch.
 ACCEPTED_ROWS: dict[str, tuple[Template | None, str, Row]] = {
@@ -42,6 +46,8 @@ ACCEPTED_ROWS: dict[str, tuple[Template | None, str, Row]] = {
     "transaction_ledger": (NEXT, "credit", NEXT["credit"][1]),
     "bets": (NEXT, "bet", NEXT["bet"][1]),
     "holds": (HOLDING, "hold", HOLDING["hold"][1]),
+    "bonuses": (GRANTING, "bonus", GRANTING["bonus"][1]),
+    "free_bets": (GRANTING, "free_bet", GRANTING["free_bet"][1]),
     "payouts": (PAYING, "payout", PAYING["payout"][1]),
     "payout_items": (PAYING, "item", PAYING["item"][1]),
     "suspended_items": (PAYING, "suspended", PAYING["suspended"][1]),
@@ -95,7 +101,7 @@ def _wrong_types() -> Iterator[Attack]:
                 words = (
                     "cannot store|datatype mismatch"
                     if value is not None
-                    else "NOT NULL|follows the newest|an item, once|blocks: does not"
+                    else "NOT NULL|follows the newest|an item, once|one of a wallet|blocks: does not"
                 )
                 yield Attack(f"{table}.{column} is {name}", sql, words)
 
@@ -111,6 +117,9 @@ ATTACKS = [
     *HOLDS,
     *PAYOUTS,
     *LIMITS,
+    *PARTICIPANTS,
+    *BONUS,
+    *FREE_BETS,
     *VALUES,
     *_wrong_types(),
     *NULLS_OF_THE_FIRST_BLOCK,
@@ -127,4 +136,5 @@ STOPPED_BY_FOREIGN_KEYS = [
         insert("refusals", {**REFUSAL, "bet_id": "b", "user_id": 99}),
         "FOREIGN KEY",
     ),
+    WITHOUT_WALLET,
 ]

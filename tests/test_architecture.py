@@ -15,11 +15,28 @@ PURE = {
     *("engine.money", "engine.commands", "engine.outcomes", "engine.records", "engine.view", "engine.blocks"),
     *("engine.decide", "engine.decide.answers", "engine.decide.place", "engine.decide.bets"),
     *("engine.decide.cash", "engine.decide.holds", "engine.decide.limits", "engine.decide.payouts"),
-    *("engine.lifecycle", "engine.limits"),
+    *(
+        "engine.decide.bonus",
+        "engine.decide.shares",
+        "engine.bonus",
+        "engine.subjects",
+        "engine.lifecycle",
+        "engine.limits",
+    ),
     *("engine.errors", "engine.checks", "engine.snapshots", "engine.warm"),
     *("engine.leg_checks", "engine.life_checks", "engine.hold_checks", "engine.payout_checks"),
+    "engine.bonus_checks",
     *("batcher.policy", "batcher.breaker", "batcher.undecided"),
-    *("ws.fields", "ws.messages", "ws.operators", "ws.payouts", "ws.limits", "ws.codec", "ws.protocol"),
+    *(
+        "ws.fields",
+        "ws.messages",
+        "ws.operators",
+        "ws.payouts",
+        "ws.limits",
+        "ws.wallets",
+        "ws.codec",
+        "ws.protocol",
+    ),
 }
 NOT_PURE = {
     *(

@@ -83,7 +83,7 @@ THREAD = "Thread.run (threading.py:982);_connection_worker_thread (aiosqlite/cor
         (RUN, "event loop and recv(2)"),
         (f"{RUN};something_new (ws/news.py:3)", OTHER),  # called by the loop, but not the loop
         (THREAD, "wake up, hand back"),
-        (f"{THREAD};look_up (engine/rows.py:97);look_up.<locals>.<listcomp> (engine/rows.py:97)",
+        (f"{THREAD};look_up (engine/prefetch.py:97);look_up.<locals>.<listcomp> (engine/prefetch.py:97)",
          "look up keys (SQLite)"),
         (f"{THREAD};Store._write (engine/store.py:275);Store._is_as_we_left_it (engine/store.py:300)",
          "begin, call the next batch"),
@@ -190,7 +190,7 @@ thread (5581): MainThread;{RUN} 60
 thread (5581): MainThread;{TAKEN} 30
 thread (5581): MainThread 10
 thread (5582): Thread-1 (_connection_worker_thread);{THREAD};Store._write (engine/store.py:1) 20
-thread (5583): Thread-2 (_connection_worker_thread);{THREAD};look_up (engine/rows.py:97) 5
+thread (5583): Thread-2 (_connection_worker_thread);{THREAD};look_up (engine/prefetch.py:97) 5
 """
 
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from books_open import ALICE, BOB, NOW_US, account, deposit, place, play, view_of
 from books_open import seed as seed_file
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.blocks import FORMAT, Block, hash_of, root_of, seal
-from engine.commands import Deposit, PlaceBet, fingerprint, fingerprint_bet
+from engine.commands import KINDS, Deposit, PlaceBet, fingerprint, fingerprint_bet
 from engine.decide import decide
 from engine.records import GENESIS, Entry, Head, Transaction
 
@@ -110,6 +111,25 @@ def test_known_answers() -> None:
     assert fingerprint(WELCOME).hex() == DEPOSIT_FINGERPRINT
     assert fingerprint_bet(BET, "EUR").hex() == BET_FINGERPRINT
     assert block == Block(1, 1, 1, 2, 1, 4, bytes.fromhex(ROOT), bytes(32), bytes.fromhex(HASH), NOW_US)
+
+
+def test_the_page_names_every_command_that_has_a_fingerprint() -> None:
+    table = re.findall(r"^  \| (`[A-Z`, -]+`) \| (.*) \|$", EVIDENCE, re.MULTILINE)
+    terms = {name: what for names, what in table for name in re.findall(r"`([A-Z-]+)`", names)}
+
+    assert terms.keys() == {name.upper() for name in KINDS.values()}
+    for kind, name in KINDS.items():
+        # Of the fields `key` and `caller` are in no fingerprint; what explains a term has commas too.
+        named = re.sub(r"\(.*?\)|, each an array.*", "", terms[name.upper()])
+        assert len(named.split(", ")) == len(kind.__struct_fields__) - 2, name
+
+
+def test_a_free_bet_is_a_ninth_term() -> None:
+    free = msgspec.structs.replace(BET, free_bet_id=88)
+    asked = (BET.user_id, BET.stake_minor, "EUR", BET.game, BET.round, BET.selection, BET.odds_milli)
+    terms = ("BET", *asked, 88)
+
+    assert fingerprint_bet(free, "EUR") == sha256(msgspec.msgpack.encode(terms)).digest()
 
 
 def test_the_page_shows_the_bytes_that_the_engine_hashes() -> None:

@@ -83,7 +83,7 @@ def test_seed_without_a_balance_moves_no_money(tmp_path: Path) -> None:
     db = tmp_path / "a.db"
     seed(db, players=2, balance=0)
     verdict = well("reconcile", "--db", db, "--json").json
-    assert verdict == {"ok": True, "users": 8, "entries": 0, "findings": []}
+    assert verdict == {"ok": True, "users": 9, "entries": 0, "findings": []}
 
 
 @pytest.mark.parametrize(("currency", "shown"), [("EUR", "12.50"), ("JPY", "1250"), ("KWD", "1.250")])
@@ -136,6 +136,23 @@ def test_token_of_a_player_who_does_not_exist_is_refused(nobody: str, books: Pat
     assert done.err == f"solidgreen token: {books}: no player has the id {nobody}\n"
 
 
+def test_token_opens_a_bonus_wallet_as_well(tmp_path: Path) -> None:
+    """Which may look at itself, and be followed."""
+    db = tmp_path / "a.db"
+    seed(db, players=1)
+    grant = {"type": "bonus.grant", "key": "b", "user_id": 7, "amount": 50, "spend": "first"}
+
+    async def granted(server: Server, bearer: str) -> int:
+        async with connect(server.ws, bearer) as operator:
+            return int((await operator.ask(grant))["user_id"])
+
+    with Server(db) as server:
+        beside = asyncio.run(granted(server, token(db, 1, "operator")))
+        bearer = well("token", "--db", db, "--user", beside).out.strip()
+        assert claims(bearer)["sub"] == str(beside)
+        asyncio.run(_welcome(server, bearer, beside))
+
+
 def test_a_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     db, secret = tmp_path / "a.db", tmp_path / "a.db.jwt-secret"
     seed(db, players=1)
@@ -156,9 +173,9 @@ def test_a_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.new-*")) == [], "no draft is left behind"
 
 
-async def _welcome(server: Server, bearer: str) -> None:
+async def _welcome(server: Server, bearer: str, user_id: int = 7) -> None:
     async with connect(server.ws, bearer) as wire:
-        assert wire.welcome["user_id"] == 7
+        assert wire.welcome["user_id"] == user_id
 
 
 # -- reconcile
@@ -175,9 +192,9 @@ def test_reconcile_works_beside_a_server_and_sees_its_bets(tmp_path: Path) -> No
     with Server(db) as server:
         asyncio.run(place(server))
         verdict = well("reconcile", "--db", db, "--json").json
-        assert verdict == {"ok": True, "users": 7, "entries": 4, "findings": []}
+        assert verdict == {"ok": True, "users": 8, "entries": 4, "findings": []}
         told = well("reconcile", "--db", db).out
-        assert told == f"{db}: 7 accounts, 4 entries: every balance is the sum of its entries\n"
+        assert told == f"{db}: 8 accounts, 4 entries: every balance is the sum of its entries\n"
 
 
 def test_reconcile_names_a_balance_that_is_not_its_sum(tmp_path: Path) -> None:
@@ -189,7 +206,7 @@ def test_reconcile_names_a_balance_that_is_not_its_sum(tmp_path: Path) -> None:
     assert done.status == 1
     assert done.json == {
         "ok": False,
-        "users": 8,
+        "users": 9,
         "entries": 4,
         "findings": [{"check": "balance", "user_id": 8, "balance": 501, "ledger": 500}],
     }

@@ -9,10 +9,12 @@ import re
 import msgspec
 import pytest
 
-from engine.outcomes import RETRYABLE, Accepted, Code, Rejected, Wallet
+from engine.commands import PlaceBet
+from engine.outcomes import RETRYABLE, Accepted, Code, Rejected, Source, Wallet
 from engine.records import Entry
 from ws.codec import (
     AS_BET_REJECTED,
+    NO_FREE_BET,
     WORDS,
     Malformed,
     bet_answer,
@@ -46,7 +48,14 @@ def placed(**fields: object) -> AnyRequest | Malformed:
 
 def test_a_bet_becomes_a_command_with_every_field_in_its_place() -> None:
     request = placed(
-        currency="EUR", game="g", round="r", selection="s", odds_milli=1500, user_id=9, sent_at=1_234
+        currency="EUR",
+        game="g",
+        round="r",
+        selection="s",
+        odds_milli=1500,
+        user_id=9,
+        free_bet_id=88,
+        sent_at=1_234,
     )
     assert isinstance(request, BetPlace)
     command = to_command(request, 7)
@@ -57,7 +66,7 @@ def test_a_bet_becomes_a_command_with_every_field_in_its_place() -> None:
         "12345678",
     )
     assert (command.sent_at_us, command.currency, command.game, command.round) == (1_234_000, "EUR", "g", "r")
-    assert (command.selection, command.odds_milli) == ("s", 1500)
+    assert (command.selection, command.odds_milli, command.free_bet_id) == ("s", 1500, 88)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +82,8 @@ def test_a_bet_becomes_a_command_with_every_field_in_its_place() -> None:
         ("game", ""),
         ("game", "x" * 64),
         ("user_id", 2**53 - 1),
+        ("free_bet_id", 2**53 - 1),
+        ("free_bet_id", None),
         ("currency", None),
     ],
 )
@@ -131,6 +142,7 @@ BAD = {
     "sent_at": INTEGERS,
     "odds_milli": [*(value for value in INTEGERS if value is not None), 999],
     "user_id": [*(value for value in INTEGERS if value is not None), 0],
+    "free_bet_id": [*(value for value in INTEGERS if value is not None), 0],
     "currency": ["eur", "EU", "EURO", "", "EUR\n", "ÄÖÜ", 978, ["EUR"]],
     **{name: [*(t for t in TEXTS if t is not None), "x" * 65] for name in ("game", "round", "selection")},
 }
@@ -265,8 +277,8 @@ def as_json(reply: msgspec.Struct) -> dict[str, object]:
     return decoded
 
 
-def command_of_a_bet() -> object:
-    request = placed()
+def command_of_a_bet(**fields: object) -> PlaceBet:
+    request = placed(**fields)
     assert isinstance(request, BetPlace)
     return to_command(request, 7)
 
@@ -279,6 +291,15 @@ def test_an_accepted_bet_reads_as_protocol_says() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("replayed", [False, True])
+def test_a_bet_that_others_paid_for_too_tells_how_much_of_it(replayed: bool) -> None:
+    own = Accepted(88123, 412, Wallet(918, 99750, 5, 99745), replayed)
+    shared = msgspec.structs.replace(own, source=Source(9, 100))
+    answers = [as_json(bet_answer("r1", command_of_a_bet(), each)) for each in (own, shared)]
+    assert answers[1] == answers[0] | {"bonus": 100}
+    assert "bonus" not in answers[0]
+
+
 @pytest.mark.parametrize("code", list(Code))
 def test_each_code_has_its_type_its_words_and_whether_to_retry(code: Code) -> None:
     answer = as_json(bet_answer("r1", command_of_a_bet(), Rejected(code)))
@@ -287,6 +308,13 @@ def test_each_code_has_its_type_its_words_and_whether_to_retry(code: Code) -> No
         assert answer == expected | {"type": "bet.rejected", "bet_id": BET_ID, "replayed": False}
     else:
         assert answer == expected | {"type": "error"}
+
+
+@pytest.mark.parametrize("code", [code for code in Code if code in AS_BET_REJECTED])
+def test_a_bet_that_no_free_bet_pays_is_told_so(code: Code) -> None:
+    answer = as_json(bet_answer("r1", command_of_a_bet(free_bet_id=88), Rejected(code)))
+    expected = NO_FREE_BET if code is Code.INSUFFICIENT_FUNDS else WORDS[code]
+    assert (answer["code"], answer["message"]) == (code.name, expected)
 
 
 def test_a_rejection_shows_the_wallet_and_rounds_the_wait_up() -> None:

@@ -33,8 +33,9 @@ from engine.decide.payouts import ITEMS_MAX
 from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import Accepted, Code, Outcome, PayoutTold, Rejected
 from engine.reconcile import reconcile
-from engine.records import Account, Item, Payout, Suspended
+from engine.records import Account, Item
 from engine.store import Prepared, Store
+from engine.subjects import Payout, Suspended
 from engine.view import View
 
 SUSPENSE, RECEIVABLE = 5, 6
@@ -156,7 +157,7 @@ PAID_TO_ALICE = ((ALICE, 10), (ALICE, 20))
 def test_what_is_refused_changes_nothing(made: View, command: Command, code: Code) -> None:
     assert why(run(made, command)) is code
     assert not made.changed
-    made_rows = (made.new_items, made.new_payouts, made.new_accounts, made.new_suspended)
+    made_rows = (made.new_items, made.made[Payout], made.made[Account], made.made[Suspended])
     assert not any(made_rows)
 
 
@@ -234,9 +235,8 @@ def test_an_item_that_cannot_be_paid_waits_in_suspense(
     ]
     before = 0 if small else 9
     assert told(outcome) == PayoutTold(payout_id, "paid", 3, 13, 3, 1, ((1, reason),), before)
-    assert [(each.number, each.reason, each.state) for each in made.new_suspended] == [
-        (1, reason, "suspended")
-    ]
+    assert made.made[Suspended] == [(payout_id, 1, reason)]
+    assert made.suspended[payout_id, 1].state == "suspended"
 
 
 def test_a_balance_just_within_the_wire_is_paid() -> None:

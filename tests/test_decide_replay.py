@@ -41,6 +41,8 @@ def later(view: View, now_us: int = NOW_US) -> View:
         payouts={},
         items={},
         suspended={},
+        free_bets={},
+        last_user_id=view.last_user_id,
     )
 
 

@@ -1,4 +1,5 @@
-"""Holds that expire: each once, by a transaction of its own, whatever else goes on or wrong."""
+"""Holds that expire: each once, by a transaction of its own, whatever else goes on or wrong. Bonus money and
+free bets: tests/test_expiry_bonus.py."""
 
 from __future__ import annotations
 
@@ -176,7 +177,7 @@ def test_to_look_when_nothing_is_due_is_one_read_of_a_few_steps(tmp_path: Path) 
             await expiry_of(this).look()
             assert this.batcher._unanswered == 0
             await this.store.read(lambda c: c.set_progress_handler(None, 1))
-            assert 0 < len(steps) < 100
+            assert 0 < len(steps) < 200  # some 40 for each of three kinds, however many there are
 
     asyncio.run(run())
 
@@ -249,7 +250,7 @@ def test_an_expiry_whose_commit_ended_unknown_comes_once_after_the_restart(
             assert this.batcher.failure is not None
             caplog.clear()
             with monkeypatch.context() as patched:
-                patched.setattr(queries, "holds_due", None)
+                patched.setattr(queries, "expiries_due", None)
                 await expiry_of(this).look()  # no money is taken any more: nothing to look for
             assert this.batcher._unanswered == 0
             assert caplog.records == []
@@ -290,7 +291,9 @@ def test_an_open_breaker_is_left_alone_and_a_half_open_one_gets_one_at_a_time(
             assert this.batcher.breaker_status().state is State.CLOSED
             await look(this)
             assert sorted(expired(this)) == due
-        assert caplog.records == []
+        # The news of the circuit are told by another clock: whether there are any depends on the machine.
+        said = [record.getMessage() for record in caplog.records]
+        assert [line for line in said if not line.startswith("the circuit is ")] == []
 
     asyncio.run(run())
 
@@ -355,7 +358,7 @@ def test_a_file_that_cannot_be_read_for_a_while_is_one_line_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batcher.expiry, "LOOK_EVERY_S", 1.0)
-    monkeypatch.setattr(queries, "holds_due", unreadable_at(1, 2, 4, then=queries.holds_due))
+    monkeypatch.setattr(queries, "expiries_due", unreadable_at(1, 2, 4, then=queries.expiries_due))
 
     async def run() -> None:
         async with world(tmp_path) as this:
@@ -371,26 +374,27 @@ def test_a_file_that_cannot_be_read_for_a_while_is_one_line_in_the_log(
             assert lines == [1, 1, 1, 2, 2, 2]
             assert pauses == [1.0, 2.0, 4.0, 1.0, 2.0, 1.0]
         assert {record.getMessage() for record in caplog.records} == {
-            "holds whose time has come could not be looked up"
+            "what has to expire could not be looked up"
         }
 
     asyncio.run(run())
 
 
-def unreadable_at(
-    *calls: int, then: Callable[[sqlite3.Connection, int, int], list[int]]
-) -> Callable[[sqlite3.Connection, int, int], list[int]]:
+Due = Callable[[sqlite3.Connection, int, int], list[tuple[str, int, int]]]
+
+
+def unreadable_at(*calls: int, then: Due) -> Due:
     """The query, but these calls of it, counted from 1, fail."""
     count = 0
 
-    def holds_due(connection: sqlite3.Connection, now_us: int, most: int) -> list[int]:
+    def expiries_due(connection: sqlite3.Connection, now_us: int, most: int) -> list[tuple[str, int, int]]:
         nonlocal count
         count += 1
         if count in calls:
             raise sqlite3.OperationalError("disk I/O error")
         return then(connection, now_us, most)
 
-    return holds_due
+    return expiries_due
 
 
 # --- the end ------------------------------------------------------------------------------------------------

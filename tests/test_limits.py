@@ -40,6 +40,7 @@ from engine.limits import (
     count_bet,
     count_returned,
     in_force,
+    is_excluded,
     stops_bet,
     stops_deposit,
     told,
@@ -136,13 +137,13 @@ def test_stricter_is_at_once_and_looser_after_a_day() -> None:
     player = limited("stake", 100)
     (limit,) = player.limits
     change(limit, 50, NOW_US)
-    assert told(limit, NOW_US) == LimitTold("stake", "day", 50, NONE, 0)
+    assert told(limit, NOW_US) == LimitTold(ALICE, "stake", "day", 50, NONE, 0)
 
     change(limit, 80, NOW_US)
     looser_us = NOW_US + COOLING_OFF_US
-    assert told(limit, NOW_US) == LimitTold("stake", "day", 50, 80, looser_us)
+    assert told(limit, NOW_US) == LimitTold(ALICE, "stake", "day", 50, 80, looser_us)
     assert in_force(limit, looser_us - 1) == 50
-    assert told(limit, looser_us) == LimitTold("stake", "day", 80, NONE, 0)
+    assert told(limit, looser_us) == LimitTold(ALICE, "stake", "day", 80, NONE, 0)
     assert [stops_bet(player, 51, time_us) for time_us in (looser_us - 1, looser_us)] == [True, False]
 
 
@@ -159,7 +160,7 @@ def test_what_is_pending_is_forgotten_when_a_stricter_one_comes() -> None:
     change(limit, 500, NOW_US)
     change(limit, 100, NOW_US + 1)
 
-    assert told(limit, NOW_US + 1) == LimitTold("stake", "day", 100, NONE, 0)
+    assert told(limit, NOW_US + 1) == LimitTold(ALICE, "stake", "day", 100, NONE, 0)
     assert in_force(limit, NOW_US + 2 * COOLING_OFF_US) == 100
 
 
@@ -243,12 +244,13 @@ def test_time_is_counted_however_fast_somebody_bets() -> None:
     assert taken == [True] * 25 + [False] * 75
 
 
-def test_an_exclusion_stops_bets_and_deposits_until_it_is_over() -> None:
+def test_an_exclusion_stops_bets_until_it_is_over() -> None:
     limit = Limit(ALICE, "exclusion", "ever", NOW_US + 10, NONE, 0, 0, 0, 0)
     player = account(ALICE, 100, limits=[limit])
 
-    for stops in (stops_bet, stops_deposit):
-        assert [stops(player, 1, NOW_US + later_us) for later_us in (0, 9, 10)] == [True, True, False]
+    times_us = [NOW_US + later_us for later_us in (0, 9, 10)]
+    assert [stops_bet(player, 1, at_us) for at_us in times_us] == [True, True, False]
+    assert [is_excluded(player, at_us) for at_us in times_us] == [True, True, False]
 
 
 def test_limits_as_commands(tmp_path: Path) -> None:
@@ -267,7 +269,7 @@ def test_limits_as_commands(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert isinstance(first, Accepted)
-    assert first.limit == LimitTold("stake", "day", 100, NONE, 0)
+    assert first.limit == LimitTold(ALICE, "stake", "day", 100, NONE, 0)
     assert isinstance(same, Accepted)
     assert same.replayed
     assert same.limit == first.limit
@@ -419,7 +421,7 @@ def test_a_bet_costs_no_look_up_for_its_limits(tmp_path: Path) -> None:
 def test_a_view_without_limits_counts_nothing() -> None:
     view = view_of(account(ALICE, 100))
 
-    assert view.accounts[ALICE].limits == []
+    assert view.accounts[ALICE].limits == ()
     assert not stops_bet(view.accounts[ALICE], 10**12, NOW_US)
     assert bet_id(1) not in view.bets
 

@@ -19,15 +19,27 @@ from engine.commands import Keyed, Leg, Result
 from engine.decide import decide
 from engine.decide.cash import LEGS_MAX
 from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
-from engine.outcomes import RETRYABLE, Accepted, BetTold, Code, HoldTold, Rejected, Wallet
+from engine.outcomes import (
+    RETRYABLE,
+    Accepted,
+    BetTold,
+    BonusTold,
+    Code,
+    FreeBetTold,
+    HoldTold,
+    Rejected,
+    Wallet,
+    WalletTold,
+)
 from engine.records import Entry
 from ws.codec import WORDS, Malformed, answer, decode_frame, wallet_entry
-from ws.fields import EXPECTED, EXPECTED_OF, Reply
+from ws.fields import EXPECTED, EXPECTED_OF, Reply, Request
 from ws.limits import LimitGet
-from ws.messages import AnyRequest, Error, Limits
-from ws.operators import Move, TransferLeg, to_keyed
+from ws.messages import AnyRequest, BetPlace, Error, Limits
+from ws.operators import Move, TransferLeg
 from ws.payouts import PayoutFollow, PayoutGet, PayoutWinner
 from ws.protocol import Conversation, Identity, Submit
+from ws.wallets import WalletList
 
 BET_ID = "0199a5f0-1111-7222-8333-444455556666"
 NOW_MS = NOW_US // 1000
@@ -59,6 +71,10 @@ SOUND: dict[str, dict[str, Any]] = {
     "payout.resolve": {"payout_id": 88, "number": 17, "returns": True},
     "limit.set": {"user_id": 7, "kind": "loss", "period": "week", "amount": 5000},
     "limit.exclude": {"user_id": 7, "until": NOW_MS},
+    "wallet.open": {"currency": "EUR", "participant_id": 7},
+    "bonus.grant": {"user_id": 7, "amount": 100, "spend": "first", "expires_at": NOW_MS},
+    "free_bet.grant": {"user_id": 7, "amount": 100, "expires_at": NOW_MS},
+    "free_bet.revoke": {"free_bet_id": 88},
 }
 """Each message with all its fields, but those that all have: type, id, key."""
 
@@ -71,6 +87,9 @@ OPTIONAL = {
     "payout.resolve": {"returns"},
     "limit.set": {"user_id"},
     "limit.exclude": {"user_id"},
+    "wallet.open": {"participant_id"},
+    "bonus.grant": {"expires_at"},
+    "free_bet.grant": {"expires_at"},
 }
 
 PAID = (commands.PayoutItem(7, 100), commands.PayoutItem(8, 200))
@@ -93,6 +112,10 @@ COMMANDS: dict[str, Keyed] = {
     "payout.resolve": commands.ResolveItem(88, 17, True, **OWN),
     "limit.set": commands.SetLimit(7, "loss", "week", 5000, **OWN),
     "limit.exclude": commands.Exclude(7, NOW_US // 1000 * 1000, **OWN),
+    "wallet.open": commands.OpenWallet("EUR", 7, **OWN),
+    "bonus.grant": commands.GrantBonus(7, 100, commands.Spend.FIRST, NOW_MS * 1000, **OWN),
+    "free_bet.grant": commands.GrantFreeBet(7, 100, NOW_MS * 1000, **OWN),
+    "free_bet.revoke": commands.RevokeFreeBet(88, **OWN),
 }
 
 
@@ -105,7 +128,7 @@ def one(body: object) -> AnyRequest | Malformed:
     return request
 
 
-def command_of(request: Move, caller: str) -> Keyed:
+def command_of(request: AnyRequest, caller: str) -> Keyed:
     """What an operator's conversation makes of it."""
     conversation = Conversation(Limits())
     conversation.welcome(Identity(int(caller), "operator", 2**40), None, NOW_MS)
@@ -201,6 +224,9 @@ BAD: dict[str, list[Any]] = {
     "until": [*NO_INTEGERS, None, -1, WIRE_MAX_MINOR + 1, 2**63],
     "kind": [1, True, None, [], {}, "", "STAKE", "exclusion", "session"],
     "period": [1, True, None, [], {}, "", "DAY", "ever", "year"],
+    "participant_id": [*NO_INTEGERS, 0, -1, WIRE_MAX_MINOR + 1, 2**63],
+    "free_bet_id": [*NO_INTEGERS, None, 0, -1, WIRE_MAX_MINOR + 1, 2**63],
+    "spend": [1, True, None, [], {}, "", "FIRST", "both", "first\n", "\x00"],
     "items": [1, True, None, "", {}, ITEMS[0], [], ITEMS * 501],
     "legs": [1, True, None, "", {}, {"user_id": 1}, [], LEGS[:1], LEGS * (LEGS_MAX // 3 + 1)],
 }
@@ -308,6 +334,15 @@ def test_an_unknown_field_of_a_leg_is_refused_by_name(name: str) -> None:
         ("limit.set", "amount", None),
         ("limit.set", "amount", WIRE_MAX_MINOR),
         ("limit.exclude", "until", WIRE_MAX_MINOR),
+        ("wallet.open", "participant_id", None),
+        ("wallet.open", "participant_id", WIRE_MAX_MINOR),
+        ("bonus.grant", "amount", WIRE_MAX_MINOR),
+        ("bonus.grant", "spend", "last"),
+        ("bonus.grant", "expires_at", None),
+        ("bonus.grant", "expires_at", WIRE_MAX_MINOR),
+        ("free_bet.grant", "expires_at", 0),
+        ("free_bet.grant", "expires_at", WIRE_MAX_MINOR),
+        ("free_bet.revoke", "free_bet_id", WIRE_MAX_MINOR),
         ("wallet.transfer", "legs", LEGS[:2]),
         ("wallet.transfer", "legs", LEGS[:2] * (LEGS_MAX // 2)),
         ("wallet.transfer", "legs", [LEGS[0] | {"name": name} for name in ("TRANSFER", "FEE", "TAX")]),
@@ -438,7 +473,9 @@ def test_what_became_of_a_bet_reads_as_protocol_says(
     )
 
 
-@pytest.mark.parametrize("type_", [type_ for type_ in SOUND if type_.startswith(("wallet.", "hold."))])
+@pytest.mark.parametrize(
+    "type_", [each for each in SOUND if each.startswith(("wallet.", "hold.")) and each != "wallet.open"]
+)
 @pytest.mark.parametrize("hold", [HoldTold(88, "open", 60, before=3), HoldTold(88, "captured"), None])
 @pytest.mark.parametrize("replayed", [False, True])
 def test_what_became_of_a_wallet_shows_it_and_the_hold(
@@ -449,6 +486,51 @@ def test_what_became_of_a_wallet_shows_it_and_the_hold(
     assert as_json(answer("r1", COMMANDS[type_], outcome)) == (
         DONE | SHOWN | held | {"type": "wallet.moved", "replayed": replayed}
     )
+
+
+@pytest.mark.parametrize("wallet", [WALLET, None])
+@pytest.mark.parametrize("replayed", [False, True])
+@pytest.mark.parametrize(
+    ("type_", "told", "reply"),
+    [
+        (
+            "wallet.open",
+            {"opened": WalletTold(9, 7, "USD")},
+            {"type": "wallet.opened", "user_id": 9, "participant_id": 7, "currency": "USD"},
+        ),
+        (
+            "bonus.grant",
+            {"bonus": BonusTold(9, "open", "last", NOW_US, before=3)},
+            {"type": "bonus.granted", "user_id": 9, "spend": "last", "expires_at": NOW_MS},
+        ),
+        (
+            "bonus.grant",
+            {"bonus": BonusTold(9, "open", "first")},
+            {"type": "bonus.granted", "user_id": 9, "spend": "first", "expires_at": None},
+        ),
+        *(
+            (
+                f"free_bet.{verb}",
+                {"free_bet": FreeBetTold(88, state, 500, before=3)},
+                {"type": "free_bet.changed", "free_bet_id": 88, "state": state, "amount": 500},
+            )
+            for verb, state in (("grant", "open"), ("revoke", "revoked"))
+        ),
+    ],
+)
+def test_what_is_opened_and_granted_is_told(
+    type_: str, told: dict[str, Any], reply: dict[str, Any], wallet: Wallet | None, replayed: bool
+) -> None:
+    """Only a bonus shows a wallet: its own."""
+    outcome = Accepted(88200, 412, wallet, replayed, **told)
+    seen = SHOWN if wallet is not None and type_ == "bonus.grant" else {}
+    assert as_json(answer("r1", COMMANDS[type_], outcome)) == DONE | reply | {"replayed": replayed} | seen
+
+
+def test_a_bet_that_gives_a_free_bet_back_is_told_as_a_bet() -> None:
+    bet = BetTold(BET_ID, "void", 250, 250, total_minor=250, settled_minor=250)
+    outcome = Accepted(88200, 412, WALLET, bet=bet, free_bet=FreeBetTold(88, "open", 250, before=3))
+    assert as_json(answer("r1", COMMANDS["bet.settle"], outcome))["type"] == "bet.settled"
 
 
 def test_a_transfer_among_books_shows_no_wallet() -> None:
@@ -463,8 +545,10 @@ def test_each_code_is_an_error(type_: str, code: Code) -> None:
     """Also those that reject a bet: a `bet.rejected` would say something about the bet."""
     told = as_json(answer("r1", COMMANDS[type_], Rejected(code, WALLET, retry_after_us=1001)))
     words = told.pop("message")
-    named = "payout|stake|expires_at|legs|amount|status|first|items|items, total|until"
-    assert words == WORDS[code] or re.match(f"({named}): ", words)
+    named = (
+        "payout|stake|expires_at|legs|amount|status|first|items|items, total|until|participant_id|currency"
+    )
+    assert words == WORDS[code] or re.match(f"({named}): |this free bet ", words)
     assert told == {
         "type": "error", "id": "r1", "code": code.name, "retryable": code in RETRYABLE, "retry_after_ms": 2,
     }  # fmt: skip
@@ -486,7 +570,7 @@ def told_by_the_engine(type_: str, **changes: object) -> dict[str, Any]:
     body = message(type_) | {name: here[name] for name in SOUND[type_] if name in here} | changes
     request = one({name: value for name, value in body.items() if value is not None})
     assert isinstance(request, Move), request
-    command = to_keyed(request, caller="1")
+    command = request.to_command(caller="1")
     return as_json(answer("r1", command, decide(view, command, NOW_US)))
 
 
@@ -498,10 +582,17 @@ def told_by_the_engine(type_: str, **changes: object) -> dict[str, Any]:
         ("bet.cashout", {"stake": 251}, "INVALID_REQUEST", "stake"),
         ("wallet.hold", {"expires_at": 0}, "INVALID_REQUEST", "expires_at"),
         ("wallet.hold", {"expires_at": NOW_MS}, "INVALID_REQUEST", "expires_at"),
+        ("bonus.grant", {"expires_at": 0}, "INVALID_REQUEST", "expires_at"),
+        ("bonus.grant", {"expires_at": NOW_MS}, "INVALID_REQUEST", "expires_at"),
+        ("free_bet.grant", {"expires_at": NOW_MS}, "INVALID_REQUEST", "expires_at"),
         ("wallet.transfer", {"legs": LEGS[:2]}, "INVALID_REQUEST", "legs"),
         ("wallet.transfer", {"legs": [*LEGS, LEGS[0] | {"amount": 0}]}, "INVALID_REQUEST", "legs"),
         ("hold.capture", {"amount": 101}, "INSUFFICIENT_FUNDS", "amount"),
         ("wallet.status", {"status": "closed"}, "LIMIT_EXCEEDED", "status"),
+        ("wallet.open", {"participant_id": RECEIVABLE}, "ACCOUNT_NOT_FOUND", "participant_id"),
+        ("wallet.open", {"participant_id": None, "currency": "XAU"}, "CURRENCY_MISMATCH", "currency"),
+        ("payout.open", {"currency": "XAU"}, "CURRENCY_MISMATCH", "currency"),
+        ("payout.make", {"currency": "XAU"}, "CURRENCY_MISMATCH", "currency"),
     ],
 )
 def test_what_only_the_books_can_tell_is_told_naming_the_field(
@@ -532,6 +623,7 @@ def test_a_payout_that_makes_sense_is_paid(changes: dict[str, object], state: st
     ("ref_type", "has_bet"),
     [
         *((kind, True) for kind in ("BET", "WIN", "REFUND", "ROLLBACK", "UNSETTLE", "CASHOUT")),
+        *((kind, False) for kind in ("BONUS", "EXPIRY")),
         *(
             (kind, False)
             for kind in ("DEPOSIT", "WITHDRAWAL", "TRANSFER", "FEE", "TAX", "CAPTURE", "RECEIVABLE")
@@ -559,9 +651,12 @@ def documented() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 def test_the_page_shows_every_message_as_it_decodes() -> None:
     requests, _ = documented()
-    reading = {"payout.get": PayoutGet, "payout.follow": PayoutFollow, "limit.get": LimitGet}
-    assert {request["type"] for request in requests} == SOUND.keys() | reading.keys()
-    wrong = [each for each in requests if not isinstance(one(each), reading.get(each["type"], Move))]
+    others: dict[str, type[Request]] = {
+        "payout.get": PayoutGet, "payout.follow": PayoutFollow, "limit.get": LimitGet,
+        "wallet.list": WalletList, "bet.place": BetPlace,
+    }  # fmt: skip
+    assert {request["type"] for request in requests} == SOUND.keys() | others.keys()
+    wrong = [each for each in requests if not isinstance(one(each), others.get(each["type"], Move))]
     assert wrong == []
 
 
@@ -570,7 +665,8 @@ def test_the_page_shows_every_reply_as_it_is_encoded() -> None:
     kinds = {each.__struct_config__.tag: each for each in all_replies(Reply)}
     assert {reply["type"] for reply in replies} == {
         "bet.settled", "bet.unsettled", "bet.rolled_back", "bet.cashed_out", "wallet.moved", "error",
-        "wallet.entry", "payout", "payout.progress", "limit.changed", "limits",
+        "wallet.entry", "payout", "payout.progress", "limit.changed", "limits", "wallet.opened", "wallets",
+        "bonus.granted", "free_bet.changed", "bet.confirmed",
     }  # fmt: skip
     for reply in replies:
         names = [field for field in reply if field != "type"]
@@ -579,7 +675,7 @@ def test_the_page_shows_every_reply_as_it_is_encoded() -> None:
 
 
 def test_the_page_names_every_field_of_every_message() -> None:
-    rows = dict(re.findall(r"^\| `([a-z.]+)` \| (.*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([a-z_.]+)` \| (.*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     for type_, fields in SOUND.items():
         assert {*re.findall(r"`(\w+)`", rows[type_])} >= fields.keys(), type_
 

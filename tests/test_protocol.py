@@ -12,6 +12,7 @@ from engine.snapshots import WalletState
 from ws.limits import LimitGet
 from ws.messages import BalanceGet, BetConfirmed, BetGet, BetPending, BetRejected, Error, Limits, Pong, Resume
 from ws.protocol import Authenticate, Close, CloseCode, Conversation, Effect, Identity, Look, State, Submit
+from ws.wallets import WalletList
 
 BET_ID = "0199a5f0-1111-7222-8333-444455556666"
 NOW_MS = 1_760_000_000_000
@@ -220,15 +221,18 @@ def test_whose_limit_it_is(
         assert codes([effect]) == [expected]
 
 
-@pytest.mark.parametrize("type_", ["payout.get", "payout.follow", "limit.get"])
+OWN: dict[str, LimitGet | WalletList] = {"limit.get": LimitGet("r", 42), "wallet.list": WalletList("r", 42)}
+
+
+@pytest.mark.parametrize("type_", ["payout.get", "payout.follow", *OWN])
 @pytest.mark.parametrize("role", ["player", "operator", "auditor", "admin"])
-def test_payouts_and_limits_are_looked_up_for_who_may(role: str, type_: str) -> None:
-    whose: dict[str, object] = {"payout_id": 88} if type_ != "limit.get" else {"user_id": 7}
+def test_payouts_limits_and_wallets_are_looked_up_for_who_may(role: str, type_: str) -> None:
+    whose: dict[str, object] = {"user_id": 7} if type_ in OWN else {"payout_id": 88}
     (effect,) = hear(opened(role), {"type": type_, "id": "r"} | whose)
     if role == "player":
         assert codes([effect]) == ["FORBIDDEN"]
     else:
         assert isinstance(effect, Look)
-    if type_ == "limit.get":
+    if type_ in OWN:
         (own,) = hear(opened(role), {"type": type_, "id": "r"})
-        assert own == Look(LimitGet("r", 42)) if role == "player" else codes([own]) == ["INVALID_REQUEST"]
+        assert own == Look(OWN[type_]) if role == "player" else codes([own]) == ["INVALID_REQUEST"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from books_open import ALICE, BOB, CASH, HOUSE, NOBODY, NOW_US, bet_id, deposit, look, place, play, seed
 
@@ -17,23 +18,39 @@ from engine.commands import (
     CaptureHold,
     CashOutBet,
     Command,
+    Exclude,
+    ExpireBonus,
+    GrantBonus,
+    GrantFreeBet,
     OpenPayout,
+    OpenWallet,
     PayChunk,
     PayoutItem,
     PlaceHold,
     ReleaseHold,
     ResolveItem,
     Result,
+    RevokeFreeBet,
     RollBackBet,
     SetLimit,
     SetStatus,
     SettleBet,
+    Spend,
     StartPayout,
 )
 from engine.files import open_read_only
 from engine.limits import COOLING_OFF_US, NONE
 from engine.outcomes import Accepted, LimitTold
-from engine.snapshots import BetState, ItemState, LimitState, PayoutState, PostedEntry, WalletState
+from engine.snapshots import (
+    BetState,
+    FreeBetState,
+    ItemState,
+    LimitState,
+    PayoutState,
+    PostedEntry,
+    WalletOf,
+    WalletState,
+)
 from engine.statement import FOREVER_US, Statement, statement
 
 MINUTE_US = 60_000_000
@@ -71,7 +88,8 @@ def test_only_players_have_a_wallet(reader: sqlite3.Connection, user_id: int) ->
 
 def test_a_wallet_without_entries_has_seq_0(tmp_path: Path) -> None:
     path = seed(tmp_path / "new.db", 5)
-    look(path, "INSERT INTO users (id, kind, currency) VALUES (?, 'player', 'EUR')", BOB)
+    look(path, "INSERT INTO participants (id) VALUES (?)", BOB)
+    look(path, "INSERT INTO users (id, kind, currency, participant_id) VALUES (?1, 'player', 'EUR', ?1)", BOB)
 
     with contextlib.closing(open_read_only(path)) as connection:
         assert queries.wallet(connection, BOB) == WalletState(BOB, "EUR", "open", 0, 0, 0, 0)
@@ -136,7 +154,9 @@ def test_holds_are_due_when_their_time_has_come_the_oldest_first(
     assert len(ids) == len(times)
 
     def due(at_us: int, most: int = 10) -> list[int]:
-        return queries.holds_due(reader, at_us, most)
+        found = queries.expiries_due(reader, at_us, most)
+        assert {what for what, _, _ in found} <= {"hold"}
+        return [id_ for _, id_, _ in found]
 
     assert due(later_us + 99) == []
     assert sorted(due(later_us + 100)) == [ids[1], ids[4]]
@@ -206,13 +226,19 @@ def test_nothing_is_found_by_a_look_at_a_whole_table(reader: sqlite3.Connection)
     reader.set_trace_callback(asked.append)
     queries.entries_after(reader, ALICE, 0, 10)
     queries.bet(reader, bet_id(1))
-    queries.holds_due(reader, FOREVER_US, 10)
+    queries.expiries_due(reader, FOREVER_US, 10)
+    queries.wallets(reader, ALICE)
+    queries.free_bets(reader, ALICE, 10)
+    queries.limits(reader, ALICE, NOW_US)
     queries.wallet(reader, ALICE)
     statement(reader, ALICE)
     reader.set_trace_callback(None)
     plans = [row[3] for sql in asked for row in reader.execute(f"EXPLAIN QUERY PLAN {sql}")]
 
-    tables = ("transaction_ledger", "entry", "blocks", "transactions", "bets", "refusals", "users", "holds")
+    tables = (
+        "transaction_ledger", "entry", "blocks", "transactions", "bets", "refusals", "users", "holds",
+        "bonuses", "free_bets", "limits",
+    )  # fmt: skip
     assert len([plan for plan in plans if plan.startswith("SEARCH")]) >= 8
     assert [plan for plan in plans if plan.startswith("SCAN") and plan.split()[1] in tables] == []
 
@@ -325,9 +351,118 @@ def test_limits_are_shown_as_they_are_at_a_time(books: Path, reader: sqlite3.Con
     )
     play(books, [SetLimit(BOB, "loss", "week", 5, key="c", **own)], now_us=at_us)
     looser_us = at_us + COOLING_OFF_US
-    pending = LimitTold("deposit", "day", 100, NONE, looser_us)
+    pending = LimitTold(ALICE, "deposit", "day", 100, NONE, looser_us)
     assert queries.limits(reader, ALICE, looser_us - 1)[0].told == pending
     assert queries.limits(reader, ALICE, at_us) == [LimitState(pending, 30)]
-    gone = LimitTold("deposit", "day", NONE, NONE, 0)
+    gone = LimitTold(ALICE, "deposit", "day", NONE, NONE, 0)
     assert queries.limits(reader, ALICE, looser_us) == [LimitState(gone, 0)]
     assert [each.told.kind for each in queries.limits(reader, BOB, at_us)] == ["loss"]
+
+
+# --- several wallets, bonuses and free bets -----------------------------------------------------------------
+
+
+def given(path: Path, *commands: Command) -> list[Accepted]:
+    """What these have done, after the newest block of `books`."""
+    outcomes, *_ = play(path, list(commands), now_us=NOW_US + 2 * MINUTE_US)
+    assert all(isinstance(each, Accepted) for each in outcomes), outcomes
+    return [each for each in outcomes if isinstance(each, Accepted)]
+
+
+def test_the_wallets_of_a_person_are_found_from_any_of_them(books: Path, reader: sqlite3.Connection) -> None:
+    later_us = NOW_US + 3 * MINUTE_US
+    opened, granted = given(
+        books, OpenWallet("EUR", ALICE, **CALLER), GrantBonus(ALICE, 40, Spend.LAST, later_us, **CALLER)
+    )
+    assert opened.opened is not None
+    assert granted.bonus is not None
+    further, beside = opened.opened.user_id, granted.bonus.user_id
+    own = WalletOf(ALICE, ALICE, "player", "EUR", "open", 1430, 0, 1430, 11, None, None, None, None)
+    empty = own._replace(user_id=further, balance_minor=0, available_minor=0, seq=0)
+    bonus = (beside, ALICE, "player_bonus", "EUR", "open", 40, 0, 40, granted.entries[0].id)
+    theirs = [own, empty, WalletOf(*bonus, ALICE, "last", later_us, "open")]
+    for user_id in (ALICE, further, beside):
+        assert queries.wallets(reader, user_id) == theirs
+    assert [each.user_id for each in queries.wallets(reader, BOB)] == [BOB]
+    for nobody in (NOBODY, HOUSE, 0, -1):
+        assert queries.wallets(reader, nobody) == []
+    # A bonus wallet is one to look at; a book is not.
+    assert queries.wallet(reader, beside) == WalletState(beside, "EUR", "open", 40, 0, 40, bonus[-1])
+
+    play(books, [ExpireBonus(beside, **CALLER)], now_us=later_us)
+
+    assert queries.wallets(reader, ALICE)[2][5:] == (
+        0,
+        0,
+        0,
+        bonus[-1] + 2,
+        ALICE,
+        "last",
+        later_us,
+        "expired",
+    )
+
+
+def test_the_free_bets_of_a_wallet_are_those_that_may_be_placed(
+    books: Path, reader: sqlite3.Connection
+) -> None:
+    later_us = NOW_US + 3 * MINUTE_US
+    times = (None, later_us + 2, later_us + 1, None, later_us + 1)
+    grants = [GrantFreeBet(ALICE, n + 1, at, key=str(n), caller="1") for n, at in enumerate(times)]
+    never, later, sooner, revoked, used = [each.transaction_id for each in given(books, *grants)]
+    given(books, GrantFreeBet(BOB, 9, key="bob", caller="1"), RevokeFreeBet(revoked, **CALLER))
+    play(books, [msgspec.structs.replace(place(20, 5), free_bet_id=used)])
+    left = [
+        FreeBetState(sooner, 3, later_us + 1), FreeBetState(later, 2, later_us + 2),
+        FreeBetState(never, 1, 0),
+    ]  # fmt: skip
+    assert queries.free_bets(reader, ALICE, 9) == left
+    assert queries.free_bets(reader, ALICE, 2) == left[:2]
+    assert queries.free_bets(reader, NOBODY, 9) == []
+
+
+def test_holds_bonuses_and_free_bets_are_due_in_one_order(books: Path, reader: sqlite3.Connection) -> None:
+    later_us = NOW_US + 3 * MINUTE_US
+    free_bet, granted, held, *_ = given(
+        books,
+        GrantFreeBet(ALICE, 5, later_us + 1, **CALLER),
+        GrantBonus(ALICE, 5, Spend.FIRST, later_us + 2, **CALLER),
+        PlaceHold(ALICE, 5, later_us + 3, **CALLER),
+        GrantFreeBet(BOB, 5, **CALLER | {"key": "never"}),
+        GrantBonus(BOB, 5, Spend.FIRST, **CALLER | {"key": "never"}),
+    )
+    assert granted.bonus is not None
+    due = [
+        ("free bet", free_bet.transaction_id, later_us + 1), ("bonus", granted.bonus.user_id, later_us + 2),
+        ("hold", held.transaction_id, later_us + 3),
+    ]  # fmt: skip
+    for number in range(4):
+        assert queries.expiries_due(reader, later_us + number, 10) == due[:number]
+        assert queries.expiries_due(reader, FOREVER_US, number) == due[:number]
+
+    play(
+        books,
+        [ExpireBonus(granted.bonus.user_id, **CALLER), RevokeFreeBet(free_bet.transaction_id, **CALLER)],
+        now_us=later_us + 2,
+    )
+
+    assert queries.expiries_due(reader, FOREVER_US, 10) == due[2:]
+
+
+def test_an_exclusion_is_shown_at_each_wallet_and_other_limits_at_their_own(
+    books: Path, reader: sqlite3.Connection
+) -> None:
+    (opened,) = given(books, OpenWallet("EUR", ALICE, **CALLER))
+    assert opened.opened is not None
+    further = opened.opened.user_id
+    given(
+        books,
+        Exclude(further, FOREVER_US, **CALLER),
+        SetLimit(ALICE, "stake", "day", 5, **CALLER),
+        SetLimit(further, "loss", "week", 5, **CALLER | {"key": "l"}),
+    )
+    kinds = {
+        user_id: [each.told.kind for each in queries.limits(reader, user_id, NOW_US)]
+        for user_id in (ALICE, further, BOB)
+    }
+    assert kinds == {ALICE: ["exclusion", "stake"], further: ["exclusion", "loss"], BOB: []}

@@ -19,7 +19,7 @@ from engine import reconcile as module
 from engine.checks import check_block
 from engine.commands import Command, PlaceHold, ReleaseHold, RollBackBet, UnsettleBet
 from engine.files import open_read_only
-from engine.leg_checks import are_own_legs, bet_legs
+from engine.leg_checks import Staked, are_own_legs, bet_legs
 from engine.outcomes import Accepted, BetTold, Outcome
 from engine.reconcile import reconcile
 from engine.records import Entry, Transaction
@@ -43,9 +43,9 @@ def test_books_with_every_kind_of_command_are_clean(books: Path) -> None:
     report = reconcile(books)
 
     assert report.findings == []
-    assert (report.users, report.entries) == (8, 44)
+    assert (report.users, report.entries) == (9, 44)
     kinds = {kind for (kind,) in look(books, "SELECT DISTINCT kind FROM transactions")}
-    assert len(kinds) == 16, "every kind but those of payouts and limits"
+    assert len(kinds) == 16, "every kind but those of payouts, limits, wallets and bonuses"
     assert look(books, f"SELECT owed, held FROM users WHERE id IN ({ALICE}, {BOB})") == [(20, 0), (0, 5)]
 
 
@@ -140,7 +140,10 @@ def test_legs_of_what_became_of_a_bet(
     said = BetTold(bet_id(1), "", payout_minor=payout_minor)
     posted = [Entry(0, RECEIVABLE_BOOK, "EUR", posted_minor, 0, "RECEIVABLE", f"{BOB}", 1, 1, 0)]
 
-    legs = bet_legs(kind, said, (BOB, "EUR", 250), posted, BOOKS, owed_minor)
+    staked = Staked(BOB, "EUR", 250)
+    refunds = kind in ("REFUND", "ROLLBACK")
+
+    legs = bet_legs(kind, said, staked, posted, BOOKS, {f"{BOB}": owed_minor}, refunds=refunds)
 
     name = {"LOSS": "WIN"}.get(kind, kind)
     expected = [

@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import bonus_forgeries
+import bonus_history
 import pytest
 from books_open import ALICE, BOB, NOBODY, NOW_US, asked, place, play, seed, with_store
 from forgeries import FORGERIES, forge, in_order, legs, reseal
@@ -133,6 +135,8 @@ def slipped_in(kind: str, answer: str, fingerprint_of: int = 28) -> list[str]:
 OTHER_LIMIT = "it is not what was last asked for"
 UNSEEN = "it is never looked at: its player is not marked as limited"
 NO_LIMIT = "its row is missing"
+
+_BOUNDLESS = f"UPDATE transactions SET answer = json_set(answer, '$.limit.amount', json('{2**64}'))"
 
 EDITS: dict[str, tuple[list[str], list[Finding]]] = {
     "a payout that is paid": (
@@ -478,6 +482,23 @@ RETOLD: dict[str, tuple[list[str], list[Finding]]] = {
         [told(23, limit__amount=600)],
         [{"check": "limit", "transaction_id": 23, "why": OTHER_TERMS}],
     ),
+    "an answer of a limit that nobody can have asked for": (
+        [
+            told(24, limit__pending_from_us=0),
+            f"{_BOUNDLESS} WHERE id = 24",
+        ],
+        [
+            {"check": "limit", "transaction_id": 24, "why": OTHER_TERMS},
+            limit(ALICE, "stake", "day", OTHER_LIMIT),
+        ],
+    ),
+    "an answer of an exclusion that nobody can have asked for": (
+        [f"{_BOUNDLESS} WHERE id = 25"],
+        [
+            {"check": "limit", "transaction_id": 25, "why": OTHER_TERMS},
+            limit(BOB, "exclusion", "ever", OTHER_LIMIT),
+        ],
+    ),
     "an answer of a limit that does not wait": (
         [told(24, limit__amount=800, limit__pending=-1, limit__pending_from_us=0)],
         [limit(ALICE, "stake", "day", OTHER_LIMIT)],
@@ -485,7 +506,7 @@ RETOLD: dict[str, tuple[list[str], list[Finding]]] = {
     "a limit asked for once more": (
         slipped_in(
             "LIMIT",
-            '{"wallet":{"seq":1,"balance_minor":0,"held_minor":0,"available_minor":0},"limit":{"kind":"stake","period":"day","amount":500,"pending":-1,"pending_from_us":0}}',
+            '{"wallet":{"seq":1,"balance_minor":0,"held_minor":0,"available_minor":0},"limit":{"user_id":7,"kind":"stake","period":"day","amount":500,"pending":-1,"pending_from_us":0}}',
             23,
         ),
         [limit(ALICE, "stake", "day", OTHER_LIMIT)],
@@ -517,14 +538,17 @@ def test_books_with_payouts_and_limits_are_clean(books: Path) -> None:
     report = reconcile(books)
 
     assert report.findings == []
-    assert report.users == 11, "two of them clearing accounts"
+    assert report.users == 12, "two of them clearing accounts"
 
 
 def test_every_check_is_produced_by_a_forgery() -> None:
     """The names are those in the docstring of engine/checks.py."""
     listed = set(re.findall(r"^(\w+) {2,}", checks.__doc__ or "", re.MULTILINE))
-    single = [findings for _, findings in (*FORGERIES.values(), *ROWS.values())]
-    several = [findings for _, findings in (*HISTORY.values(), *EDITS.values(), *RETOLD.values())]
+    single = [
+        findings for _, findings in (*FORGERIES.values(), *ROWS.values(), *bonus_forgeries.ROWS.values())
+    ]
+    lives_told = (*HISTORY.values(), *bonus_history.HISTORY.values())
+    several = [findings for _, findings in (*lives_told, *EDITS.values(), *RETOLD.values())]
 
     assert {finding["check"] for findings in single + several for finding in findings} == listed
 

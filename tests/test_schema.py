@@ -42,11 +42,11 @@ from books import (
     event,
     insert,
     of_payout,
-    open_books,
     opening,
     payout,
     payout_becomes,
 )
+from books_bonus import open_history
 from schema_attacks import ACCEPTED_ROWS, ATTACKS, STOPPED_BY_FOREIGN_KEYS
 
 PRAGMAS = [pytest.param(ENGINE_PRAGMAS, id="engine"), pytest.param(SQLITE_DEFAULTS, id="defaults")]
@@ -60,7 +60,7 @@ BALANCES_EQUAL_LEDGER = """
 @pytest.mark.parametrize("pragmas", PRAGMAS)
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_an_attack_aborts_and_changes_nothing(attack: Attack, pragmas: dict[str, str]) -> None:
-    db = open_books(pragmas, blocks=attack.blocks)
+    db = open_history(pragmas, blocks=attack.blocks)
     before = content(db)
 
     error = attempt(db, attack.sql)
@@ -72,7 +72,7 @@ def test_an_attack_aborts_and_changes_nothing(attack: Attack, pragmas: dict[str,
 
 @pytest.mark.parametrize("attack", STOPPED_BY_FOREIGN_KEYS, ids=str)
 def test_with_foreign_keys_on_this_aborts_and_changes_nothing(attack: Attack) -> None:
-    db = open_books(ENGINE_PRAGMAS)
+    db = open_history(ENGINE_PRAGMAS)
     before = content(db)
 
     error = attempt(db, attack.sql)
@@ -85,7 +85,7 @@ def test_with_foreign_keys_on_this_aborts_and_changes_nothing(attack: Attack) ->
 @pytest.mark.parametrize("attack", STOPPED_BY_FOREIGN_KEYS, ids=str)
 def test_with_foreign_keys_off_this_goes_through_and_a_check_finds_it(attack: Attack) -> None:
     """A limit of the schema, pinned so that docs/schema.md stays true: `foreign_key_check` still sees it."""
-    db = open_books(SQLITE_DEFAULTS)
+    db = open_history(SQLITE_DEFAULTS)
     before = content(db)
     assert db.execute("PRAGMA foreign_key_check").fetchall() == []
 
@@ -97,7 +97,7 @@ def test_with_foreign_keys_off_this_goes_through_and_a_check_finds_it(attack: At
 
 def test_what_a_shell_left_unsealed_is_sealed_by_the_next_block_or_never() -> None:
     """With foreign_keys=OFF money can lie unsealed in the file; no later block can step over it."""
-    db = open_books(SQLITE_DEFAULTS)
+    db = open_history(SQLITE_DEFAULTS)
     unsealed = batch().replace(insert("blocks", NEXT["block"][1]), "")
     assert attempt(db, unsealed) is None
     assert "open_batch: one batch at a time" in str(attempt(db, insert("open_batch", opening(3, 5, 9))))
@@ -115,7 +115,7 @@ def test_what_a_shell_left_unsealed_is_sealed_by_the_next_block_or_never() -> No
 @pytest.mark.parametrize("attack", [each for each in ATTACKS if "BEGIN" not in each.sql], ids=str)
 def test_an_attack_changes_nothing_where_no_journal_can_undo_it(attack: Attack) -> None:
     """With journal_mode=OFF an abort leaves what was done before it, so each rule must come first."""
-    db = open_books(SQLITE_DEFAULTS, blocks=attack.blocks)
+    db = open_history(SQLITE_DEFAULTS, blocks=attack.blocks)
     assert db.execute("PRAGMA journal_mode = OFF").fetchone() == ("off",)
     before = content(db)
 
@@ -138,18 +138,18 @@ def test_a_row_of_the_open_batch_can_be_replaced_until_it_is_frozen(
     written at once."""
     early = insert(table, first) + insert(table, second, "INSERT OR REPLACE")
     rewritten = batch(early=early, event=None) if table == "transactions" else batch(late=early, debit=None)
-    db, plain = open_books(SQLITE_DEFAULTS), open_books(SQLITE_DEFAULTS)
+    db, plain = open_history(SQLITE_DEFAULTS), open_history(SQLITE_DEFAULTS)
 
     assert attempt(db, rewritten) is None
     assert attempt(plain, batch()) is None
     assert content(db) == content(plain)
 
-    assert f"{table} is append-only" in str(attempt(open_books(ENGINE_PRAGMAS), rewritten))
+    assert f"{table} is append-only" in str(attempt(open_history(ENGINE_PRAGMAS), rewritten))
 
 
 def test_ignored_checks_let_an_overdraft_through_and_integrity_check_finds_it() -> None:
     """A limit of the schema: that PRAGMA switches the CHECKs off, but not the triggers."""
-    db = open_books(ENGINE_PRAGMAS)
+    db = open_history(ENGINE_PRAGMAS)
 
     db.execute("PRAGMA ignore_check_constraints = ON")
     assert attempt(db, f"UPDATE users SET balance = -1 WHERE id = {ALICE}") is None
@@ -161,7 +161,7 @@ def test_ignored_checks_let_an_overdraft_through_and_integrity_check_finds_it() 
 
 def test_a_cached_balance_can_be_overwritten_and_the_ledger_tells() -> None:
     """A limit of the schema: `reconcile` finds it, with the one statement that any shell can run."""
-    db = open_books(ENGINE_PRAGMAS)
+    db = open_history(ENGINE_PRAGMAS)
     assert db.execute(BALANCES_EQUAL_LEDGER).fetchone() == (0,)
 
     assert attempt(db, f"UPDATE users SET balance = balance + 1 WHERE id = {ALICE}") is None
@@ -171,7 +171,7 @@ def test_a_cached_balance_can_be_overwritten_and_the_ledger_tells() -> None:
 
 @pytest.mark.parametrize("pragmas", PRAGMAS)
 def test_a_valid_batch_passes(pragmas: dict[str, str]) -> None:
-    db = open_books(pragmas)
+    db = open_history(pragmas)
 
     assert attempt(db, batch(late=BALANCES_FOLLOW)) is None
 
@@ -190,7 +190,7 @@ def test_a_valid_batch_passes(pragmas: dict[str, str]) -> None:
 def test_the_rows_that_the_attacks_bend_are_accepted_unbent(table: str, pragmas: dict[str, str]) -> None:
     """Otherwise a wrong value would be refused for a reason that has nothing to do with it."""
     template, _, row = ACCEPTED_ROWS[table]
-    db = open_books(pragmas)
+    db = open_history(pragmas)
     before = content(db)
 
     assert attempt(db, insert(table, row) if template is None else batch(template)) is None
@@ -201,7 +201,7 @@ def test_the_rows_that_the_attacks_bend_are_accepted_unbent(table: str, pragmas:
 @pytest.mark.parametrize("pragmas", PRAGMAS)
 def test_a_transaction_without_entries_passes(pragmas: dict[str, str]) -> None:
     """A rollback of a bet never seen is recorded, and moves no money."""
-    db = open_books(pragmas)
+    db = open_history(pragmas)
     unseen = {"kind": "TOMBSTONE", "key": "never-seen"}
 
     sql = batch(event=unseen, debit=None, credit=None, bet=None, block={"last_entry_id": 8})
@@ -221,7 +221,7 @@ def test_a_transaction_without_entries_passes(pragmas: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("pragmas", PRAGMAS)
 def test_two_blocks_at_the_same_time_pass(pragmas: dict[str, str]) -> None:
-    db = open_books(pragmas)
+    db = open_history(pragmas)
     (newest,) = db.execute("SELECT at FROM blocks WHERE id = 2").fetchone()
 
     assert attempt(db, batch(block={"at": newest})) is None
@@ -248,7 +248,7 @@ HOLDS_END = [
 @pytest.mark.parametrize("pragmas", PRAGMAS)
 @pytest.mark.parametrize("end", BETS_END, ids=lambda end: f"{end[0]} {end[1]} {end[2]}")
 def test_what_becomes_of_a_bet_passes(end: tuple[str, str, int, int, int], pragmas: dict[str, str]) -> None:
-    db = open_books(pragmas, blocks=3)
+    db = open_history(pragmas, blocks=3)
 
     assert attempt(db, ended(*end)) is None
 
@@ -259,7 +259,7 @@ def test_what_becomes_of_a_bet_passes(end: tuple[str, str, int, int, int], pragm
 @pytest.mark.parametrize("pragmas", PRAGMAS)
 @pytest.mark.parametrize("end", HOLDS_END, ids=lambda end: f"{end[0]} {end[1]}")
 def test_what_becomes_of_a_hold_passes(end: tuple[str, str, int], pragmas: dict[str, str]) -> None:
-    db = open_books(pragmas, blocks=3)
+    db = open_history(pragmas, blocks=3)
     set_free = f"UPDATE users SET held = {end[2]}, owed = owed + 1 WHERE id = {ALICE};"
 
     assert attempt(db, given_back(*end, early=set_free)) is None
@@ -350,7 +350,7 @@ PAYOUTS_GO_ON = [
 def test_what_becomes_of_payouts_and_limits_passes(
     sql: str, look: str, found: int | str, pragmas: dict[str, str]
 ) -> None:
-    db = open_books(pragmas, blocks=4)
+    db = open_history(pragmas, blocks=4)
 
     assert attempt(db, sql) is None
 
@@ -362,15 +362,15 @@ def test_a_transaction_that_changed_a_bet_can_be_replaced_until_its_batch_is_fro
     transaction says nothing of it."""
     other = {**FOURTH["event"][1], "kind": "STATUS", "scope": "op:STATUS"}
     replaced = ended("WIN", "won", late=insert("transactions", other, "INSERT OR REPLACE"))
-    db = open_books(SQLITE_DEFAULTS, blocks=3)
+    db = open_history(SQLITE_DEFAULTS, blocks=3)
 
     assert attempt(db, replaced) is None
-    assert "transactions is append-only" in str(attempt(open_books(ENGINE_PRAGMAS, blocks=3), replaced))
+    assert "transactions is append-only" in str(attempt(open_history(ENGINE_PRAGMAS, blocks=3), replaced))
 
 
 def test_strict_takes_whole_numbers_in_other_clothes() -> None:
     """A limit of STRICT: `1.0` and `'7'` are stored as integers, so types are checked before SQL."""
-    db = open_books(ENGINE_PRAGMAS)
+    db = open_history(ENGINE_PRAGMAS)
 
     assert attempt(db, f"UPDATE users SET version = 1.0, refused_count = '7' WHERE id = {ALICE}") is None
 

@@ -11,6 +11,7 @@ from books import (
     ENGINE_PRAGMAS,
     HASH_3,
     HASH_4,
+    HASH_5,
     HOUSE,
     SCHEMA,
     SUSPENSE,
@@ -18,6 +19,7 @@ from books import (
     Template,
     batch,
     becomes,
+    bet,
     block,
     entry,
     event,
@@ -35,20 +37,58 @@ from books import (
     payout,
     payout_becomes,
     suspended,
+    wallet,
+)
+from books_bonus import (
+    AMOUNT,
+    OF_ALICE,
+    UNUSED,
+    bonus_becomes,
+    free_bet,
+    free_bet_becomes,
+    of_bonus,
+    of_free_bet,
+    open_history,
 )
 from schema_attacks import ACCEPTED_ROWS
 
-LOOK_UPS = {"transaction_ledger": 1, "transactions": 2, "bets": 2, "holds": 2, "payout_items": 3}
+LOOK_UPS = {
+    "transaction_ledger": 1,
+    "transactions": 2,
+    "bets": 2,
+    "holds": 2,
+    "bonuses": 6,
+    "free_bets": 4,
+    "payout_items": 3,
+}
 """Tables and indexes that the rules open for one new row: the open batch; for a transaction its key as well,
-for a bet or a hold the newest one, for an item of a payout the one before it and the payout."""
+for a bet or a hold the newest one, for a bonus and a free bet the wallets and the grant too, for an item of a
+payout the one before it and the payout."""
 
 CHANGES = {
     "bets": (becomes(3, state="won", last_transaction_id=13), 3),
     "holds": (hold_becomes(5, state="released", last_transaction_id=13), 2),
+    "bonuses": (bonus_becomes(OF_ALICE, state="expired", last_transaction_id=13), 2),
+    "free_bets": (free_bet_becomes(UNUSED, state="used", last_transaction_id=13), 9),
     "payouts": (payout_becomes(15, done=2, last_transaction_id=21), 3),
 }
 """Tables and indexes that the rules open for one change: the open batch and the transaction that made it, for
-a bet the transaction that placed it as well, for a payout its items."""
+a bet the transaction that placed it as well, for a payout its items, for a free bet its bet, the transaction
+that placed that, and the one before."""
+
+OF_A_BET = {
+    **{table: insert(table, ACCEPTED_ROWS[table][2]) for table in ("open_batch", "blocks")},
+    **{
+        table: insert(table, ACCEPTED_ROWS[table][2])
+        for table in ("transactions", "transaction_ledger", "bets")
+    },
+    "users": (
+        "UPDATE users SET balance = balance - 1, version = version + 1, last_entry_id = 9, held = held, "
+        "owed = owed, status = status, limited = limited, refused_minute = 0, refused_count = 0 "
+        f"WHERE id = {ALICE}"
+    ),
+}
+"""What is written when a bet is placed."""
 
 
 def opcodes(sql: str) -> list[str]:
@@ -67,6 +107,21 @@ def test_a_row_is_checked_with_few_look_ups(table: str) -> None:
 def test_a_change_is_checked_with_few_look_ups(table: str) -> None:
     sql, look_ups = CHANGES[table]
     assert opcodes(sql).count("OpenRead") == look_ups
+
+
+@pytest.mark.parametrize("table", OF_A_BET)
+def test_a_bet_opens_no_table_of_persons_bonuses_or_free_bets(table: str) -> None:
+    db = open_books(ENGINE_PRAGMAS)
+    theirs = "tbl_name IN ('participants', 'bonuses', 'free_bets') OR name = 'further_wallets'"
+    pages = {
+        page
+        for (page,) in db.execute(f"SELECT rootpage FROM sqlite_schema WHERE rootpage > 0 AND ({theirs})")
+    }
+    assert len(pages) == 8  # else one was renamed
+    db.text_factory = bytes
+    steps = db.execute("EXPLAIN " + OF_A_BET[table]).fetchall()
+
+    assert not [step for step in steps if step[1] in (b"OpenRead", b"OpenWrite") and step[3] in pages]
 
 
 @pytest.mark.parametrize("table", sorted(set(ACCEPTED_ROWS) - {"blocks"}))
@@ -185,6 +240,44 @@ def test_a_payout_costs_the_same_behind_a_long_history() -> None:
     batch came out of a join."""
     db = open_books(ENGINE_PRAGMAS, blocks=4)
     taken = [steps(db, one_more_payout(number)) for number in range(40)]
+
+    assert taken[0] > 400  # else nothing was counted
+    assert set(taken) == {taken[0]}
+
+
+def one_more_bonus(number: int) -> str:
+    """The next batch as often as wanted: `number` 0 follows the history of five blocks.
+
+    A bonus is granted again; a free bet is given, used, given back and revoked.
+    """
+    at, first = 6 + number, 38 + 5 * number
+    hashes = [HASH_5, *((later + 1).to_bytes(32, "big") for later in range(5, number + 6))]
+    said = [
+        ("FREE_BET", of_free_bet(first, "open")),
+        ("BET", of_free_bet(first, "used")),
+        ("ROLLBACK", of_free_bet(first, "open", first + 1, f"bet-{first + 1}")),
+        ("REVOKE", of_free_bet(first, "revoked", first + 2)),
+        ("BONUS", of_bonus(OF_ALICE)),
+    ]
+    late = "".join(
+        insert("transactions", event(id_, at, kind, "bet" if kind == "BET" else "op", f"bet-{id_}", answer))
+        for id_, (kind, answer) in enumerate(said, first)
+    )
+    late += insert("bets", bet(first + 1, ALICE, AMOUNT)) + insert("free_bets", free_bet(first, ALICE))
+    late += free_bet_becomes(first, state="open", last_transaction_id=first + 2)
+    late += free_bet_becomes(first, state="revoked", last_transaction_id=first + 3)
+    late += bonus_becomes(OF_ALICE, last_transaction_id=first + 4)
+    late += wallet(100 + number, ALICE)
+    template: Template = {
+        "batch": ("open_batch", opening(at, first, 46)),
+        "block": ("blocks", block(at, (first, first + 4), (46, 45), *hashes[-2:])),
+    }
+    return batch(template, late=late)
+
+
+def test_bonuses_and_free_bets_cost_the_same_behind_a_long_history() -> None:
+    db = open_history(ENGINE_PRAGMAS, blocks=5)
+    taken = [steps(db, one_more_bonus(number)) for number in range(40)]
 
     assert taken[0] > 400  # else nothing was counted
     assert set(taken) == {taken[0]}

@@ -239,6 +239,7 @@ def test_books_of_another_currency_are_used_once_they_are_read_again(books: Path
     assert rows == [
         *[(kind, {"house": 200, "cash": -500}.get(kind, 0)) for kind in BOOK_KINDS],
         ("player", 300),
+        ("bonus", 0),
     ]
 
 

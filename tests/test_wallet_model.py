@@ -15,32 +15,22 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+from bet_model import state_of
 from books_open import NOW_US, bet_id
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from limit_model import window_number
+from limit_model import Row, window_number
 from model_answers import Answer, Request
 from payout_model import CLEARING, payout_row, state_of_payout
-from wallet_model import Wallets, hold_state_of, left_of, state_of
-from wallet_requests import (
-    ALL,
-    BATCH,
-    DOLLARS,
-    FLOORS,
-    ITEMS_AT_ONCE,
-    MAKE,
-    NOBODY,
-    PLAYERS,
-    SUSPENSE,
-    TERMS,
-    Batch,
-)
+from wallet_batches import BATCH, FLOORS, LATE, PAIR, SEEN, Batch
+from wallet_model import Wallets, hold_state_of, left_of
+from wallet_requests import ALL, DOLLARS, ITEMS_AT_ONCE, MAKE, NEWEST, NOBODY, PLAYERS, SUSPENSE, TERMS
 
 from engine.accounts import open_books, open_wallets
 from engine.limits import window_of
@@ -71,11 +61,19 @@ def _shown(outcome: Outcome) -> Answer:
         and dict(zip(("id", "state", "left", "before"), _fields(outcome.hold), strict=True)),
         "payout": outcome.payout and dict(zip(PAYOUT_NAMES, _fields(outcome.payout), strict=True)),
         "limit": outcome.limit and _fields(outcome.limit),
+        "opened": _named(outcome.opened, "user", "participant", "currency"),
+        "bonus": _named(outcome.bonus, "user", "state", "spend", "until", "before"),
+        "free_bet": _named(outcome.free_bet, "id", "state", "amount", "before"),
+        "source": outcome.source and tuple(_fields(outcome.source)),
         "transaction": outcome.transaction_id,
     }
 
 
 PAYOUT_NAMES: Final = ("id", "state", "items", "total", "done", "suspended", "suspends", "before")
+
+
+def _named(told: Any, *names: str) -> Answer | None:
+    return told and dict(zip(names, _fields(told), strict=True))
 
 
 def _fields(record: Any) -> list[Any]:
@@ -145,15 +143,14 @@ class WalletMachine(RuleBasedStateMachine):
         self._commit(batch)
 
     @rule(
-        first=BATCH,
-        second=BATCH,
+        pair=PAIR,
         seconds=SECONDS,
         given_up=st.sampled_from([False, False, True]),
     )
-    def two_ahead(self, first: Batch, second: Batch, seconds: int, given_up: bool) -> None:
+    def two_ahead(self, pair: tuple[Batch, Batch], seconds: int, given_up: bool) -> None:
         """The second is prepared while nobody knows what becomes of the first."""
         both = []
-        for batch in (first, second):
+        for batch in pair:
             told = self._ask_the_model(batch)
             prepared = self.loop.run(self.store.prepare(told.commands, self.now_us))
             self._compare(told, prepared.outcomes)
@@ -178,6 +175,28 @@ class WalletMachine(RuleBasedStateMachine):
         ]
         self._commit([*chunks, *also])
 
+    @rule(also=BATCH, seconds=SECONDS, starts_anew=st.booleans())
+    def the_clock_strikes(self, also: Batch, seconds: int, starts_anew: bool) -> None:
+        """All that is due expires, and what was staked of it meanwhile is won, lost or given back. If the
+        server `starts_anew` nothing is known but what the file says, first of free bets and then of bonuses.
+        """
+        self.now_us += seconds * SECOND_US
+        bonuses = [{"do": "bonus.expire", "user": user} for user, *_ in self.model.bonuses.bonus_rows()]
+        free_bets = [{"do": "bonus.lapse", "free": age} for age in range(len(self.model.bonuses.free_bets))]
+        if starts_anew:
+            for batch in filter(None, (free_bets, bonuses)):
+                self.close_and_open()
+                self._commit([(each, None) for each in batch])
+        holds = [{"do": "expire", "hold": age} for age in range(len(self.model.holds))]
+        self._commit([*((each, None) for each in (*bonuses, *free_bets, *holds)), *also])
+
+    @rule(late=LATE, seconds=st.sampled_from([100, 100, DAY]))
+    def its_time_comes(self, late: tuple[Batch, Batch], seconds: int) -> None:
+        """Bonus money is staked before, and what becomes of the bet and the bonus is told after."""
+        self._commit(late[0])
+        self.now_us += seconds * SECOND_US
+        self._commit(late[1])
+
     @rule()
     def close_and_open(self) -> None:
         self.loop.run(self.store.close())
@@ -187,6 +206,7 @@ class WalletMachine(RuleBasedStateMachine):
         try:
             if self.agrees and hasattr(self, "model"):
                 self._compare_the_file()
+                TALLY.update({("seen", what): count for what, count in self.model.seen.items()})
         finally:
             self.loop.run(self.store.close())
             self.loop.close()
@@ -227,6 +247,8 @@ class WalletMachine(RuleBasedStateMachine):
                 request[but] = TERMS[but](request[but])
             return request
         request = template.copy()
+        if request.get("user") is not None:
+            request["user"] = self._meant(request["user"])
         if request.get("amount") == ALL:
             user = request["user"]
             request["amount"] = max(1, self.model.available(user) if user in self.model.accounts else 1)
@@ -234,6 +256,14 @@ class WalletMachine(RuleBasedStateMachine):
             request["bet_id"] = self._bet_id(request.pop("bet"))
         if "hold" in request:
             request["hold"] = dict(enumerate(reversed(self.model.holds))).get(request["hold"], NOBODY)
+        if request.get("free") is not None:
+            request["free"] = dict(enumerate(reversed(self.model.bonuses.free_bets))).get(
+                request["free"], NOBODY
+            )
+        if "legs" in request:
+            request["legs"] = [(self._meant(who), *leg) for who, *leg in request["legs"]]
+        if "items" in request:
+            request["items"] = [(self._meant(who), amount) for who, amount in request["items"]]
         if "of" in request:
             self._fill_in(request)
         if "until" in request:
@@ -244,6 +274,12 @@ class WalletMachine(RuleBasedStateMachine):
         if request.get("expires_at") is not None:
             request["expires_at"] = self.now_us + request["expires_at"] * SECOND_US
         return request | {"key": f"key-{len(self.sent)}", "caller": "operator"}
+
+    def _meant(self, who: int) -> int:
+        """The wallet that a number below 1 means."""
+        if who == NEWEST:
+            return max(id_ for id_, account in self.model.accounts.items() if account["kind"] == "player")
+        return who if who > 0 else self.model.bonuses.beside(-who) or NOBODY
 
     def _fill_in(self, request: Request) -> None:
         """Which payout is meant, and what is right for it where nothing else is said."""
@@ -263,7 +299,7 @@ class WalletMachine(RuleBasedStateMachine):
         request |= {name: right[name] for name in right if name in request and request[name] is None}
 
     def _bet_id(self, which: int) -> str:
-        placed, buried = [*self.model.bets], [*self.model.buried]
+        placed, buried = [*self.model.bets.known], [*self.model.bets.buried]
         if placed and which < 8:
             return placed[-1 - which % len(placed)]
         return buried[-1] if buried and which == 8 else bet_id(len(self.sent))
@@ -284,19 +320,35 @@ class WalletMachine(RuleBasedStateMachine):
 
     def _compare_the_file(self) -> None:
         model, path = self.model, self.path
-        assert look(path, "SELECT id, kind, balance, held, owed, status, limited FROM users ORDER BY id") == [
+        assert look(
+            path,
+            "SELECT id, kind, participant_id, balance, held, owed, status, limited FROM users ORDER BY id",
+        ) == [
             (
-                *(id_, account["kind"], model.balance[id_], model.held(id_), model.owed(id_)),
+                *(
+                    id_,
+                    account["kind"],
+                    account["participant"],
+                    model.balance[id_],
+                    model.held(id_),
+                    model.owed(id_),
+                ),
                 *(account["status"], int(model.limits.is_limited(id_))),
             )
             for id_, account in sorted(model.accounts.items())
         ]
-        assert {*look(path, "SELECT * FROM limits")} == model.limits.rows()
+        assert _used_by(model.at, look(path, "SELECT * FROM limits")) == model.limits.rows(model.at)
         self._compare_payouts()
+        assert look(path, "SELECT * FROM bonuses ORDER BY user_id") == model.bonuses.bonus_rows()
+        assert look(path, "SELECT * FROM free_bets ORDER BY id") == model.bonuses.free_bet_rows()
         assert look(path, LEDGER) == model.ledger
         assert {row[0]: list(row[1:]) for row in look(path, BETS_OF_FILE)} == {
-            bet_id: [bet["user"], bet["currency"], bet["stake"], *state_of(bet).values()]
-            for bet_id, bet in model.bets.items()
+            bet_id: [
+                *(bet["user"], bet["currency"], bet["stake"], *state_of(bet).values()),
+                *(bet["source"] or (None, None)),
+                bet["free"],
+            ]
+            for bet_id, bet in model.bets.known.items()
         }
         assert {row[0]: list(row[1:]) for row in look(path, HOLDS_OF_FILE)} == {
             id_: [
@@ -309,7 +361,7 @@ class WalletMachine(RuleBasedStateMachine):
         }
         assert {
             row[0]: row[1:] for row in look(path, "SELECT bet_id, code, balance, held FROM refusals")
-        } == {bet_id: (code, *shown[1:3]) for bet_id, (_, code, shown) in model.refused.items()}
+        } == {bet_id: (code, *shown[1:3]) for bet_id, (_, code, shown) in model.bets.refused.items()}
         sums = look(path, "SELECT sum(amount) FROM transaction_ledger GROUP BY currency")
         assert {total for (total,) in sums} == {0}
         assert reconcile(path).findings == []
@@ -358,7 +410,8 @@ LEDGER: Final = """
     SELECT user_id, amount, ref_type, ref_id, transaction_id FROM transaction_ledger ORDER BY id
 """
 BETS_OF_FILE: Final = """
-    SELECT key, user_id, currency, stake, state, payout, settled, cashed_stake, last_transaction_id
+    SELECT key, user_id, currency, stake, state, payout, settled, cashed_stake, last_transaction_id,
+           answer ->> '$.source.user_id', answer ->> '$.source.amount_minor', answer ->> '$.free_bet.id'
     FROM bets JOIN transactions ON transactions.id = bets.transaction_id
 """
 HOLDS_OF_FILE: Final = """
@@ -371,6 +424,14 @@ REACHED: Final = {code.name for code in Code} - {
     *("INTERNAL", "CIRCUIT_OPEN", "TIMED_OUT"),  # as OVERLOADED
     "RATE_LIMITED",  # takes a thousand refusals
 }
+
+
+def _used_by(now: int, limits: Iterable[Row]) -> set[Row]:
+    """Rows of limits, and in place of each window and what was used of it what is used by `now`."""
+    return {
+        (*row[:6], row[7] if row[7] and row[6] == window_number(row[2], now) else 0, *row[8:])
+        for row in limits
+    }
 
 
 async def _all(writing: list[Coroutine[Any, Any, bool]]) -> list[bool]:
@@ -411,7 +472,7 @@ def _short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{module}.CHUNK_ITEMS", ITEMS_AT_ONCE)
 
 
-@pytest.mark.timeout(600)  # some 8 s; a divergence is shrunk for up to five minutes
+@pytest.mark.timeout(600)  # some 13 s; a divergence is shrunk for up to five minutes
 def test_every_answer_and_every_balance_is_the_model_s() -> None:
     _run(examples=25, steps=18)
 
@@ -421,9 +482,11 @@ def test_every_answer_and_every_balance_is_the_model_s() -> None:
 def test_the_same_for_longer(capsys: pytest.CaptureFixture[str]) -> None:
     _run(examples=400, steps=40)
     examples = TALLY.pop(("examples", ""))
+    commands = sum(count for (do, _), count in TALLY.items() if do != "seen")
     with capsys.disabled():
-        print(f"\nwallet model: {examples} examples, {TALLY.total()} commands, none diverging")
+        print(f"\nwallet model: {examples} examples, {commands} commands, none diverging")
         for (do, told), count in sorted(TALLY.items()):
             print(f"  {do:14} {told:22} {count:7}")
     assert {do for do, told in TALLY if told == "accepted"} == MAKE.keys()
     assert {told for _, told in TALLY} >= REACHED
+    assert {what for (do, what), count in TALLY.items() if do == "seen" and count} >= SEEN

@@ -38,7 +38,7 @@ def found(
     refusals: Sequence[Refusal] = (),
     head: Head | None = None,
 ) -> Found:
-    return Found(list(accounts), list(transactions), list(refusals), [], [], [], [], [], head)
+    return Found(list(accounts), list(transactions), list(refusals), [], [], [], [], [], [], head, 0)
 
 
 @dataclass
@@ -119,9 +119,9 @@ def test_each_change_names_the_version_that_the_batch_before_it_leaves() -> None
     for number in range(3):
         view = ahead.view(place(number, 1))
         decide(view, place(number, 1), NOW_US)
-        changes = {change.user_id: change for change in view.close().accounts}
+        changes = {user_id: (version, amount) for amount, *_, user_id, version in view.close().moved}
         ahead.warm.decided(view, sealed(view))
-        versions.append((changes[ALICE].version, changes[ALICE].amount_minor, changes[HOUSE].version))
+        versions.append((*changes[ALICE], changes[HOUSE][0]))
 
     assert versions == [(0, -1, 0), (1, -1, 1), (2, -1, 2)]
 

@@ -11,27 +11,22 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from bet_model import Bets
+from bonus_model import Bonuses
 from limit_model import Limits
-from model_answers import MOST, Answer, Known, Request, Why, again, again_if_same, no, reasons, yes
+from model_answers import MOST, Answer, Known, Request, Why, again_if_same, no, reasons, yes
 from payout_model import Payouts
 
 Leg = tuple[int, int, str, str | None]
 """Who gets how much, under what name and reference; None: the transaction itself."""
 
-STAYS_REFUSED = {
-    "ACCOUNT_BLOCKED",
-    "CURRENCY_MISMATCH",
-    "BET_ROLLED_BACK",
-    "LIMIT_EXCEEDED",
-    "INSUFFICIENT_FUNDS",
-}
-"""DESIGN, `refusals`: a bet that was told so is told so for ever."""
-
 KEPT = ("receivable", "clearing", "suspense")
 """Books whose balance means something, so that no transfer may name them."""
 
-SENT_BEFORE, SENT_AFTER = -80_000_000, 10_000_000
-ENDINGS = ("won", "lost", "void")
+BONUS_BOOKS = 2_251_799_813_685_248
+"""2^51: the bonus book of the currency whose house is 1 is this and 1."""
+
+OF_A_BET = ("settle", "unsettle", "rollback", "cashout")
 
 
 class Wallets:
@@ -39,30 +34,36 @@ class Wallets:
 
     def __init__(self, accounts: dict[int, dict[str, Any]], items_at_once: int) -> None:
         """`accounts`: by id, with `kind`, `currency` and `floor`. `items_at_once`: see `Payouts`."""
-        self.accounts = {id_: {**account, "status": "open"} for id_, account in accounts.items()}
+        self.accounts = {
+            id_: {**account, "status": "open", "participant": id_ if account["kind"] == "player" else None}
+            for id_, account in accounts.items()
+        }
         self.ledger: list[tuple[int, int, str, str, int]] = []  # user, amount, name, reference, transaction
         self.balance: Counter[int] = Counter()
         self.newest: Counter[int] = Counter()  # entry of a user
         self.transactions = 0
-        self.bets: dict[str, Known] = {}
+        self.bets = Bets(self)
         self.holds: dict[int, Known] = {}
         self.limits = Limits()
+        self.bonuses = Bonuses(self)
+        self.seen: Counter[str] = Counter()
+        """What a run is worth little without: how often it came about."""
         self.payouts = Payouts(self, items_at_once)
-        self.buried: dict[str, Answer] = {}
-        self.refused: dict[str, tuple[Known, str, list[int]]] = {}
         self.answers: dict[tuple[str, str], tuple[Known, Answer]] = {}
+        self._opened_now: set[int] = set()
         self.now = self.at = self._sealed_at = self._sealed = 0
 
     def begin_batch(self, now: int) -> None:
         """The wall clock says `now`. Block time, `at`, never runs back behind a batch that stands."""
         if self.transactions > self._sealed:
             self._sealed_at, self._sealed = self.at, self.transactions
+        self._opened_now.clear()
         self.now, self.at = now, max(now, self._sealed_at)
 
     def ask(self, request: Request, objection: str | None = None) -> Answer:
         """The answer, after which the wallets are what it says."""
         if request["do"] == "place":
-            return self._place(request, objection)
+            return self.bets.place(request, objection)
         terms = {name: value for name, value in request.items() if name not in ("key", "caller")}
         name = f"{request['caller']}:{request['do']}", request["key"]
         if name in self.answers:
@@ -70,7 +71,8 @@ class Wallets:
         if objection is not None:
             return no({objection})
         kind, _, step = request["do"].partition(".")
-        do = getattr(self.payouts, step) if kind == "payout" else getattr(self, f"_{kind}")
+        homes = {"payout": self.payouts, "bonus": self.bonuses, **dict.fromkeys(OF_A_BET, self.bets)}
+        do = getattr(homes[kind], step or kind) if kind in homes else getattr(self, f"_{kind}")
         answer: Answer = do(request)
         if answer["code"] is None and not answer["replayed"]:
             self.answers[name] = terms, answer
@@ -88,155 +90,36 @@ class Wallets:
         floor: int = self.accounts[user]["floor"]
         return self.balance[user] - self.held(user) - floor
 
+    def is_overdrawn_by(self, legs: list[Leg]) -> bool:
+        """Whether all of them together would take somebody beyond his floor."""
+        net: Counter[int] = Counter()
+        for user, amount, *_ in legs:
+            net[user] += amount
+        return any(amount < 0 and self.available(user) + amount < 0 for user, amount in net.items())
+
+    def is_new(self, user: int) -> bool:
+        """Whether this wallet was opened in the batch that is being decided."""
+        return user in self._opened_now
+
+    def is_out(self, user: int) -> bool:
+        """Whether he who owns this wallet keeps himself out of all of his."""
+        return self.at < self.limits.out_until(self.accounts[user]["participant"] or user)
+
     def wallet(self, user: int) -> list[int]:
         """Newest entry, balance, held, available."""
         return [self.newest[user], self.balance[user], self.held(user), self.available(user)]
-
-    # -- bets
-
-    def _place(self, ask: Request, objection: str | None) -> Answer:
-        user, bet_id, stake = ask["user"], ask["bet_id"], ask["stake"]
-        account = self.accounts.get(user, {"kind": "nobody", "currency": None, "status": "open"})
-        currency = ask["currency"] or account["currency"]
-        terms = {"user": user, "stake": stake, "currency": currency}
-        if bet_id in self.bets:
-            return again_if_same(terms, self.bets[bet_id]["terms"], self.bets[bet_id]["answer"])
-        if bet_id in self.refused:
-            first_terms, code, shown = self.refused[bet_id]
-            return again_if_same(terms, first_terms, no({code}, shown))
-        is_player = account["kind"] == "player"
-        if bet_id in self.buried:  # a known id is answered first, whatever else there is
-            why = {"BET_ROLLED_BACK" if is_player else "ACCOUNT_NOT_FOUND"}
-        else:
-            why = reasons(
-                STALE_REQUEST=not SENT_BEFORE <= ask["sent_at"] - self.now <= SENT_AFTER,
-                ACCOUNT_NOT_FOUND=not is_player,
-                ACCOUNT_BLOCKED=account["status"] != "open",
-                CURRENCY_MISMATCH=currency != account["currency"],
-                LIMIT_EXCEEDED=self.limits.stop_bet(user, self.at, stake),
-                INSUFFICIENT_FUNDS=is_player and self.available(user) < stake,
-            )
-            why |= {objection} if objection else set()
-        if why:
-            refusal = no(why)
-            if refusal["code"] in STAYS_REFUSED:
-                refusal["wallet"] = self.wallet(user)
-                if not objection:
-                    self.refused[bet_id] = terms, refusal["code"], [0, *self.wallet(user)[1:]]
-            return refusal
-        house = self.book("house", currency)
-        self.limits.note(user, self.at, "staked", stake)
-        answer = self.post(user, (user, -stake, "BET", bet_id), (house, stake, "BET", bet_id))
-        self.bets[bet_id] = {**terms, "terms": terms, "answer": answer, "happened": []}
-        return answer
-
-    def _settle(self, ask: Request) -> Answer:
-        result, payout = ask["result"], ask["payout"]
-        bet, why = self._live(ask["bet_id"])
-        left = bet["stake"] - state_of(bet)["cashed"] if bet else 0
-        is_live = bet is not None and state_of(bet)["state"] == "confirmed"
-        is_wrong_void = result == "void" and is_live and payout not in (None, left)
-        why |= reasons(INVALID_REQUEST=(result == "won" and payout is None) or is_wrong_void)
-        pays = left if result == "void" else payout or 0
-        return self._end(why, bet, result, pays, left)
-
-    def _cashout(self, ask: Request) -> Answer:
-        bet, why = self._live(ask["bet_id"])
-        if bet and state_of(bet)["state"] == "confirmed":
-            why |= reasons(INVALID_REQUEST=ask["stake"] > bet["stake"] - state_of(bet)["cashed"])
-        return self._end(why, bet, "cashed_out", ask["payout"], ask["stake"])
-
-    def _rollback(self, ask: Request) -> Answer:
-        bet_id = ask["bet_id"]
-        if bet_id in self.buried:
-            return again(self.buried[bet_id])
-        bet, why = self._live(bet_id)
-        if bet is None:
-            self.transactions += 2  # the rollback itself, and what takes the bet's place
-            told = {**_told(bet_id, "rolled_back"), "stake": ask["stake"] or 0}
-            self.buried[bet_id] = {**yes(), "transaction": self.transactions - 1, "bet": told}
-            return self.buried[bet_id]
-        mismatch = reasons(
-            NOT_FOUND=ask["user"] not in (None, bet["user"]),
-            IDEMPOTENCY_CONFLICT=ask["stake"] not in (None, bet["stake"]),
-            CURRENCY_MISMATCH=ask["currency"] not in (None, bet["currency"]),
-        )
-        told = state_of(bet)
-        if told["state"] == "rolled_back" and not mismatch:
-            return again(bet["happened"][-1]["answer"])
-        why |= mismatch | reasons(BET_CLOSED=told["cashed"] > 0)
-        return self._end(why, bet, "rolled_back", bet["stake"], bet["stake"])
-
-    def _unsettle(self, ask: Request) -> Answer:
-        bet, _ = self._live(ask["bet_id"])
-        if bet is None:
-            return no({"BET_ROLLED_BACK" if ask["bet_id"] in self.buried else "NOT_FOUND"})
-        user, bet_id, told = bet["user"], ask["bet_id"], state_of(bet)
-        back = told["settled"]
-        taken = min(back, self.available(user))
-        receivable, house = self.book("receivable", bet["currency"]), self.book("house", bet["currency"])
-        why = reasons(
-            BET_ROLLED_BACK=told["state"] == "rolled_back",
-            BET_CLOSED=told["state"] in ("confirmed", "cashed_out"),
-            INSUFFICIENT_FUNDS=self.available(receivable) < back - taken,
-        )
-        if why:
-            return no(why, self.wallet(user))
-        self.limits.note(user, self.at, "returned", -taken)
-        answer = self.post(
-            user,
-            (user, -taken, "UNSETTLE", bet_id),
-            (receivable, taken - back, "RECEIVABLE", str(user)),
-            (house, back, "UNSETTLE", bet_id),
-        )
-        return _happened(answer, bet, bet_id, "unsettled", -back, bet["stake"] - told["cashed"])
-
-    def _live(self, bet_id: str) -> tuple[Known | None, Why]:
-        """The bet, and what stands against doing anything to it."""
-        if bet_id not in self.bets:
-            return None, {"BET_ROLLED_BACK" if bet_id in self.buried else "NOT_FOUND"}
-        bet = self.bets[bet_id]
-        bet["bet_id"] = bet_id
-        state = state_of(bet)["state"]
-        return bet, reasons(
-            ACCOUNT_BLOCKED=self.accounts[bet["user"]]["status"] == "closed",
-            BET_ROLLED_BACK=state == "rolled_back",
-            BET_CLOSED=state not in ("confirmed", "rolled_back"),
-        )
-
-    def _end(self, why: Why, bet: Known | None, what: str, pays: int, stake: int) -> Answer:
-        """The house pays for `stake` of a bet; of winnings, what the player owes is kept back."""
-        if bet is None:
-            return no(why)
-        user, bet_id = bet["user"], bet["bet_id"]
-        house, receivable = self.book("house", bet["currency"]), self.book("receivable", bet["currency"])
-        kept = 0 if what in ("void", "rolled_back") else min(pays, self.owed(user))
-        why |= reasons(
-            LIMIT_EXCEEDED=max(self.balance[user] - kept, state_of(bet)["total"]) + pays > MOST,
-            INSUFFICIENT_FUNDS=self.available(house) < pays,
-        )
-        if why:
-            return no(why, self.wallet(user))
-        self.limits.note(user, self.at, "returned", pays - kept)
-        name = {"void": "REFUND", "cashed_out": "CASHOUT", "rolled_back": "ROLLBACK"}.get(what, "WIN")
-        answer = self.post(
-            user,
-            (user, pays - kept, name, bet_id),
-            (receivable, kept, "RECEIVABLE", str(user)),
-            (house, -pays, name, bet_id),
-        )
-        return _happened(answer, bet, bet_id, what, 0 if what == "rolled_back" else pays, stake)
 
     # -- money in, out and across
 
     def _deposit(self, ask: Request) -> Answer:
         user, amount = ask["user"], ask["amount"]
-        why = self._closed_to(user)
+        why = self.closed_to(user)
         if why:
-            return no(why, self._shown(user))
+            return no(why, self.shown(user))
         cash = self.book("cash", self.accounts[user]["currency"])
         why = reasons(
             LIMIT_EXCEEDED=self.balance[user] + amount > MOST
+            or self.is_out(user)
             or self.limits.stop_deposit(user, self.at, amount),
             INSUFFICIENT_FUNDS=self.available(cash) < amount,
         )
@@ -247,11 +130,11 @@ class Wallets:
 
     def _withdraw(self, ask: Request) -> Answer:
         user, amount = ask["user"], ask["amount"]
-        why = self._closed_to(user)
+        why = self.closed_to(user)
         if not why:
             why = reasons(INSUFFICIENT_FUNDS=self.available(user) < amount)
         if why:
-            return no(why, self._shown(user))
+            return no(why, self.shown(user))
         if ask["for_approval"]:
             return self._set_aside(user, amount, "withdrawal", 0)
         cash = self.book("cash", self.accounts[user]["currency"])
@@ -265,13 +148,14 @@ class Wallets:
             net[user] += amount
             after.append((user, amount, net[user]))
         known = {user: self.accounts[user] for user in net if user in self.accounts}
-        players = [user for user, account in known.items() if account["kind"] == "player"]
+        players = [user for user, account in known.items() if account["participant"]]
         is_kept = any(account["kind"] in KEPT for account in known.values())
         is_odd = len(legs) < 2 or net.total() != 0 or any(not amount for _, amount, _ in legs)
         why = reasons(
             INVALID_REQUEST=is_odd or is_kept,
             ACCOUNT_NOT_FOUND=len(known) < len(net),
-            ACCOUNT_BLOCKED=any(account["status"] != "open" for account in known.values()),
+            ACCOUNT_BLOCKED=any(account["status"] != "open" for account in known.values())
+            or any(self.bonuses.is_shut(user, gets=amount > 0) for user, amount, _ in legs),
             CURRENCY_MISMATCH=len({account["currency"] for account in known.values()}) > 1,
             LIMIT_EXCEEDED=any(
                 user in players and amount > 0 and self.balance[user] + more > MOST
@@ -284,45 +168,73 @@ class Wallets:
         )
         if why:
             return no(why)
-        first = players[0] if players else None
+        first = next((user for user in players if known[user]["kind"] == "player"), None)
         return self.post(first, *((user, amount, name, None) for user, amount, name in legs))
 
     def _status(self, ask: Request) -> Answer:
         user, status = ask["user"], ask["status"]
-        why = self._closed_to(user) & {"ACCOUNT_NOT_FOUND"}
+        why = self.closed_to(user) & {"ACCOUNT_NOT_FOUND"}
         if status == "closed":
-            why |= reasons(LIMIT_EXCEEDED=self.balance[user] != 0 or self.owed(user) != 0)
+            rest = self.balance[user], self.owed(user), self.balance[self.bonuses.beside(user) or 0]
+            why |= reasons(LIMIT_EXCEEDED=any(rest))
         if why:
-            return no(why, self._shown(user))
+            return no(why, self.shown(user))
+        bonus = self.bonuses.beside(user)
+        self.seen["a wallet closed whose bonus owes"] += (
+            status == "closed" and bonus is not None and self.owed(bonus) > 0
+        )
         self.accounts[user]["status"] = status
         return self.post(user)
+
+    def _wallet(self, ask: Request) -> Answer:
+        currency, participant = ask["currency"], ask["participant"]
+        whose = {account["participant"] for account in self.accounts.values()} - {None}
+        why = reasons(
+            ACCOUNT_NOT_FOUND=participant is not None and participant not in whose,
+            CURRENCY_MISMATCH=currency not in {account["currency"] for account in self.accounts.values()},
+        )
+        if why:
+            return no(why)
+        id_ = self.new_wallet("player", currency, participant)
+        told = {"user": id_, "participant": participant or id_, "currency": currency}
+        return self.post(id_) | {"opened": told}
+
+    def new_wallet(self, kind: str, currency: str, participant: int | None) -> int:
+        """An empty one, of the next number; of somebody new if that is None."""
+        id_ = 1 + max(known for known in self.accounts if known < BONUS_BOOKS)
+        self.accounts[id_] = {"kind": kind, "currency": currency, "floor": 0, "status": "open"}
+        self.accounts[id_]["participant"] = participant or id_
+        self._opened_now.add(id_)
+        return id_
 
     # -- what a player allows himself
 
     def _limit(self, ask: Request) -> Answer:
         user = ask["user"]
-        why = self._closed_to(user) & {"ACCOUNT_NOT_FOUND"}
+        why = self.closed_to(user) & {"ACCOUNT_NOT_FOUND"}
         if why:
             return no(why)
         told = self.limits.ask(user, self.at, ask["kind"], ask["period"], ask["amount"])
         return self.post(user) | {"limit": told}
 
     def _exclude(self, ask: Request) -> Answer:
-        user, until, now = ask["user"], ask["until"], self.limits.out_until(ask["user"])
-        why = self._closed_to(user) & {"ACCOUNT_NOT_FOUND"}
-        why |= reasons(INVALID_REQUEST=until <= self.at, LIMIT_EXCEEDED=now > self.at and now > until)
+        user, until = ask["user"], ask["until"]
+        why = self.closed_to(user) & {"ACCOUNT_NOT_FOUND"} | reasons(INVALID_REQUEST=until <= self.at)
+        person = self.accounts.get(user, {}).get("participant") or user
+        if user in self.accounts:
+            why |= reasons(LIMIT_EXCEEDED=self.is_out(user) and self.limits.out_until(person) > until)
         if why:
-            return no(why, self._shown(user))
-        return self.post(user) | {"limit": self.limits.exclude(user, until)}
+            return no(why, self.shown(person))
+        return self.post(person) | {"limit": self.limits.exclude(person, until)}
 
     # -- money set aside
 
     def _hold(self, ask: Request) -> Answer:
         user, amount, until = ask["user"], ask["amount"], ask["expires_at"]
-        why = self._closed_to(user) | reasons(INVALID_REQUEST=until is not None and until <= self.at)
+        why = self.closed_to(user) | reasons(INVALID_REQUEST=until is not None and until <= self.at)
         if user in self.accounts:
             why |= reasons(INSUFFICIENT_FUNDS=self.available(user) < amount)
-        return no(why, self._shown(user)) if why else self._set_aside(user, amount, "hold", until or 0)
+        return no(why, self.shown(user)) if why else self._set_aside(user, amount, "hold", until or 0)
 
     def _set_aside(self, user: int, amount: int, purpose: str, until: int) -> Answer:
         id_ = self.transactions + 1
@@ -367,12 +279,12 @@ class Wallets:
         (book,) = (id_ for id_, account in self.accounts.items() if wanted <= account.items())
         return book
 
-    def _closed_to(self, user: int) -> Why:
+    def closed_to(self, user: int) -> Why:
         account = self.accounts.get(user, {"kind": "nobody", "status": "open"})
         is_player = account["kind"] == "player"
         return reasons(ACCOUNT_NOT_FOUND=not is_player, ACCOUNT_BLOCKED=account["status"] != "open")
 
-    def _shown(self, user: int) -> list[int] | None:
+    def shown(self, user: int) -> list[int] | None:
         return self.wallet(user) if user in self.accounts else None
 
     def post(self, shown: int | None, *legs: Leg) -> Answer:
@@ -389,23 +301,6 @@ class Wallets:
         return {**yes(), "transaction": self.transactions, "wallet": wallet, "moved": moved}
 
 
-def state_of(bet: Known) -> Known:
-    """What has become of a bet: its state, and what was paid, settled and cashed out of it."""
-    happened = bet["happened"]
-    state = happened[-1]["what"] if happened else "confirmed"
-    cashed = sum(each["stake"] for each in happened if each["what"] == "cashed_out")
-    settled = happened[-1]["paid"] if state in ENDINGS else 0
-    if state == "unsettled" or (state == "cashed_out" and cashed < bet["stake"]):
-        state = "confirmed"
-    return {
-        "state": state,
-        "total": sum(each["paid"] for each in happened),
-        "settled": settled,
-        "cashed": cashed,
-        "last": happened[-1]["answer"]["transaction"] if happened else 0,
-    }
-
-
 def left_of(hold: Known) -> int:
     """What of a hold is still set aside."""
     left: int = hold["amount"] - sum(amount for _, amount, _ in hold["happened"])
@@ -415,17 +310,3 @@ def left_of(hold: Known) -> int:
 def hold_state_of(hold: Known) -> str:
     """What has become of a hold."""
     return "open" if left_of(hold) else str(hold["happened"][-1][0])
-
-
-def _happened(answer: Answer, bet: Known, bet_id: str, what: str, paid: int, stake: int) -> Answer:
-    before = state_of(bet)["last"]
-    bet["happened"].append({"what": what, "paid": paid, "stake": stake, "answer": answer})
-    now = state_of(bet)
-    del now["last"]
-    answer["bet"] = _told(bet_id, "") | now | {"stake": stake, "payout": abs(paid), "before": before}
-    return answer
-
-
-def _told(bet_id: str, state: str) -> Known:
-    nothing = dict.fromkeys(("stake", "payout", "total", "settled", "cashed", "before"), 0)
-    return {"bet_id": bet_id, "state": state, **nothing}

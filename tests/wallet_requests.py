@@ -1,10 +1,12 @@
-"""What the wallet is asked at random: templates that `test_wallet_model.py` makes requests of, and how a
-request becomes the engine's command.
+"""What the wallet is asked at random: templates that `test_wallet_model.py` makes requests of, one by one,
+and how a request becomes the engine's command. `wallet_batches.py` makes batches of them.
+
+A `user` below 0 is the bonus wallet beside the wallet of that number; `NEWEST` is the wallet opened last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from books_open import bet_id
@@ -18,9 +20,14 @@ from engine.commands import (
     Command,
     Deposit,
     Exclude,
+    ExpireBonus,
+    ExpireFreeBet,
     ExpireHold,
+    GrantBonus,
+    GrantFreeBet,
     Leg,
     OpenPayout,
+    OpenWallet,
     Pay,
     PayChunk,
     PayoutItem,
@@ -29,24 +36,31 @@ from engine.commands import (
     ReleaseHold,
     ResolveItem,
     Result,
+    RevokeFreeBet,
     RollBackBet,
     SetLimit,
     SetStatus,
     SettleBet,
+    Spend,
     StartPayout,
     Transfer,
     UnsettleBet,
     Withdraw,
 )
-from engine.money import BOOK_FLOOR_MINOR
 
 HOUSE, CASH, FEES, SUSPENSE, RECEIVABLE = 1, 2, 3, 5, 6
-PLAYERS, DOLLARS, NOBODY = (13, 14, 15), 16, 99
+BONUS = 2_251_799_813_685_248 + HOUSE
+PLAYERS, DOLLARS, NOBODY = (13, 14, 15), 16, 9_999
+OPENED = (17, 18, 19, 20)
+"""Nobody at first, then further wallets, bonus wallets and those of new players, as it comes."""
+NEWEST: Final = 0
 ITEMS_AT_ONCE: Final = 4
 """Instead of the engine's 100, so that payouts of several chunks are short."""
 
 MAKE: Final[dict[str, Callable[[Request], Command]]] = {
-    "place": lambda r: PlaceBet(r["bet_id"], r["user"], r["stake"], "nonce", r["sent_at"], r["currency"]),
+    "place": lambda r: PlaceBet(
+        *(r["bet_id"], r["user"], r["stake"], "nonce", r["sent_at"], r["currency"]), free_bet_id=r["free"]
+    ),
     "settle": lambda r: SettleBet(r["bet_id"], Result(r["result"]), r["payout"], **_name(r)),
     "unsettle": lambda r: UnsettleBet(r["bet_id"], **_name(r)),
     "rollback": lambda r: RollBackBet(r["bet_id"], r["user"], r["stake"], r["currency"], **_name(r)),
@@ -66,6 +80,14 @@ MAKE: Final[dict[str, Callable[[Request], Command]]] = {
     "payout.resolve": lambda r: ResolveItem(r["payout"], r["number"], r["returns"], **_name(r)),
     "limit": lambda r: SetLimit(r["user"], r["kind"], r["period"], r["amount"], **_name(r)),
     "exclude": lambda r: Exclude(r["user"], r["until"], **_name(r)),
+    "wallet": lambda r: OpenWallet(r["currency"], r["participant"], **_name(r)),
+    "bonus.grant": lambda r: GrantBonus(
+        r["user"], r["amount"], Spend(r["spend"]), r["expires_at"], **_name(r)
+    ),
+    "bonus.expire": lambda r: ExpireBonus(r["user"], **_name(r)),
+    "bonus.offer": lambda r: GrantFreeBet(r["user"], r["amount"], r["expires_at"], **_name(r)),
+    "bonus.revoke": lambda r: RevokeFreeBet(r["free"], **_name(r)),
+    "bonus.lapse": lambda r: ExpireFreeBet(r["free"], **_name(r)),
     "status": lambda r: SetStatus(r["user"], r["status"], **_name(r)),
 }
 """The engine's command for each request of the model's."""
@@ -83,7 +105,8 @@ ALL = "all"  # that is available
 AMOUNTS = st.sampled_from([1, 7, 20, 20, 50, 90, 120, 300, ALL, ALL, MOST - 100, MOST])
 STAKES = st.sampled_from([1, 5, 20, 20, 30, 60])
 PAYOUTS = st.sampled_from([0, 1, 20, 45, 90, 90, 250, 250, 600, MOST])
-USERS = st.sampled_from([*PLAYERS * 3, DOLLARS, DOLLARS, DOLLARS, NOBODY, HOUSE])
+ALL_WALLETS = [*PLAYERS * 3, DOLLARS, DOLLARS, DOLLARS, *OPENED]
+USERS = st.sampled_from([*ALL_WALLETS, NOBODY, HOUSE, -PLAYERS[0], -PLAYERS[1], BONUS])
 BETS = st.integers(0, 9)  # 0 to 7: of those placed, from the newest on; then one buried, one never seen
 HOLDS = st.sampled_from([0, 0, 0, 1, 1, 2, 5, 99])  # of those made, from the newest on; 99: none
 MAYBE_CURRENCY = st.sampled_from([None] * 6 + ["EUR", "EUR", "USD"])
@@ -127,11 +150,14 @@ TERMS: Final[dict[str, Callable[[Any], Any]]] = {
             "total",
             "number",
             "until",
+            "participant",
+            "free",
         ),
         lambda term: (term or 0) + 1,
     ),
     "bet_id": lambda term: bet_id(9_999),
     "currency": lambda term: "EUR" if term == "USD" else "USD",
+    "spend": lambda term: "last" if term == "first" else "first",
     "result": lambda term: "lost" if term == "won" else "won",
     **dict.fromkeys(("for_approval", "returns"), lambda term: not term),
     "items": lambda term: [*term, (PLAYERS[0], 1)],
@@ -150,6 +176,7 @@ PLACE = _request(
     stake=STAKES,
     currency=MAYBE_CURRENCY,
     sent_at=SENT,
+    free=st.sampled_from([None] * 12 + [0, 0, 1]),
 )
 SETTLE = _request(
     "settle",
@@ -205,94 +232,32 @@ LIMIT = _request(
 EXCLUDE = _request("exclude", user=USERS, until=st.sampled_from([-90_000, 0, 1, 100, 3600, 90_000]))
 # The same as so many requests ago, or but for one of its terms.
 AGAIN = _request("again", which=st.integers(0, 12), but=st.none() | st.sampled_from([*TERMS]))
-# fmt: off
-REQUESTS = st.sampled_from(
-    [*[PLACE] * 5, *[SETTLE] * 3, UNSETTLE, CASH_OUT, ROLL_BACK, HOLD, HOLD, CAPTURE, CAPTURE, RELEASE,
-     EXPIRE, DEPOSIT, WITHDRAW, WITHDRAW, TRANSFER, TRANSFER, STATUS, AGAIN, AGAIN,
-     PAY, PAY, OPEN, ADD, START, CHUNK, RESOLVE, RESOLVE, LIMIT, LIMIT, EXCLUDE]
-).flatmap(lambda requests: requests)
-# fmt: on
 
+# -- several wallets, bonus money, free bets
 
-DEBT: Final[list[Request]] = [
-    {"do": "settle", "bet": 0, "result": "won", "payout": 90},
-    {"do": "withdraw", "amount": ALL, "for_approval": False},
-    {"do": "unsettle", "bet": 0},
-]
-"""A win that was spent, then taken back."""
-
-
-@st.composite
-def lives(draw: st.DrawFn) -> list[Request]:
-    """One bet and what becomes of it, and what its player does meanwhile with his money."""
-    user = draw(st.sampled_from([*PLAYERS, DOLLARS]))
-    events = st.sampled_from(
-        [
-            *[SETTLE] * 4,
-            *[UNSETTLE] * 4,
-            CASH_OUT,
-            CASH_OUT,
-            ROLL_BACK,
-            WITHDRAW,
-            WITHDRAW,
-            HOLD,
-            STATUS,
-            AGAIN,
-        ]
-    ).flatmap(lambda requests: requests)
-    placed = draw(PLACE) | {"bet": 9, "user": user, "currency": None, "sent_at": 0}
-    life = draw(st.sampled_from([[], [], DEBT])) + draw(st.lists(events, min_size=2, max_size=8))
-    return [placed] + [
-        request
-        | ({"bet": 0} if "bet" in request else {})
-        | ({"user": user} if request["do"] in ("withdraw", "hold", "status") else {})
-        for request in life
-    ]
-
-
-@st.composite
-def mass_payouts(draw: st.DrawFn) -> list[Request]:
-    """A payout that is collected and started, or paid at once, and an item of it that may be in suspense."""
-    if draw(st.booleans()):
-        return [draw(PAY) | {"currency": "EUR"}, *draw(st.lists(RESOLVE | STATUS, max_size=3))]
-    added = draw(st.lists(ADD.map(lambda each: each | {"of": 0, "first": None}), min_size=1, max_size=3))
-    return [draw(OPEN) | {"currency": "EUR"}, *added, draw(START) | {"of": 0}]
-
-
-@st.composite
-def sittings(draw: st.DrawFn) -> list[Request]:
-    """A player with a limit, and what he tries to do."""
-    user = draw(st.sampled_from([*PLAYERS, DOLLARS]))
-    events = st.lists(st.one_of(PLACE, PLACE, SETTLE, DEPOSIT, LIMIT), min_size=2, max_size=6)
-    return [
-        request
-        | ({"user": user} if "user" in request else {})
-        | ({"bet": 9, "currency": None, "sent_at": 0} if request["do"] == "place" else {})
-        for request in [draw(LIMIT), *draw(events)]
-    ]
-
-
-PIECES = st.lists(
-    st.sampled_from(
-        [*[REQUESTS.map(lambda request: [request])] * 6, *[lives()] * 3, mass_payouts(), sittings()]
-    ).flatmap(lambda pieces: pieces),
-    min_size=1,
-    max_size=6,
+UNTIL = st.sampled_from([None, None, None, 0, 20, 20, 100, 3600])
+FREE_BETS = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 99])  # of those granted, from the newest on; 99: none
+BESIDE = st.sampled_from([*(-each for each in PLAYERS * 2), -DOLLARS, *OPENED, PLAYERS[0], NOBODY])
+OPEN_WALLET = _request(
+    "wallet",
+    currency=st.sampled_from(["EUR", "EUR", "USD", "USD", "GBP"]),
+    participant=st.sampled_from([None, None, *PLAYERS * 2, DOLLARS, *OPENED, HOUSE, NOBODY]),
 )
-
-
-@st.composite
-def batches(draw: st.DrawFn) -> list[tuple[Request, str | None]]:
-    """Some of them, and what those in front have against each."""
-    return [(each, draw(OBJECTIONS)) for piece in draw(PIECES) for each in piece]
-
-
-BATCH = batches()
-Batch = Sequence[tuple[Request, str | None]]
-FLOORS = st.fixed_dictionaries(
-    {
-        HOUSE: st.sampled_from([BOOK_FLOOR_MINOR, -400, -60]),
-        CASH: st.sampled_from([BOOK_FLOOR_MINOR, -2500]),
-        RECEIVABLE: st.sampled_from([BOOK_FLOOR_MINOR, -60, 0]),
-    }
+GRANT = _request(
+    "bonus.grant",
+    user=USERS,
+    amount=st.sampled_from([1, 7, 20, 20, 33, 50, MOST]),
+    spend=st.sampled_from(["first", "last"]),
+    expires_at=UNTIL,
 )
+EXPIRE_BONUS = _request("bonus.expire", user=BESIDE)
+OFFER = _request("bonus.offer", user=USERS, amount=STAKES, expires_at=UNTIL)
+REVOKE = _request("bonus.revoke", free=FREE_BETS)
+LAPSE = _request("bonus.lapse", free=FREE_BETS)
+MOVE_BONUS = st.builds(
+    lambda user, amount, key: {"do": "transfer", "legs": [(-user, -amount, key), (user, amount, key)]},
+    st.sampled_from(PLAYERS),
+    st.sampled_from([1, 5, 20, -5, -20]),
+    st.just("TRANSFER"),
+)
+"""Out of a bonus wallet, or into it."""

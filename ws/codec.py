@@ -22,6 +22,7 @@ from ws.limits import limit_changed
 from ws.messages import TYPES, AnyRequest, BetConfirmed, BetGet, BetPlace, BetRejected, Error, WalletEntry
 from ws.operators import BetCashout, BetRollback, BetSettle, BetUnsettle, moved, why_refused
 from ws.payouts import payout_moved
+from ws.wallets import bonus_granted, free_bet_changed, wallet_opened
 
 AS_BET_REJECTED = frozenset(
     {
@@ -65,6 +66,9 @@ WORDS: dict[Code, str] = {
     Code.INSUFFICIENT_FUNDS: "the available balance does not cover it",
 }
 """What each code means, for people. The code is the contract; the words may change."""
+
+NO_FREE_BET = "this free bet does not pay this bet: not this wallet's, not open, or of another amount"
+"""What `INSUFFICIENT_FUNDS` means for a bet that a free bet was to pay."""
 
 
 class Malformed(NamedTuple):
@@ -121,6 +125,7 @@ def to_command(request: BetPlace, user_id: int) -> PlaceBet:
         request.round,
         request.selection,
         request.odds_milli,
+        request.free_bet_id,
     )
 
 
@@ -140,16 +145,18 @@ def bet_answer(request_id: str, command: PlaceBet, outcome: Outcome) -> Reply:
             wallet.held_minor,
             wallet.available_minor,
             outcome.replayed,
+            UNSET if outcome.source is None else outcome.source.amount_minor,
         )
     code = outcome.code
     if code not in AS_BET_REJECTED:
         return error(request_id, code)
     shown = outcome.wallet
+    is_unpaid = code is Code.INSUFFICIENT_FUNDS and command.free_bet_id is not None
     return BetRejected(
         request_id,
         command.bet_id,
         code.name,
-        WORDS[code],
+        NO_FREE_BET if is_unpaid else WORDS[code],
         code in RETRYABLE,
         outcome.replayed,
         balance=UNSET if shown is None else shown.balance_minor,
@@ -168,6 +175,12 @@ def answer(request_id: str, command: Command, outcome: Outcome) -> Reply:
             return payout_moved(request_id, outcome, outcome.payout)
         if outcome.limit is not None:
             return limit_changed(request_id, outcome, outcome.limit)
+        if outcome.opened is not None:
+            return wallet_opened(request_id, outcome, outcome.opened)
+        if outcome.bonus is not None:
+            return bonus_granted(request_id, outcome, outcome.bonus)
+        if outcome.free_bet is not None and outcome.bet is None:
+            return free_bet_changed(request_id, outcome, outcome.free_bet)
         return moved(request_id, command, outcome)
     refused = error(request_id, outcome.code, why_refused(command, outcome.code))
     refused.retry_after_ms = _in_ms(outcome.retry_after_us)

@@ -82,6 +82,9 @@ EXPECTED: dict[str, str] = {
     "period": "day, week or month",
     "until": "an integer: milliseconds since the Unix epoch",
     "status": "open, blocked or closed",
+    "participant_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
+    "spend": "first or last",
+    "free_bet_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
 }
 """What each field of a request must be, in the words of an `INVALID_REQUEST`; `[]` stands for any position.
 `type` is missing: its words are those of `messages.TYPES`.

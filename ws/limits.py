@@ -24,12 +24,20 @@ class LimitSet(Move, tag="limit.set"):
     amount: Natural | None
     user_id: UserId | None = None
 
+    def to_command(self, caller: str) -> Keyed:
+        assert self.user_id is not None, "the session has filled it in"
+        return SetLimit(self.user_id, self.kind, self.period, self.amount, key=self.key, caller=caller)
+
 
 class LimitExclude(Move, tag="limit.exclude"):
     """`user_id`: for operators, who must say it."""
 
     until: Natural
     user_id: UserId | None = None
+
+    def to_command(self, caller: str) -> Keyed:
+        assert self.user_id is not None, "the session has filled it in"
+        return Exclude(self.user_id, self.until * 1000, key=self.key, caller=caller)
 
 
 LimitMove = LimitSet | LimitExclude
@@ -65,16 +73,6 @@ class Limits(Reply, tag="limits"):
     id: str
     user_id: int
     limits: list[LimitShown]
-
-
-def to_limit_command(request: LimitMove, user_id: int, caller: str) -> Keyed:
-    """The command that `request` asks for, on the wallet `user_id`. `caller`: whose keys these are."""
-    own = {"key": request.key, "caller": caller}
-    match request:
-        case LimitSet():
-            return SetLimit(user_id, request.kind, request.period, request.amount, **own)
-        case LimitExclude():
-            return Exclude(user_id, request.until * 1000, **own)
 
 
 def limit_changed(request_id: str, accepted: Accepted, told: LimitTold) -> LimitChanged:

@@ -1,5 +1,5 @@
-"""What a socket can ask without moving money: bets, balances, entries, limits, payouts. Reads beside the
-writer."""
+"""What a socket can ask without moving money: bets, balances, entries, wallets, limits, payouts. Reads beside
+the writer."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ws.limits import LimitGet, limits_shown
 from ws.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
 from ws.payouts import PayoutFollow, PayoutGet, payout_shown
 from ws.protocol import MAY_READ_ALL, Identity
+from ws.wallets import WalletList, wallets_shown
 
 RESUME_ENTRIES_MAX: Final = 10_000
 """Entries that one `resume` answers (PROTOCOL)."""
@@ -25,7 +26,10 @@ RESUME_ENTRIES_MAX: Final = 10_000
 SUSPENDED_MAX: Final = 1_000
 """Items in suspense that one `payout.get` shows; the next ones by `suspended_from`."""
 
-Looked = BetGet | BalanceGet | Resume | LimitGet | PayoutGet | PayoutFollow
+FREE_BETS_MAX: Final = 100
+"""Open free bets that one `wallet.list` shows, those first that expire first."""
+
+Looked = BetGet | BalanceGet | Resume | LimitGet | WalletList | PayoutGet | PayoutFollow
 
 
 async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Identity) -> Sequence[Reply]:
@@ -39,6 +43,8 @@ async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Ide
             return await _resume(store, request, identity.user_id)
         case LimitGet():
             return [await _limits(store, request)]
+        case WalletList():
+            return [await _wallets(store, request)]
         case PayoutGet():
             return [await _payout(store, request.id, request.payout_id, request.suspended_from)]
         case PayoutFollow():
@@ -52,6 +58,20 @@ async def _limits(store: Store, request: LimitGet) -> Reply:
         return error(request.id, Code.ACCOUNT_NOT_FOUND)
     found = await store.read(lambda connection: queries.limits(connection, user_id, wall_us()))
     return limits_shown(request.id, user_id, found)
+
+
+async def _wallets(store: Store, request: WalletList) -> Reply:
+    user_id = request.user_id
+    assert user_id is not None
+    wallets, free_bets = await store.read(
+        lambda connection: (
+            queries.wallets(connection, user_id),
+            queries.free_bets(connection, user_id, FREE_BETS_MAX),
+        )
+    )
+    if not wallets:
+        return error(request.id, Code.ACCOUNT_NOT_FOUND)
+    return wallets_shown(request.id, wallets, free_bets)
 
 
 async def _payout(store: Store, request_id: str, payout_id: int, suspended_from: int) -> Reply:

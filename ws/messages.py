@@ -2,7 +2,7 @@
 contracts. Names and bounds are PROTOCOL's.
 
 Here are those that any role may send, and the sum of all requests; what only operators may ask for, and how
-that is answered, is in `ws/operators.py` and `ws/payouts.py`, limits are in `ws/limits.py`.
+that is answered, is in `ws/operators.py`, `ws/payouts.py` and `ws/wallets.py`, limits are in `ws/limits.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ws.fields import (
     Stake,
     Text,
     Token,
+    TransactionId,
     UserId,
 )
 from ws.limits import LimitExclude, LimitGet, LimitSet
@@ -41,6 +42,7 @@ from ws.operators import (
     WalletWithdraw,
 )
 from ws.payouts import PayoutAdd, PayoutFollow, PayoutGet, PayoutMake, PayoutOpen, PayoutResolve, PayoutStart
+from ws.wallets import BonusGrant, FreeBetGrant, FreeBetRevoke, WalletList, WalletOpen
 
 
 class Auth(Request, tag="auth"):
@@ -62,6 +64,7 @@ class BetPlace(Request, tag="bet.place"):
     selection: Text | None = None
     odds_milli: OddsMilli | None = None
     user_id: UserId | None = None
+    free_bet_id: TransactionId | None = None
 
 
 class BetGet(Request, tag="bet.get"):
@@ -110,6 +113,11 @@ AnyRequest = (
     | LimitSet
     | LimitExclude
     | LimitGet
+    | WalletOpen
+    | WalletList
+    | BonusGrant
+    | FreeBetGrant
+    | FreeBetRevoke
 )
 """Every request. A `Move` that is missing here is refused as of unknown `type`."""
 
@@ -155,6 +163,8 @@ class BetConfirmed(Reply, tag="bet.confirmed"):
     held: int
     available: int
     replayed: bool
+    bonus: int | UnsetType = UNSET
+    """What of the stake this wallet has not paid: its bonus has, or the free bet."""
 
 
 class BetRejected(Reply, tag="bet.rejected"):

@@ -11,8 +11,31 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine import commands
-from engine.commands import Keyed, Leg, Result
+from engine.commands import (
+    AddPayoutItems,
+    CaptureHold,
+    CashOutBet,
+    Deposit,
+    Exclude,
+    GrantBonus,
+    GrantFreeBet,
+    Keyed,
+    Leg,
+    OpenPayout,
+    OpenWallet,
+    Pay,
+    PlaceHold,
+    ReleaseHold,
+    Result,
+    RevokeFreeBet,
+    RollBackBet,
+    SetStatus,
+    SettleBet,
+    StartPayout,
+    Transfer,
+    UnsettleBet,
+    Withdraw,
+)
 from engine.decide.cash import LEGS_MAX
 from engine.decide.payouts import ITEMS_MAX
 from engine.money import WIRE_MAX_MINOR
@@ -39,15 +62,25 @@ class Move(Request):
     id: Id
     key: Key
 
+    def to_command(self, caller: str) -> Keyed:
+        """The command that this asks for. `caller`: whose keys these are."""
+        raise NotImplementedError
+
 
 class BetSettle(Move, tag="bet.settle"):
     bet_id: BetId
     result: Result
     payout: Natural | None = None
 
+    def to_command(self, caller: str) -> Keyed:
+        return SettleBet(self.bet_id, self.result, self.payout, key=self.key, caller=caller)
+
 
 class BetUnsettle(Move, tag="bet.unsettle"):
     bet_id: BetId
+
+    def to_command(self, caller: str) -> Keyed:
+        return UnsettleBet(self.bet_id, key=self.key, caller=caller)
 
 
 class BetRollback(Move, tag="bet.rollback"):
@@ -56,16 +89,25 @@ class BetRollback(Move, tag="bet.rollback"):
     stake: Stake | None = None
     currency: CurrencyCode | None = None
 
+    def to_command(self, caller: str) -> Keyed:
+        return RollBackBet(self.bet_id, self.user_id, self.stake, self.currency, key=self.key, caller=caller)
+
 
 class BetCashout(Move, tag="bet.cashout"):
     bet_id: BetId
     stake: Stake
     payout: Natural
 
+    def to_command(self, caller: str) -> Keyed:
+        return CashOutBet(self.bet_id, self.stake, self.payout, key=self.key, caller=caller)
+
 
 class WalletDeposit(Move, tag="wallet.deposit"):
     user_id: UserId
     amount: Amount
+
+    def to_command(self, caller: str) -> Keyed:
+        return Deposit(self.user_id, self.amount, key=self.key, caller=caller)
 
 
 class WalletWithdraw(Move, tag="wallet.withdraw"):
@@ -73,20 +115,33 @@ class WalletWithdraw(Move, tag="wallet.withdraw"):
     amount: Amount
     for_approval: bool = False
 
+    def to_command(self, caller: str) -> Keyed:
+        return Withdraw(self.user_id, self.amount, self.for_approval, key=self.key, caller=caller)
+
 
 class WalletHold(Move, tag="wallet.hold"):
     user_id: UserId
     amount: Amount
     expires_at: Natural | None = None
 
+    def to_command(self, caller: str) -> Keyed:
+        expires_at_us = None if self.expires_at is None else self.expires_at * 1000
+        return PlaceHold(self.user_id, self.amount, expires_at_us, key=self.key, caller=caller)
+
 
 class HoldCapture(Move, tag="hold.capture"):
     hold_id: TransactionId
     amount: Amount | None = None
 
+    def to_command(self, caller: str) -> Keyed:
+        return CaptureHold(self.hold_id, self.amount, key=self.key, caller=caller)
+
 
 class HoldRelease(Move, tag="hold.release"):
     hold_id: TransactionId
+
+    def to_command(self, caller: str) -> Keyed:
+        return ReleaseHold(self.hold_id, key=self.key, caller=caller)
 
 
 class TransferLeg(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -101,10 +156,17 @@ class WalletTransfer(Move, tag="wallet.transfer"):
     # Bounded here too: `decide` would refuse more, but only after every account of them was looked up.
     legs: Annotated[list[TransferLeg], Meta(min_length=2, max_length=LEGS_MAX)]
 
+    def to_command(self, caller: str) -> Keyed:
+        legs = tuple(Leg(leg.user_id, leg.amount, leg.name) for leg in self.legs)
+        return Transfer(legs, key=self.key, caller=caller)
+
 
 class WalletStatus(Move, tag="wallet.status"):
     user_id: UserId
     status: Literal["open", "blocked", "closed"]
+
+    def to_command(self, caller: str) -> Keyed:
+        return SetStatus(self.user_id, self.status, key=self.key, caller=caller)
 
 
 class BetMoved(Reply):
@@ -158,39 +220,6 @@ class WalletMoved(Reply, tag="wallet.moved"):
     hold_left: int | UnsetType = UNSET
 
 
-def to_keyed(request: Move, caller: str) -> Keyed:
-    """The command that `request` asks for. `caller`: whose keys these are."""
-    own = {"key": request.key, "caller": caller}
-    match request:
-        case BetSettle():
-            return commands.SettleBet(request.bet_id, request.result, request.payout, **own)
-        case BetUnsettle():
-            return commands.UnsettleBet(request.bet_id, **own)
-        case BetRollback():
-            return commands.RollBackBet(
-                request.bet_id, request.user_id, request.stake, request.currency, **own
-            )
-        case BetCashout():
-            return commands.CashOutBet(request.bet_id, request.stake, request.payout, **own)
-        case WalletDeposit():
-            return commands.Deposit(request.user_id, request.amount, **own)
-        case WalletWithdraw():
-            return commands.Withdraw(request.user_id, request.amount, request.for_approval, **own)
-        case WalletHold():
-            expires_at_us = None if request.expires_at is None else request.expires_at * 1000
-            return commands.PlaceHold(request.user_id, request.amount, expires_at_us, **own)
-        case HoldCapture():
-            return commands.CaptureHold(request.hold_id, request.amount, **own)
-        case HoldRelease():
-            return commands.ReleaseHold(request.hold_id, **own)
-        case WalletTransfer():
-            legs = tuple(Leg(leg.user_id, leg.amount, leg.name) for leg in request.legs)
-            return commands.Transfer(legs, **own)
-        case WalletStatus():
-            return commands.SetStatus(request.user_id, request.status, **own)
-    raise AssertionError(f"{type(request).__name__} asks for no command")
-
-
 def moved(request_id: str, command: Keyed, accepted: Accepted) -> Reply:
     """The message that tells what a command has done."""
     reply: BetMoved | WalletMoved
@@ -226,30 +255,39 @@ def why_refused(command: Keyed, code: Code) -> str | None:
 
 
 _BET_MOVED: dict[type[Keyed], type[BetMoved]] = {
-    commands.SettleBet: BetSettled,
-    commands.UnsettleBet: BetUnsettled,
-    commands.RollBackBet: BetRolledBack,
-    commands.CashOutBet: BetCashedOut,
+    SettleBet: BetSettled,
+    UnsettleBet: BetUnsettled,
+    RollBackBet: BetRolledBack,
+    CashOutBet: BetCashedOut,
 }
 
 _WHY_REFUSED: dict[tuple[type[Keyed], Code], str] = {
-    (commands.SettleBet, Code.INVALID_REQUEST): (
+    (SettleBet, Code.INVALID_REQUEST): (
         "payout: a won bet says what it pays; a void one pays the stake that is left, or leaves it out"
     ),
-    (commands.CashOutBet, Code.INVALID_REQUEST): "stake: more than is left of this bet",
-    (commands.Exclude, Code.INVALID_REQUEST): "until: expected a time that is to come",
-    (commands.PlaceHold, Code.INVALID_REQUEST): "expires_at: expected a time that is to come",
-    (commands.CaptureHold, Code.INSUFFICIENT_FUNDS): "amount: more than is left of this hold",
-    (commands.Transfer, Code.INVALID_REQUEST): (
+    (CashOutBet, Code.INVALID_REQUEST): "stake: more than is left of this bet",
+    (OpenWallet, Code.ACCOUNT_NOT_FOUND): "participant_id: expected the number of a person's first wallet",
+    (OpenWallet, Code.CURRENCY_MISMATCH): "currency: the house has no books in it",
+    (OpenPayout, Code.CURRENCY_MISMATCH): "currency: the house has no books in it",
+    (Pay, Code.CURRENCY_MISMATCH): "currency: the house has no books in it",
+    (GrantBonus, Code.INVALID_REQUEST): "expires_at: expected a time that is to come",
+    (GrantFreeBet, Code.INVALID_REQUEST): "expires_at: expected a time that is to come",
+    (RevokeFreeBet, Code.BET_CLOSED): "this free bet was used, revoked or has expired",
+    (Exclude, Code.INVALID_REQUEST): "until: expected a time that is to come",
+    (PlaceHold, Code.INVALID_REQUEST): "expires_at: expected a time that is to come",
+    (CaptureHold, Code.INSUFFICIENT_FUNDS): "amount: more than is left of this hold",
+    (Transfer, Code.INVALID_REQUEST): (
         f"legs: expected 2 to {LEGS_MAX} of them, none of 0, a sum of 0, and none on the receivable, the "
         "clearing or the suspense book"
     ),
-    (commands.AddPayoutItems, Code.INVALID_REQUEST): "first: not how many items the payout has",
-    (commands.AddPayoutItems, Code.LIMIT_EXCEEDED): (
+    (AddPayoutItems, Code.INVALID_REQUEST): "first: not how many items the payout has",
+    (AddPayoutItems, Code.LIMIT_EXCEEDED): (
         f"items: a payout has at most {ITEMS_MAX} of them, with a sum of at most {WIRE_MAX_MINOR}"
     ),
-    (commands.Pay, Code.LIMIT_EXCEEDED): f"items: a payout has a sum of at most {WIRE_MAX_MINOR}",
-    (commands.StartPayout, Code.INVALID_REQUEST): "items, total: not what the payout has, or it has none",
-    (commands.Exclude, Code.LIMIT_EXCEEDED): "until: this player is excluded for longer already",
-    (commands.SetStatus, Code.LIMIT_EXCEEDED): "status: a wallet with money in it, or in debt, is not closed",
+    (Pay, Code.LIMIT_EXCEEDED): f"items: a payout has a sum of at most {WIRE_MAX_MINOR}",
+    (StartPayout, Code.INVALID_REQUEST): "items, total: not what the payout has, or it has none",
+    (Exclude, Code.LIMIT_EXCEEDED): "until: this player is excluded for longer already",
+    (SetStatus, Code.LIMIT_EXCEEDED): (
+        "status: a wallet in debt, or with money in it or in its bonus, is not closed"
+    ),
 }

@@ -13,8 +13,17 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine import commands, lifecycle
-from engine.commands import CHUNK_ITEMS, Keyed, PayoutItem
+from engine import lifecycle
+from engine.commands import (
+    CHUNK_ITEMS,
+    AddPayoutItems,
+    Keyed,
+    OpenPayout,
+    Pay,
+    PayoutItem,
+    ResolveItem,
+    StartPayout,
+)
 from engine.outcomes import Accepted, PayoutTold
 from engine.snapshots import PayoutState
 from ws.fields import Amount, CurrencyCode, Id, Natural, Reply, Request, TransactionId, UserId
@@ -31,35 +40,46 @@ class PayoutWinner(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     amount: Amount
 
 
-class PayoutMove(Move):
-    """A request about a payout that changes it."""
-
-
-class PayoutMake(PayoutMove, tag="payout.make"):
+class PayoutMake(Move, tag="payout.make"):
     currency: CurrencyCode
     items: Annotated[list[PayoutWinner], Meta(min_length=1, max_length=CHUNK_ITEMS)]
 
+    def to_command(self, caller: str) -> Keyed:
+        return Pay(self.currency, _items(self.items), key=self.key, caller=caller)
 
-class PayoutOpen(PayoutMove, tag="payout.open"):
+
+class PayoutOpen(Move, tag="payout.open"):
     currency: CurrencyCode
 
+    def to_command(self, caller: str) -> Keyed:
+        return OpenPayout(self.currency, key=self.key, caller=caller)
 
-class PayoutAdd(PayoutMove, tag="payout.add"):
+
+class PayoutAdd(Move, tag="payout.add"):
     payout_id: TransactionId
     first: Natural
     items: Annotated[list[PayoutWinner], Meta(min_length=1, max_length=ADDED_AT_ONCE)]
 
+    def to_command(self, caller: str) -> Keyed:
+        return AddPayoutItems(self.payout_id, self.first, _items(self.items), key=self.key, caller=caller)
 
-class PayoutStart(PayoutMove, tag="payout.start"):
+
+class PayoutStart(Move, tag="payout.start"):
     payout_id: TransactionId
     items: Amount
     total: Amount
 
+    def to_command(self, caller: str) -> Keyed:
+        return StartPayout(self.payout_id, self.items, self.total, key=self.key, caller=caller)
 
-class PayoutResolve(PayoutMove, tag="payout.resolve"):
+
+class PayoutResolve(Move, tag="payout.resolve"):
     payout_id: TransactionId
     number: Natural
     returns: bool = False
+
+    def to_command(self, caller: str) -> Keyed:
+        return ResolveItem(self.payout_id, self.number, self.returns, key=self.key, caller=caller)
 
 
 class PayoutGet(Request, tag="payout.get"):
@@ -109,23 +129,6 @@ class PayoutProgress(Reply, tag="payout.progress"):
     total: int
     done: int
     suspended: int
-
-
-def to_payout_command(request: PayoutMove, caller: str) -> Keyed:
-    """The command that `request` asks for. `caller`: whose keys these are."""
-    own = {"key": request.key, "caller": caller}
-    match request:
-        case PayoutMake():
-            return commands.Pay(request.currency, _items(request.items), **own)
-        case PayoutOpen():
-            return commands.OpenPayout(request.currency, **own)
-        case PayoutAdd():
-            return commands.AddPayoutItems(request.payout_id, request.first, _items(request.items), **own)
-        case PayoutStart():
-            return commands.StartPayout(request.payout_id, request.items, request.total, **own)
-        case PayoutResolve():
-            return commands.ResolveItem(request.payout_id, request.number, request.returns, **own)
-    raise AssertionError(f"{type(request).__name__} asks for no command")
 
 
 def payout_moved(request_id: str, accepted: Accepted, told: PayoutTold) -> Payout:

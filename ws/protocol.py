@@ -34,7 +34,7 @@ from engine.outcomes import Code, Outcome
 from engine.snapshots import WalletState
 from ws.codec import Malformed, answer, decode_frame, error, to_command
 from ws.fields import Reply
-from ws.limits import LimitExclude, LimitGet, LimitMove, LimitSet, to_limit_command
+from ws.limits import LimitExclude, LimitGet, LimitMove, LimitSet
 from ws.messages import (
     AnyRequest,
     Auth,
@@ -49,8 +49,9 @@ from ws.messages import (
     Resume,
     Welcome,
 )
-from ws.operators import Move, to_keyed
-from ws.payouts import PayoutFollow, PayoutGet, PayoutMove, to_payout_command
+from ws.operators import Move
+from ws.payouts import PayoutFollow, PayoutGet
+from ws.wallets import WalletList
 
 MAY_MOVE_MONEY: Final = frozenset({"operator", "admin"})
 MAY_READ_ALL: Final = frozenset({"operator", "auditor", "admin"})
@@ -97,7 +98,7 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
 class Look(NamedTuple):
     """Read something and answer it."""
 
-    request: BetGet | BalanceGet | Resume | LimitGet | PayoutGet | PayoutFollow
+    request: BetGet | BalanceGet | Resume | LimitGet | WalletList | PayoutGet | PayoutFollow
 
 
 class Close(NamedTuple):
@@ -202,6 +203,7 @@ class Conversation:
         | Ping
         | Move
         | LimitGet
+        | WalletList
         | PayoutGet
         | PayoutFollow
         | Malformed,
@@ -212,8 +214,8 @@ class Conversation:
                 return self._limit(request)
             case Move():
                 return self._move(request)
-            case LimitGet():
-                return self._look_at_limits(request)
+            case LimitGet() | WalletList():
+                return self._look_at_own(request)
             case PayoutGet() | PayoutFollow():
                 if self.identity is not None and self.identity.role in MAY_READ_ALL:
                     return Look(request)
@@ -256,12 +258,7 @@ class Conversation:
         assert self.identity is not None
         if self.identity.role not in MAY_MOVE_MONEY:  # nor cash a bet out: whoever asks names the price
             return self._forbid(request.id, "for operators only")
-        caller = str(self.identity.user_id)
-        if isinstance(request, PayoutMove):
-            command = to_payout_command(request, caller)
-        else:
-            command = to_keyed(request, caller)
-        return Submit(request.id, command, self._one_more())
+        return self._submit(request)
 
     def _limit(self, request: LimitMove) -> Effect:
         assert self.identity is not None
@@ -270,17 +267,21 @@ class Conversation:
         user_id = self._whose(request)
         if isinstance(user_id, Error):
             return user_id
-        command = to_limit_command(request, user_id, caller=str(self.identity.user_id))
-        return Submit(request.id, command, self._one_more())
+        request.user_id = user_id
+        return self._submit(request)
 
-    def _look_at_limits(self, request: LimitGet) -> Effect:
+    def _submit(self, request: Move) -> Submit:
+        assert self.identity is not None
+        return Submit(request.id, request.to_command(caller=str(self.identity.user_id)), self._one_more())
+
+    def _look_at_own(self, request: LimitGet | WalletList) -> Effect:
         user_id = self._whose(request)
         if isinstance(user_id, Error):
             return user_id
         request.user_id = user_id
         return Look(request)
 
-    def _whose(self, request: LimitMove | LimitGet) -> int | Error:
+    def _whose(self, request: LimitMove | LimitGet | WalletList) -> int | Error:
         """The wallet that a request of this socket is about; or why it may not be."""
         assert self.identity is not None
         if self.identity.role == "player":

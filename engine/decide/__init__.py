@@ -5,7 +5,9 @@ writes. Commands of a batch are decided one after another on the same view, in a
 
     place.py       a bet
     bets.py        what becomes of it: settle, unsettle, roll back, cash out
-    cash.py        deposits and withdrawals, transfers, the status of a wallet
+    shares.py      who has which share in what it pays
+    cash.py        deposits and withdrawals, transfers, wallets and their status
+    bonus.py       bonus money and free bets
     holds.py       money set aside
     limits.py      what a player allows himself
     payouts.py     many winners at a time
@@ -24,15 +26,21 @@ from engine.commands import (
     Command,
     Deposit,
     Exclude,
+    ExpireBonus,
+    ExpireFreeBet,
     ExpireHold,
+    GrantBonus,
+    GrantFreeBet,
     Keyed,
     OpenPayout,
+    OpenWallet,
     Pay,
     PayChunk,
     PlaceBet,
     PlaceHold,
     ReleaseHold,
     ResolveItem,
+    RevokeFreeBet,
     RollBackBet,
     SetLimit,
     SetStatus,
@@ -45,7 +53,8 @@ from engine.commands import (
 )
 from engine.decide.answers import replay_or_conflict
 from engine.decide.bets import cash_out, roll_back, settle, unsettle
-from engine.decide.cash import deposit, set_status, transfer, withdraw
+from engine.decide.bonus import expire_bonus, expire_free_bet, grant_bonus, grant_free_bet, revoke_free_bet
+from engine.decide.cash import deposit, open_wallet, set_status, transfer, withdraw
 from engine.decide.holds import capture, expire, place_hold, release
 from engine.decide.limits import exclude, set_limit
 from engine.decide.payouts import add_items, open_payout, pay, pay_chunk, resolve, start
@@ -58,6 +67,12 @@ _BY_TYPE: Final[dict[type[Keyed], Callable[[View, Any, bytes], Outcome]]] = {
     Withdraw: withdraw,
     Transfer: transfer,
     SetStatus: set_status,
+    OpenWallet: open_wallet,
+    GrantBonus: grant_bonus,
+    ExpireBonus: expire_bonus,
+    GrantFreeBet: grant_free_bet,
+    RevokeFreeBet: revoke_free_bet,
+    ExpireFreeBet: expire_free_bet,
     SetLimit: set_limit,
     Exclude: exclude,
     SettleBet: settle,

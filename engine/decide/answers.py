@@ -9,13 +9,17 @@ from engine.outcomes import (
     Accepted,
     Answer,
     BetTold,
+    BonusTold,
     Code,
+    FreeBetTold,
     HoldTold,
     LimitTold,
     Outcome,
     PayoutTold,
+    Placed,
     Rejected,
     Wallet,
+    WalletTold,
 )
 from engine.records import Account, Entry, Transaction
 from engine.view import View
@@ -44,24 +48,18 @@ def accept(
     hold: HoldTold | None = None,
     payout: PayoutTold | None = None,
     limit: LimitTold | None = None,
+    opened: WalletTold | None = None,
+    bonus: BonusTold | None = None,
+    free_bet: FreeBetTold | None = None,
 ) -> Accepted:
     """Record the transaction that has just been applied to `view`, with its answer."""
-    answer = Answer(None if account is None else wallet_of(account), bet, hold, payout, limit)
+    wallet = None if account is None else wallet_of(account)
+    answer = Answer(wallet, bet, hold, payout, limit, opened, bonus, free_bet)
     transaction_id = view.next_transaction_id
     view.record(
         Transaction(transaction_id, kind, command.scope, command.key, mark, as_text(answer), view.block_id)
     )
-    return Accepted(
-        transaction_id,
-        view.block_id,
-        answer.wallet,
-        entries=entries,
-        at_us=view.at_us,
-        bet=bet,
-        hold=hold,
-        payout=payout,
-        limit=limit,
-    )
+    return _accepted(transaction_id, view.block_id, answer, entries=entries, at_us=view.at_us)
 
 
 def replay_or_conflict(known: Transaction, mark: bytes) -> Outcome:
@@ -69,25 +67,44 @@ def replay_or_conflict(known: Transaction, mark: bytes) -> Outcome:
     if known.fingerprint != mark:
         return Rejected(Code.IDEMPOTENCY_CONFLICT)
     if known.kind == "BET":
-        return Accepted(known.id, known.block_id, _WALLET.decode(known.answer), replayed=True)
+        placed = _PLACED.decode(known.answer)
+        wallet = Wallet(placed.seq, placed.balance_minor, placed.held_minor, placed.available_minor)
+        return Accepted(known.id, known.block_id, wallet, replayed=True, source=placed.source)
     return replay(known.id, known.block_id, known.answer)
 
 
 def replay(transaction_id: int, block_id: int, text: str) -> Accepted:
     """The answer `text` of a transaction, told again."""
-    answer = _ANSWER.decode(text)
+    return _accepted(transaction_id, block_id, _ANSWER.decode(text), replayed=True)
+
+
+def _accepted(
+    transaction_id: int,
+    block_id: int,
+    answer: Answer,
+    *,
+    replayed: bool = False,
+    entries: tuple[Entry, ...] = (),
+    at_us: int = 0,
+) -> Accepted:
     return Accepted(
         transaction_id,
         block_id,
         answer.wallet,
-        replayed=True,
-        bet=answer.bet,
-        hold=answer.hold,
-        payout=answer.payout,
-        limit=answer.limit,
+        replayed,
+        entries,
+        at_us,
+        None,
+        answer.bet,
+        answer.hold,
+        answer.payout,
+        answer.limit,
+        answer.opened,
+        answer.bonus,
+        answer.free_bet,
     )
 
 
 _encode = msgspec.json.Encoder().encode
-_WALLET = msgspec.json.Decoder(Wallet)
+_PLACED = msgspec.json.Decoder(Placed)
 _ANSWER = msgspec.json.Decoder(Answer)

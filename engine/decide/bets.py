@@ -1,19 +1,19 @@
 """What becomes of a bet: settle, unsettle, roll back, cash out. The moves are those of `lifecycle.BETS`.
 
 A player who is blocked still gets his wins and refunds; only a closed wallet takes nothing.
-Money that a clawback cannot take is owed: the `receivable` book lends it, under the player's id, and is paid
-back out of his later wins and cash-outs, before he sees them.
+A bet that was paid from two wallets pays into both, and each gives back its own share (`shares.py`).
 """
 
 from __future__ import annotations
 
 from engine.commands import BET_SCOPE, CashOutBet, Result, RollBackBet, SettleBet, UnsettleBet
 from engine.decide.answers import accept, as_text, replay, wallet_of
-from engine.lifecycle import BETS, SETTLING, BetEvent, BetState
-from engine.limits import count_returned
-from engine.money import WIRE_MAX_MINOR
-from engine.outcomes import Answer, BetTold, Code, Outcome, Rejected
-from engine.records import Account, Entry, LiveBet, Transaction
+from engine.decide.bonus import may_use_again, move_free_bet, paid_by
+from engine.decide.shares import clawbacks_of, pay, shares_of, take_back, why_not_paid
+from engine.lifecycle import BETS, SETTLING, BetEvent, BetState, FreeBetEvent
+from engine.outcomes import Answer, BetTold, Code, FreeBetTold, Outcome, Rejected
+from engine.records import Account, Entry, Transaction
+from engine.subjects import LiveBet
 from engine.view import View
 
 TOMBSTONE = "TOMBSTONE"
@@ -33,7 +33,7 @@ def settle(view: View, command: SettleBet, mark: bytes) -> Outcome:
     if bet is None:
         return _no_such_bet(view, command.bet_id)
     account = view.accounts[bet.user_id]
-    payout_minor = command.payout_minor or 0
+    payout_minor = paid_by(bet, command.payout_minor or 0)
     if command.result is Result.VOID:
         payout_minor = bet.left_minor
         if command.payout_minor not in (None, payout_minor) and bet.state == BetState.CONFIRMED:
@@ -42,23 +42,27 @@ def settle(view: View, command: SettleBet, mark: bytes) -> Outcome:
     if state is None:
         return Rejected(code, wallet_of(account))
     is_win = command.result is not Result.VOID
-    refusal = _why_not_paid(view, account, bet, payout_minor, nets=is_win)
+    shares = shares_of(view, bet, payout_minor, before_minor=bet.payout_minor, refunds=not is_win)
+    refusal = why_not_paid(view, bet, shares, payout_minor, nets=is_win)
     if refusal is not None:
         return Rejected(refusal, wallet_of(account))
 
     # After this point the settlement must succeed.
     before = bet.last_transaction_id
-    view.change_bet(bet)
+    view.change(bet)
     bet.state = state.value
     bet.settled_minor = payout_minor
     bet.payout_minor += payout_minor
-    entries = _pay(view, account, payout_minor, "WIN" if is_win else "REFUND", bet.bet_id, nets=is_win)
-    return _conclude(view, _KINDS[command.result], command, mark, account, bet, entries, payout_minor, before)
+    entries = pay(view, bet, shares, "WIN" if is_win else "REFUND", nets=is_win)
+    free_bet = None if is_win else _give_back(view, bet)
+    told = _told(bet, bet.left_minor, payout_minor, before)
+    return _conclude(view, _KINDS[command.result], command, mark, account, bet, entries, told, free_bet)
 
 
 def unsettle(view: View, command: UnsettleBet, mark: bytes) -> Outcome:
-    """Take a settlement back. What the wallet cannot give is owed. Rejections: NOT_FOUND, BET_ROLLED_BACK,
-    BET_CLOSED (not settled, or cashed out), INSUFFICIENT_FUNDS (the receivable book is at its floor).
+    """Take a settlement back. What a wallet cannot give is owed; what a bonus that has expired cannot, the
+    bonus book gives, where it went. Rejections: NOT_FOUND, BET_ROLLED_BACK, BET_CLOSED (not settled, cashed
+    out, or its free bet is gone), INSUFFICIENT_FUNDS (a book that has to lend or give is at its floor).
     """
     bet = view.bet(command.bet_id)
     if bet is None:
@@ -67,33 +71,32 @@ def unsettle(view: View, command: UnsettleBet, mark: bytes) -> Outcome:
     state = BETS.get((BetState(bet.state), BetEvent.UNSETTLE))
     if state is None:
         return Rejected(_closed(bet), wallet_of(account))
+    is_refund = bet.state == BetState.VOID
+    if is_refund and not may_use_again(view, bet):
+        return Rejected(Code.BET_CLOSED, wallet_of(account))
     back_minor = bet.settled_minor
-    taken_minor = min(back_minor, max(0, account.available_minor))
-    owed_minor = back_minor - taken_minor
-    receivable = view.book("receivable", bet.currency)
-    if receivable.available_minor < owed_minor:
+    shares = shares_of(view, bet, back_minor, before_minor=bet.payout_minor - back_minor, refunds=is_refund)
+    clawbacks = clawbacks_of(view, shares)
+    if clawbacks is None:
         return Rejected(Code.INSUFFICIENT_FUNDS, wallet_of(account))
 
     # After this point it must succeed.
     before = bet.last_transaction_id
-    view.change_bet(bet)
+    view.change(bet)
     bet.state = state.value
     bet.settled_minor = 0
     bet.payout_minor -= back_minor
-    view.change_account(account).owed_minor += owed_minor
-    count_returned(account, -taken_minor, view.at_us)
-    entries = _post(
-        view,
-        (account, -taken_minor, "UNSETTLE", bet.bet_id),
-        (receivable, -owed_minor, "RECEIVABLE", str(account.id)),
-        (view.book("house", bet.currency), back_minor, "UNSETTLE", bet.bet_id),
-    )
-    return _conclude(view, "UNSETTLE", command, mark, account, bet, entries, back_minor, before)
+    entries = take_back(view, bet, clawbacks)
+    free_bet = None
+    if is_refund and bet.free_bet_id:
+        free_bet = move_free_bet(view, bet.free_bet_id, FreeBetEvent.USE)
+    told = _told(bet, bet.left_minor, back_minor, before)
+    return _conclude(view, "UNSETTLE", command, mark, account, bet, entries, told, free_bet)
 
 
 def cash_out(view: View, command: CashOutBet, mark: bytes) -> Outcome:
-    """Pay for a part of the stake. Rejections: as for a bet that is settled, and INVALID_REQUEST where there
-    is less stake left than that.
+    """Pay for a part of the stake. Rejections: as for a bet that is settled, INVALID_REQUEST where there is
+    less stake left than that, and BET_CLOSED for a free bet, of which there is no stake to be had.
     """
     bet = view.bet(command.bet_id)
     if bet is None:
@@ -106,29 +109,22 @@ def cash_out(view: View, command: CashOutBet, mark: bytes) -> Outcome:
     state, code = _next_state(bet, account, event)
     if state is None:
         return Rejected(code, wallet_of(account))
-    refusal = _why_not_paid(view, account, bet, command.payout_minor, nets=True)
+    if bet.free_bet_id:
+        return Rejected(Code.BET_CLOSED, wallet_of(account))
+    shares = shares_of(view, bet, command.payout_minor, before_minor=bet.payout_minor, refunds=False)
+    refusal = why_not_paid(view, bet, shares, command.payout_minor, nets=True)
     if refusal is not None:
         return Rejected(refusal, wallet_of(account))
 
     # After this point the cash-out must succeed.
     before = bet.last_transaction_id
-    view.change_bet(bet)
+    view.change(bet)
     bet.state = state.value
     bet.cashed_stake_minor += command.stake_minor
     bet.payout_minor += command.payout_minor
-    entries = _pay(view, account, command.payout_minor, "CASHOUT", bet.bet_id, nets=True)
-    return _conclude(
-        view,
-        "CASHOUT",
-        command,
-        mark,
-        account,
-        bet,
-        entries,
-        command.payout_minor,
-        before,
-        command.stake_minor,
-    )
+    entries = pay(view, bet, shares, "CASHOUT", nets=True)
+    told = _told(bet, command.stake_minor, command.payout_minor, before)
+    return _conclude(view, "CASHOUT", command, mark, account, bet, entries, told)
 
 
 def roll_back(view: View, command: RollBackBet, mark: bytes) -> Outcome:
@@ -157,16 +153,19 @@ def roll_back(view: View, command: RollBackBet, mark: bytes) -> Outcome:
         return Rejected(code, wallet_of(account))
     if bet.cashed_stake_minor:
         return Rejected(Code.BET_CLOSED, wallet_of(account))
-    refusal = _why_not_paid(view, account, bet, bet.stake_minor, nets=False)
+    shares = shares_of(view, bet, bet.stake_minor, before_minor=0, refunds=True)
+    refusal = why_not_paid(view, bet, shares, bet.stake_minor, nets=False)
     if refusal is not None:
         return Rejected(refusal, wallet_of(account))
 
     # After this point the rollback must succeed.
     before = bet.last_transaction_id
-    view.change_bet(bet)
+    view.change(bet)
     bet.state = state.value
-    entries = _pay(view, account, bet.stake_minor, "ROLLBACK", bet.bet_id, nets=False)
-    return _conclude(view, "ROLLBACK", command, mark, account, bet, entries, 0, before)
+    entries = pay(view, bet, shares, "ROLLBACK", nets=False)
+    free_bet = _give_back(view, bet)
+    told = _told(bet, bet.left_minor, 0, before)
+    return _conclude(view, "ROLLBACK", command, mark, account, bet, entries, told, free_bet)
 
 
 def _bury(view: View, command: RollBackBet, mark: bytes) -> Outcome:
@@ -210,36 +209,22 @@ def _next_state(bet: LiveBet, account: Account, event: BetEvent) -> tuple[BetSta
     return BETS.get((BetState(bet.state), event)), _closed(bet)
 
 
-def _why_not_paid(
-    view: View, account: Account, bet: LiveBet, amount_minor: int, *, nets: bool
-) -> Code | None:
-    """Why the house does not pay this, or the wire could not show the balance, or all that the bet has
-    paid."""
-    shown_minor = amount_minor - (min(amount_minor, account.owed_minor) if nets else 0)
-    if max(account.balance_minor + shown_minor, bet.payout_minor + amount_minor) > WIRE_MAX_MINOR:
-        return Code.LIMIT_EXCEEDED
-    if view.book("house", account.currency).available_minor < amount_minor:
-        return Code.INSUFFICIENT_FUNDS
-    return None
+def _give_back(view: View, bet: LiveBet) -> FreeBetTold | None:
+    """The free bet of a bet that is given back may be used again."""
+    return move_free_bet(view, bet.free_bet_id, FreeBetEvent.GIVE_BACK) if bet.free_bet_id else None
 
 
-def _pay(
-    view: View, account: Account, amount_minor: int, ref_type: str, bet_id: str, *, nets: bool
-) -> tuple[Entry, ...]:
-    """From the house to the player; what he owes is kept back first, where it `nets`."""
-    kept_minor = min(amount_minor, account.owed_minor) if nets else 0
-    view.change_account(account).owed_minor -= kept_minor
-    count_returned(account, amount_minor - kept_minor, view.at_us)
-    return _post(
-        view,
-        (account, amount_minor - kept_minor, ref_type, bet_id),
-        (view.book("receivable", account.currency), kept_minor, "RECEIVABLE", str(account.id)),
-        (view.book("house", account.currency), -amount_minor, ref_type, bet_id),
+def _told(bet: LiveBet, stake_minor: int, payout_minor: int, before: int) -> BetTold:
+    return BetTold(
+        bet.bet_id,
+        bet.state,
+        stake_minor,
+        payout_minor,
+        bet.payout_minor,
+        bet.settled_minor,
+        bet.cashed_stake_minor,
+        before,
     )
-
-
-def _post(view: View, *legs: tuple[Account, int, str, str]) -> tuple[Entry, ...]:
-    return tuple(view.post(*leg) for leg in legs if leg[1])
 
 
 def _conclude(
@@ -250,20 +235,10 @@ def _conclude(
     account: Account,
     bet: LiveBet,
     entries: tuple[Entry, ...],
-    payout_minor: int,
-    before: int,
-    stake_minor: int | None = None,
+    told: BetTold,
+    free_bet: FreeBetTold | None = None,
 ) -> Outcome:
-    told = BetTold(
-        bet.bet_id,
-        bet.state,
-        bet.left_minor if stake_minor is None else stake_minor,
-        payout_minor,
-        bet.payout_minor,
-        bet.settled_minor,
-        bet.cashed_stake_minor,
-        before=before,
-    )
-    outcome = accept(view, kind, command, mark, account, entries, bet=told)
+    outcome = accept(view, kind, command, mark, account, entries, bet=told, free_bet=free_bet)
+    bet.last_block_id = view.block_id
     bet.last_answer = view.new_transactions[-1].answer
     return outcome

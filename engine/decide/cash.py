@@ -1,15 +1,16 @@
-"""Money in, out and across, and who may spend it: deposits, withdrawals, transfers, a wallet's status."""
+"""Money in, out and across, and who may spend it: deposits, withdrawals, transfers, wallets."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 
-from engine.commands import Deposit, SetStatus, Transfer, Withdraw
+from engine.bonus import is_usable
+from engine.commands import Deposit, OpenWallet, SetStatus, Transfer, Withdraw
 from engine.decide.answers import accept, wallet_of
 from engine.decide.holds import set_aside
-from engine.limits import count_deposit, stops_deposit
+from engine.limits import count_deposit, is_excluded, stops_deposit
 from engine.money import BOOK_CEILING_MINOR, WIRE_MAX_MINOR
-from engine.outcomes import Code, Outcome, Rejected
+from engine.outcomes import Code, Outcome, Rejected, WalletTold
 from engine.records import Account
 from engine.view import View
 
@@ -29,9 +30,10 @@ def deposit(view: View, command: Deposit, mark: bytes) -> Outcome:
     if code is not None or account is None:
         return Rejected(code or Code.ACCOUNT_NOT_FOUND)
     cash = view.book("cash", account.currency)
-    if account.balance_minor + command.amount_minor > WIRE_MAX_MINOR or stops_deposit(
-        account, command.amount_minor, view.at_us
-    ):
+    is_stopped = stops_deposit(account, command.amount_minor, view.at_us) or is_excluded(
+        view.accounts[account.participant_id], view.at_us
+    )
+    if is_stopped or account.balance_minor + command.amount_minor > WIRE_MAX_MINOR:
         return Rejected(Code.LIMIT_EXCEEDED, wallet_of(account))
     if cash.available_minor < command.amount_minor:
         return Rejected(Code.INSUFFICIENT_FUNDS, wallet_of(account))
@@ -69,8 +71,9 @@ def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
     """Move money among accounts. The answer shows the first player's wallet, if there is one.
 
     Rejections: INVALID_REQUEST (fewer than two legs, too many, one of nothing or on a book that is
-    `KEPT_FOR` something, or they do not sum to zero), ACCOUNT_NOT_FOUND, ACCOUNT_BLOCKED,
-    CURRENCY_MISMATCH, LIMIT_EXCEEDED, INSUFFICIENT_FUNDS.
+    `KEPT_FOR` something, or they do not sum to zero), ACCOUNT_NOT_FOUND, ACCOUNT_BLOCKED (also a bonus wallet
+    beside a blocked one, and what would go into one that has expired), CURRENCY_MISMATCH, LIMIT_EXCEEDED,
+    INSUFFICIENT_FUNDS.
     """
     legs = command.legs
     amounts = [leg.amount_minor for leg in legs]
@@ -82,7 +85,8 @@ def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
         return Rejected(Code.INVALID_REQUEST)
     if len(holders) < len(legs):
         return Rejected(Code.ACCOUNT_NOT_FOUND)
-    if any(account.status != "open" for account in holders):
+    getting = {leg.user_id for leg in legs if leg.amount_minor > 0}
+    if any(_is_shut(view, account, gets=account.id in getting) for account in holders):
         return Rejected(Code.ACCOUNT_BLOCKED)
     if len({account.currency for account in holders}) > 1:
         return Rejected(Code.CURRENCY_MISMATCH)
@@ -90,7 +94,7 @@ def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
     for account, amount_minor in zip(holders, amounts, strict=True):
         net[account.id] += amount_minor
         # After each leg: its entry is written, and pushed to the player, with the balance that it leaves.
-        most_minor = WIRE_MAX_MINOR if account.kind == "player" else BOOK_CEILING_MINOR
+        most_minor = WIRE_MAX_MINOR if account.is_wallet else BOOK_CEILING_MINOR
         if amount_minor > 0 and account.balance_minor + net[account.id] > most_minor:
             return Rejected(Code.LIMIT_EXCEEDED)
     # In the order of the legs: one may spend what an earlier one has brought; no entry shows an overdraft.
@@ -110,19 +114,47 @@ def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
     return accept(view, "TRANSFER", command, mark, shown, entries)
 
 
+def _is_shut(view: View, account: Account, *, gets: bool) -> bool:
+    """Whether a transfer may not touch it. A bonus wallet is shut with the wallet beside it; one whose time
+    has come gets nothing, since nobody could spend it."""
+    bonus = account.bonus
+    if bonus is None or bonus.user_id != account.id:
+        return account.status != "open"
+    return view.accounts[bonus.wallet_id].status != "open" or (gets and not is_usable(bonus, view.at_us))
+
+
 def set_status(view: View, command: SetStatus, mark: bytes) -> Outcome:
     """Open, block or close a wallet, whatever it was before. Rejections: ACCOUNT_NOT_FOUND; LIMIT_EXCEEDED:
-    a wallet with money in it, or in debt, is not closed.
+    a wallet with money in it or in the bonus wallet beside it, or in debt, is not closed. What only a bonus
+    owes, out of later bonus money, is no debt of that kind.
     """
     account = view.accounts.get(command.user_id)
     if account is None or account.kind != "player":
         return Rejected(Code.ACCOUNT_NOT_FOUND)
-    if command.status == "closed" and (account.balance_minor or account.owed_minor):
+    both = [account] if account.bonus is None else [account, view.accounts[account.bonus.user_id]]
+    is_empty = not any(each.balance_minor for each in both) and not account.owed_minor
+    if command.status == "closed" and not is_empty:
         return Rejected(Code.LIMIT_EXCEEDED, wallet_of(account))
 
     # After this point it must succeed.
     view.change_account(account).status = command.status
     return accept(view, "STATUS", command, mark, account)
+
+
+def open_wallet(view: View, command: OpenWallet, mark: bytes) -> Outcome:
+    """Open a wallet. Rejections: ACCOUNT_NOT_FOUND (there is no such participant), CURRENCY_MISMATCH (the
+    house has no books in it).
+    """
+    first = None if command.participant_id is None else view.accounts.get(command.participant_id)
+    if command.participant_id is not None and (first is None or first.participant_id != first.id):
+        return Rejected(Code.ACCOUNT_NOT_FOUND)
+    if ("house", command.currency) not in view.books:
+        return Rejected(Code.CURRENCY_MISMATCH)
+
+    # After this point it must succeed.
+    wallet = view.open_wallet("player", command.currency, command.participant_id)
+    told = WalletTold(wallet.id, wallet.participant_id, wallet.currency)
+    return accept(view, "WALLET", command, mark, wallet, opened=told)
 
 
 def why_closed(account: Account | None) -> Code | None:

@@ -6,7 +6,8 @@ from engine.commands import CaptureHold, ExpireHold, PlaceHold, ReleaseHold, Wit
 from engine.decide.answers import accept, wallet_of
 from engine.lifecycle import HOLDS, HoldEvent, HoldState
 from engine.outcomes import Accepted, Code, HoldTold, Outcome, Rejected
-from engine.records import Account, Hold
+from engine.records import Account
+from engine.subjects import Hold
 from engine.view import View
 
 FOR_EVER = 0
@@ -77,7 +78,7 @@ def capture(view: View, command: CaptureHold, mark: bytes) -> Outcome:
     # After this point the capture must succeed.
     book, name = _COUNTERPART[hold.purpose]
     before = hold.last_transaction_id
-    view.change_hold(hold).state = state.value
+    view.change(hold).state = state.value
     hold.left_minor -= amount_minor
     view.change_account(account).held_minor -= amount_minor
     taken = view.post(account, -amount_minor, name, str(hold.id))
@@ -114,7 +115,7 @@ def _give_back(
 
     # After this point it must succeed.
     before = hold.last_transaction_id
-    view.change_hold(hold).state = state.value
+    view.change(hold).state = state.value
     view.change_account(account).held_minor -= hold.left_minor
     hold.left_minor = 0
     told = HoldTold(hold.id, hold.state, 0, before)

@@ -24,7 +24,8 @@ def set_limit(view: View, command: SetLimit, mark: bytes) -> Outcome:
 
 
 def exclude(view: View, command: Exclude, mark: bytes) -> Outcome:
-    """Exclude a player. Rejections: INVALID_REQUEST (it would be over already), ACCOUNT_NOT_FOUND,
+    """Exclude a player from all of his wallets: it is written at his first one, which the answer shows.
+    Rejections: INVALID_REQUEST (it would be over already), ACCOUNT_NOT_FOUND,
     LIMIT_EXCEEDED (he is excluded for longer already).
     """
     if command.until_us <= view.at_us:
@@ -32,6 +33,7 @@ def exclude(view: View, command: Exclude, mark: bytes) -> Outcome:
     account = view.accounts.get(command.user_id)
     if account is None or account.kind != "player":
         return Rejected(Code.ACCOUNT_NOT_FOUND)
+    account = view.accounts[account.participant_id]
     known = next((each for each in account.limits if each.kind == LimitKind.EXCLUSION), None)
     if known is not None and view.at_us < known.amount > command.until_us:
         return Rejected(Code.LIMIT_EXCEEDED, wallet_of(account))
@@ -48,5 +50,5 @@ def _limit_of(view: View, account: Account, kind: str, period: str) -> Limit:
         if (limit.kind, limit.period) == (kind, period):
             return limit
     limit = Limit(account.id, kind, period, NONE, NONE, 0, 0, 0, 0)
-    account.limits = [*account.limits, limit]
+    account.limits = (*account.limits, limit)
     return limit

@@ -26,7 +26,8 @@ from engine.lifecycle import ItemState, PayoutState
 from engine.limits import count_returned
 from engine.money import WIRE_MAX_MINOR
 from engine.outcomes import Code, Outcome, PayoutTold, Rejected
-from engine.records import Account, Entry, Item, Payout, Suspended
+from engine.records import Account, Entry, Item
+from engine.subjects import Payout, Suspended
 from engine.view import View
 
 ITEMS_MAX: Final = 1_000_000
@@ -46,7 +47,7 @@ def pay(view: View, command: Pay, mark: bytes) -> Outcome:
 
     # After this point the payout must succeed.
     count = len(command.items)
-    payout = view.change_payout(_new_payout(view, command))
+    payout = view.change(_new_payout(view, command))
     payout.state = PayoutState.PAID
     payout.items = payout.done = count
     payout.total_minor = total_minor
@@ -89,7 +90,7 @@ def add_items(view: View, command: AddPayoutItems, mark: bytes) -> Outcome:
 
     # After this point it must succeed.
     before = payout.last_transaction_id
-    view.change_payout(payout)
+    view.change(payout)
     view.add_items(
         [
             Item(payout.id, number, item.user_id, item.amount_minor)
@@ -117,7 +118,7 @@ def start(view: View, command: StartPayout, mark: bytes) -> Outcome:
 
     # After this point the payout must succeed.
     before = payout.last_transaction_id
-    view.change_payout(payout).state = PayoutState.PAYING
+    view.change(payout).state = PayoutState.PAYING
     clearing = view.open_account(
         Account(CLEARING_ID_BASE + payout.id, "clearing", payout.currency, "open", 0, 0, 0, 0, 0, 0, 0)
     )
@@ -139,7 +140,7 @@ def pay_chunk(view: View, command: PayChunk, mark: bytes) -> Outcome:
 
     # After this point it must succeed.
     before = payout.last_transaction_id
-    view.change_payout(payout)
+    view.change(payout)
     clearing = view.accounts[CLEARING_ID_BASE + payout.id]
     entries, suspends = _pay_items(view, payout, clearing, items)
     payout.done = last
@@ -168,8 +169,8 @@ def resolve(view: View, command: ResolveItem, mark: bytes) -> Outcome:
 
     # After this point it must succeed.
     before = payout.last_transaction_id
-    view.change_payout(payout).suspended -= 1
-    view.change_suspended(suspended).state = ItemState.RETURNED if command.returns else ItemState.PAID
+    view.change(payout).suspended -= 1
+    view.change(suspended).state = ItemState.RETURNED if command.returns else ItemState.PAID
     name = f"{payout.id}:{item.number}"
     out = view.post(view.book("suspense", payout.currency), -item.amount_minor, "SUSPENSE", name)
     if command.returns or winner is None:

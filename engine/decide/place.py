@@ -1,13 +1,22 @@
-"""A bet: the hot path. Money that is staked goes from the wallet to the house."""
+"""A bet: the hot path. Money that is staked goes from the wallet to the house.
+
+Beside the wallet a bonus wallet may pay a part of the stake, or all of it; a free bet is paid by the bonus
+book. Then it is one bet with several entries, and the answer shows the wallet all the same.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from engine.bonus import bonus_part, is_usable
 from engine.commands import BET_SCOPE, PlaceBet, fingerprint_bet
 from engine.decide.answers import as_text, replay_or_conflict, wallet_of
 from engine.decide.bets import TOMBSTONE
-from engine.limits import count_bet, stops_bet
-from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected, Wallet
-from engine.records import ABSENT, Account, Refusal, new_bet, new_transaction
+from engine.decide.bonus import move_free_bet, usable_free_bet
+from engine.lifecycle import FreeBetEvent
+from engine.limits import count_bet, is_excluded, stops_bet
+from engine.outcomes import RECORDED, Accepted, Code, Outcome, Placed, Rejected, Source, Wallet
+from engine.records import ABSENT, Account, Entry, Refusal, new_bet, new_transaction
 from engine.view import MINUTE_US, View
 
 SENT_AT_PAST_US = 80_000_000
@@ -17,6 +26,14 @@ SENT_AT_FUTURE_US = 10_000_000
 REFUSALS_PER_MINUTE = 1000
 """Refusals written down per user and minute: one full frame of bets. Beyond it a refusal is RATE_LIMITED and
 costs no row, so that an empty wallet cannot fill the disk."""
+
+
+class Funding(NamedTuple):
+    """Who pays a stake that the wallet itself does not pay all of."""
+
+    source: Account
+    source_minor: int
+    free_bet_id: int
 
 
 def place(view: View, command: PlaceBet, now_us: int, objection: Code | None) -> Outcome:
@@ -43,18 +60,33 @@ def place(view: View, command: PlaceBet, now_us: int, objection: Code | None) ->
         return Rejected(objection)
     if account is None or account.kind != "player":
         return Rejected(Code.ACCOUNT_NOT_FOUND)
-    stake_minor = command.stake_minor
-    code = _why_not(account, currency, stake_minor, view.at_us)
+    stake_minor = own_minor = command.stake_minor
+    funding = None
+    if account.bonus is not None or command.free_bet_id is not None:
+        funding = _funding(view, account, command)
+        if command.free_bet_id is not None:
+            own_minor = 0
+        elif funding is not None:
+            own_minor -= funding.source_minor
+    code = _why_not(view, account, currency, own_minor)
+    if code is None and command.free_bet_id is not None and funding is None:
+        code = Code.INSUFFICIENT_FUNDS
     if code is not None:
         return _refuse(view, account, command, fingerprint, code)
 
     # After this point the bet must succeed.
     house = view.book("house", currency)
-    stake = view.post(account, -stake_minor, "BET", bet_id)
-    counter = view.post(house, stake_minor, "BET", bet_id)
-    if account.limits:
-        count_bet(account, stake_minor, view.at_us)
+    entries: tuple[Entry, ...]
+    if funding is None:
+        stake = view.post(account, -stake_minor, "BET", bet_id)
+        entries = stake, view.post(house, stake_minor, "BET", bet_id)
+    else:
+        paid = ((account, -own_minor), (funding.source, -funding.source_minor), (house, stake_minor))
+        entries = tuple(view.post(payer, amount, "BET", bet_id) for payer, amount in paid if amount)
+    if account.limits:  # written with the account, which a bonus or a free bet alone does not touch
+        count_bet(view.change_account(account), own_minor, view.at_us)
     wallet = wallet_of(account)
+    answer = wallet if funding is None else _note_funding(view, bet_id, wallet, funding)
     transaction_id, block_id = view.next_transaction_id, view.block_id
     view.new_bets.append(
         new_bet(
@@ -71,19 +103,53 @@ def place(view: View, command: PlaceBet, now_us: int, objection: Code | None) ->
         )
     )
     view.record(
-        new_transaction((transaction_id, "BET", BET_SCOPE, bet_id, fingerprint, as_text(wallet), block_id))
+        new_transaction((transaction_id, "BET", BET_SCOPE, bet_id, fingerprint, as_text(answer), block_id))
     )
-    return Accepted(transaction_id, block_id, wallet, False, (stake, counter), view.at_us)
+    source = None if funding is None else _source(funding)
+    return Accepted(transaction_id, block_id, wallet, False, entries, view.at_us, source)
 
 
-def _why_not(account: Account, currency: str, stake_minor: int, at_us: int) -> Code | None:
+def _funding(view: View, account: Account, command: PlaceBet) -> Funding | None:
+    """Who pays beside the wallet; None if nobody does, or if the free bet that is asked for cannot."""
+    stake_minor, bonus = command.stake_minor, account.bonus
+    if command.free_bet_id is not None:
+        book = view.book("bonus", account.currency)
+        free_bet = usable_free_bet(view, account, command.free_bet_id, stake_minor)
+        if free_bet is None or book.available_minor < stake_minor:
+            return None
+        return Funding(book, stake_minor, free_bet.id)
+    if bonus is None or not is_usable(bonus, view.at_us):
+        return None
+    beside = view.accounts[bonus.user_id]
+    part_minor = bonus_part(bonus.spend, stake_minor, account, beside)
+    return Funding(beside, part_minor, 0) if part_minor else None
+
+
+def _note_funding(view: View, bet_id: str, wallet: Wallet, funding: Funding) -> Placed:
+    """Use up the free bet, if there is one; the answer to the bet."""
+    free_bet_id = funding.free_bet_id
+    view.sources[bet_id] = funding.source.id, funding.source_minor, free_bet_id
+    free_bet = move_free_bet(view, free_bet_id, FreeBetEvent.USE) if free_bet_id else None
+    told = wallet.seq, wallet.balance_minor, wallet.held_minor, wallet.available_minor
+    return Placed(*told, _source(funding), free_bet)
+
+
+def _source(funding: Funding) -> Source:
+    return Source(funding.source.id, funding.source_minor)
+
+
+def _why_not(view: View, account: Account, currency: str, own_minor: int) -> Code | None:
+    """Why this wallet may not stake, or cannot pay its own part of the stake."""
+    at_us = view.at_us
     if account.status != "open":
         return Code.ACCOUNT_BLOCKED
     if currency != account.currency:
         return Code.CURRENCY_MISMATCH
-    if account.limits and stops_bet(account, stake_minor, at_us):
+    if account.limits and stops_bet(account, own_minor, at_us):
         return Code.LIMIT_EXCEEDED
-    if account.available_minor < stake_minor:
+    if account.participant_id != account.id and is_excluded(view.accounts[account.participant_id], at_us):
+        return Code.LIMIT_EXCEEDED
+    if account.available_minor < own_minor:
         return Code.INSUFFICIENT_FUNDS
     return None
 
