@@ -498,12 +498,18 @@ class Books(sqlite3.Connection):
         self.close()
 
 
-def open_books(pragmas: Mapping[str, str], *, schema: str = SCHEMA, blocks: int = 2) -> sqlite3.Connection:
-    """A new file in memory, with its holders and a history of no block, of two, of three (with `LIFE`) or of
-    four (with `PAYOUTS`)."""
+def connect(pragmas: Mapping[str, str]) -> sqlite3.Connection:
+    """An empty file in memory."""
     db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=Books)
     for name, value in pragmas.items():
         db.execute(f"PRAGMA {name} = {value}")
+    return db
+
+
+def open_books(pragmas: Mapping[str, str], *, schema: str = SCHEMA, blocks: int = 2) -> sqlite3.Connection:
+    """A new file in memory, with its holders and a history of no block, of two, of three (with `LIFE`) or of
+    four (with `PAYOUTS`)."""
+    db = connect(pragmas)
     db.executescript(schema + users())
     if blocks >= 2:
         db.executescript(batch(FIRST) + batch(SECOND) + insert("refusals", REFUSAL) + BALANCES_FOLLOW)

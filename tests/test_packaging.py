@@ -125,7 +125,7 @@ def test_the_wheel_works_far_from_the_checkout(far_away: Path, tmp_path: Path) -
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=30) == 0
     verdict = json.loads(output(solidgreen, "reconcile", "--db", "a.db", "--json", cwd=tmp_path))
-    assert verdict == {"ok": True, "users": 7, "entries": 4, "findings": []}
+    assert verdict == {"ok": True, "users": 8, "entries": 4, "findings": []}
     assert json.loads(output(solidgreen, "doctor", "--db", "a.db", "--json", cwd=tmp_path))["ok"]
 
 
