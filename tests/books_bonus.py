@@ -203,9 +203,7 @@ def open_history(pragmas: Mapping[str, str], *, schema: str = SCHEMA, blocks: in
     if schema is SCHEMA:  # for the thousands of attacks on it: written once, then copied
         copy = connect(pragmas)
         copy.deserialize(_image(tuple(pragmas.items()), blocks))
-        copy.execute(
-            "SELECT 1 FROM users"
-        ).fetchone()  # the schema is parsed now, and not by what is measured
+        copy.execute("SELECT 1 FROM users").fetchone()  # parses the schema now: some tests count steps
         return copy
     return _write_history(pragmas, schema, blocks)
 
