@@ -1,24 +1,17 @@
 """Bonus money: who pays how much of a stake, and who gets how much of what a bet pays. Pure.
 
 A stake is paid by the wallet, by the bonus wallet beside it, or by both; what the bet pays is shared in the
-same proportion, the bonus wallet's part rounded down. So a stake that is given back whole goes exactly where
-it came from. A free bet is paid by the bonus book: the player gets what is won beyond the stake.
+same proportion, and of all of it the bonus wallet has its part rounded down. So a stake that is given back
+whole goes exactly where it came from. A free bet is paid by the bonus book: the player gets what is won beyond
+the stake.
 """
 
 from __future__ import annotations
 
 from engine.commands import Spend
-from engine.lifecycle import BonusState
+from engine.lifecycle import BonusState, is_due
 from engine.records import Account
 from engine.subjects import Bonus
-
-NEVER = 0
-"""`expires_at_us` of what does not expire."""
-
-
-def is_due(expires_at_us: int, at_us: int) -> bool:
-    """Whether it has expired by `at_us`."""
-    return expires_at_us != NEVER and expires_at_us <= at_us
 
 
 def is_usable(bonus: Bonus, at_us: int) -> bool:

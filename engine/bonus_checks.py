@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from engine.bonus import is_due
 from engine.checks import BonusRow, Finding, HolderRow
 from engine.commands import (
     ExpireBonus,
@@ -34,7 +33,7 @@ from engine.life_checks import (
     is_refund,
     placed_of,
 )
-from engine.lifecycle import BONUSES, FREE_BETS, BonusEvent, BonusState, FreeBetEvent, FreeBetState
+from engine.lifecycle import BONUSES, FREE_BETS, BonusEvent, BonusState, FreeBetEvent, FreeBetState, is_due
 from engine.outcomes import Answer, BonusTold, FreeBetTold, Source, WalletTold
 from engine.payout_checks import OTHER_TERMS
 from engine.records import Bet, Entry, Transaction
@@ -128,8 +127,8 @@ class WalletAudit:
             yield _wrong("participant", transaction, OTHER_TERMS)
 
     def granted(self, transaction: Transaction, entries: Sequence[Entry], at_us: int) -> Iterator[Finding]:
-        """A transaction that grants or ends a bonus or a free bet (see `is_grant`). `at_us`: block time, by
-        which they expire.
+        """A transaction that grants or ends a bonus or a free bet (see `is_grant_or_end`). `at_us`: block
+        time, by which they expire.
         """
         said = answer_of(transaction.answer) or Answer()
         legs: list[Leg] = []  # a free bet moves nothing until it is used
@@ -312,7 +311,7 @@ class WalletAudit:
         self._free_bet_told[told.id] = _FreeBet(transaction.id, told.state, bet_id)
 
 
-def is_grant(transaction: Transaction) -> bool:
+def is_grant_or_end(transaction: Transaction) -> bool:
     """Whether a transaction grants or ends a bonus or a free bet; an EXPIRY may also be that of a hold."""
     if transaction.kind != "EXPIRY":
         return transaction.kind in _GRANTS

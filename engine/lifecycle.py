@@ -11,6 +11,14 @@ from typing import Final
 
 from engine.commands import Result
 
+NEVER: Final = 0
+"""`expires_at_us` of a hold, a bonus or a free bet that does not expire."""
+
+
+def is_due(expires_at_us: int, at_us: int) -> bool:
+    """Whether the time of a hold, a bonus or a free bet has come by `at_us`."""
+    return expires_at_us != NEVER and expires_at_us <= at_us
+
 
 class BetState(StrEnum):
     """The values of `bets.state`."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.blocks import Block
-from engine.bonus_checks import FreeBetRow, WalletAudit, is_grant
+from engine.bonus_checks import FreeBetRow, WalletAudit, is_grant_or_end
 from engine.checks import (
     BonusRow,
     Finding,
@@ -266,7 +266,7 @@ class _Audit:
             yield from self._hold_changed(transaction, told, entries, at_us)
         elif isinstance(told, PayoutTold):
             yield from self._payout_changed(transaction, told, entries)
-        elif is_grant(transaction):
+        elif is_grant_or_end(transaction):
             yield from self.wallets.granted(transaction, entries, at_us)
         elif transaction.kind in LIFE_KINDS:
             yield {"check": check_of(transaction.kind), "transaction_id": transaction.id, "why": NOT_SAID}

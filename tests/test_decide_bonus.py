@@ -30,7 +30,7 @@ from books_open import (
 )
 from stories import DUE_US, FIRST, LATER_US, NEXT_WALLET, everything, go_on, moved, wallets
 
-from engine.bonus import NEVER, bonus_part, is_due, is_usable, winnings_of
+from engine.bonus import bonus_part, is_usable, winnings_of
 from engine.commands import (
     Command,
     Exclude,
@@ -45,7 +45,16 @@ from engine.commands import (
     Transfer,
     Withdraw,
 )
-from engine.lifecycle import BONUSES, FREE_BETS, BonusEvent, BonusState, FreeBetEvent, FreeBetState
+from engine.lifecycle import (
+    BONUSES,
+    FREE_BETS,
+    NEVER,
+    BonusEvent,
+    BonusState,
+    FreeBetEvent,
+    FreeBetState,
+    is_due,
+)
 from engine.money import WIRE_MAX_MINOR
 from engine.outcomes import Accepted, BonusTold, Code, FreeBetTold, Outcome, Rejected, Source, Wallet
 from engine.subjects import Bonus

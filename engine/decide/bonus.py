@@ -6,11 +6,20 @@ What a bet pays into it after it has expired goes on to the bonus book at once.
 
 from __future__ import annotations
 
-from engine.bonus import NEVER, is_due, winnings_of
+from engine.bonus import winnings_of
 from engine.commands import ExpireBonus, ExpireFreeBet, GrantBonus, GrantFreeBet, RevokeFreeBet
 from engine.decide.answers import accept, wallet_of
 from engine.decide.cash import why_closed
-from engine.lifecycle import BONUSES, FREE_BETS, BonusEvent, BonusState, FreeBetEvent, FreeBetState
+from engine.lifecycle import (
+    BONUSES,
+    FREE_BETS,
+    NEVER,
+    BonusEvent,
+    BonusState,
+    FreeBetEvent,
+    FreeBetState,
+    is_due,
+)
 from engine.limits import is_excluded
 from engine.money import WIRE_MAX_MINOR
 from engine.outcomes import BonusTold, Code, FreeBetTold, Outcome, Rejected

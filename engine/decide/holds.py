@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from engine.commands import CaptureHold, ExpireHold, PlaceHold, ReleaseHold, Withdraw
 from engine.decide.answers import accept, wallet_of
-from engine.lifecycle import HOLDS, HoldEvent, HoldState
+from engine.lifecycle import HOLDS, NEVER, HoldEvent, HoldState, is_due
 from engine.outcomes import Accepted, Code, HoldTold, Outcome, Rejected
 from engine.records import Account
 from engine.subjects import Hold
 from engine.view import View
-
-FOR_EVER = 0
-"""`expires_at_us` of a hold that does not expire."""
 
 _COUNTERPART = {"hold": ("house", "CAPTURE"), "withdrawal": ("cash", "WITHDRAWAL")}
 """Which book gets what is captured of a hold of this purpose, and what its entries are called."""
@@ -30,7 +27,7 @@ def place_hold(view: View, command: PlaceHold, mark: bytes) -> Outcome:
         return Rejected(Code.ACCOUNT_BLOCKED, wallet_of(account))
     if account.available_minor < command.amount_minor:
         return Rejected(Code.INSUFFICIENT_FUNDS, wallet_of(account))
-    return set_aside(view, command, mark, account, "hold", command.expires_at_us or FOR_EVER)
+    return set_aside(view, command, mark, account, "hold", command.expires_at_us or NEVER)
 
 
 def set_aside(
@@ -39,7 +36,7 @@ def set_aside(
     mark: bytes,
     account: Account,
     purpose: str,
-    expires_at_us: int = FOR_EVER,
+    expires_at_us: int = NEVER,
 ) -> Accepted:
     """Make a hold whose checks have passed; its id is that of its transaction."""
     # After this point the hold must succeed.
@@ -70,7 +67,7 @@ def capture(view: View, command: CaptureHold, mark: bytes) -> Outcome:
     amount_minor = hold.left_minor if command.amount_minor is None else command.amount_minor
     event = HoldEvent.CAPTURE_PART if amount_minor < hold.left_minor else HoldEvent.CAPTURE_REST
     state = HOLDS.get((HoldState(hold.state), event))
-    if state is None or _is_over(hold, view.at_us):
+    if state is None or is_due(hold.expires_at_us, view.at_us):
         return Rejected(Code.HOLD_CLOSED, wallet_of(account))
     if amount_minor > hold.left_minor:
         return Rejected(Code.INSUFFICIENT_FUNDS, wallet_of(account))
@@ -97,7 +94,7 @@ def expire(view: View, command: ExpireHold, mark: bytes) -> Outcome:
     (its time has not come).
     """
     hold = view.holds.get(command.hold_id)
-    if hold is not None and not _is_over(hold, view.at_us):
+    if hold is not None and not is_due(hold.expires_at_us, view.at_us):
         return Rejected(Code.INVALID_REQUEST)
     return _give_back(view, command, mark, HoldEvent.EXPIRE, "EXPIRY")
 
@@ -120,7 +117,3 @@ def _give_back(
     hold.left_minor = 0
     told = HoldTold(hold.id, hold.state, 0, before)
     return accept(view, kind, command, mark, account, hold=told)
-
-
-def _is_over(hold: Hold, now_us: int) -> bool:
-    return hold.expires_at_us != FOR_EVER and hold.expires_at_us <= now_us
