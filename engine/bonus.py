@@ -2,8 +2,8 @@
 
 A stake is paid by the wallet, by the bonus wallet beside it, or by both; what the bet pays is shared in the
 same proportion, and of all of it the bonus wallet has its part rounded down. So a stake that is given back
-whole goes exactly where it came from. A free bet is paid by the bonus book: the player gets what is won beyond
-the stake.
+whole goes exactly where it came from. A free bet is paid by the bonus book: the player gets what is won
+beyond the stake.
 """
 
 from __future__ import annotations
