@@ -149,7 +149,7 @@ def after_kill_s(path: Path, version: int, starts: int) -> float:
 def startup_s(path: Path) -> float:
     """Seconds until a server of `path` answers; it is stopped again. Raises `DoesNotCount`."""
     began_s = time.perf_counter()
-    with Server(path) as server:
+    with Server(path, settings={}) as server:
         took_s = time.perf_counter() - began_s
         if status := server.stop():
             raise DoesNotCount(f"the server of {path.name} ended with status {status}")

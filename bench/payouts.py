@@ -69,7 +69,7 @@ def measure(folder: Path, winners: int, seconds: float) -> dict[str, Any]:
     tokens = [each["token"] for each in players[:: max(1, winners // BETTORS)][:BETTORS]]
     secret = token(db, OPERATOR, "operator")
     shown: dict[str, Any] = {"winners": winners}
-    with Server(db) as server:
+    with Server(db, settings={}) as server:
         if seconds:
             shown["bets_alone"] = bets(server, tokens, seconds)
         with operator(server, secret) as asks:

@@ -77,7 +77,7 @@ class Stand:
                 redis_url = None
                 if self.nonces == "redis" and (redis_url := self.redis_url) is None:
                     redis_url, watch["redis"] = running.enter_context(own_redis())
-                server = running.enter_context(Server(db, redis_url=redis_url))
+                server = running.enter_context(Server(db, redis_url=redis_url, settings={}))
                 assert server.process is not None
                 watch["server"] = server.process.pid
                 wallet = Wallet(self, server.ws, watch)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from batcher.breaker import BreakerLimits
 from cli import audit, operate
 from engine.errors import SolidGreenError
 from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
@@ -120,6 +121,20 @@ def build_parser() -> Parser:
         default=variable("origins", ""),
         help="origins of web pages that may connect, separated by commas, besides the server's own",
     )
+    serve.add_argument(
+        "--breaker-commit-ms",
+        type=_breaker_ms,
+        default=variable("breaker_commit_ms", str(BreakerLimits().commit_upper_us // 1000)),
+        metavar="MS",
+        help="a commit that takes longer opens the circuit (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--breaker-queue-ms",
+        type=_breaker_ms,
+        default=variable("breaker_queue_ms", str(BreakerLimits().queue_upper_us // 1000)),
+        metavar="MS",
+        help="a bet that waits longer for its commit opens the circuit (default: %(default)s)",
+    )
 
     seed = command(
         "seed", "Add players with an opening balance", operate.seed, "Makes the file if there is none."
@@ -220,6 +235,10 @@ def _count(text: str) -> int:
 
 def _amount(text: str) -> int:
     return _integer(text, 0, WIRE_MAX_MINOR)
+
+
+def _breaker_ms(text: str) -> int:
+    return _integer(text, 500, 3_600_000)  # the circuit closes again below 250 ms: room between the two
 
 
 def _floor(text: str) -> int:

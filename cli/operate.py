@@ -13,6 +13,7 @@ from typing import Any
 
 import uvloop
 
+from batcher.breaker import BreakerLimits
 from engine.accounts import open_books, open_wallets
 from engine.commands import Deposit
 from engine.errors import SolidGreenError
@@ -45,6 +46,9 @@ def serve(options: argparse.Namespace) -> int:
         port=options.port,
         redis_url=options.redis_url,
         origins=frozenset(filter(None, (origin.strip() for origin in options.origins.split(",")))),
+        breaker=BreakerLimits(
+            commit_upper_us=options.breaker_commit_ms * 1000, queue_upper_us=options.breaker_queue_ms * 1000
+        ),
     )
     return uvloop.run(app.serve(settings))
 

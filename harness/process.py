@@ -15,12 +15,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 JWT_SECRET = "harness-secret-that-is-long-enough-for-hs256"  # signs tokens for servers started here only
 READY_WITHIN_S = 30.0
+PATIENT = {"breaker_commit_ms": "60000", "breaker_queue_ms": "60000"}
+"""For tests of function: a disk that stalls for a second or two opens no circuit, it only takes longer."""
 
 
 def free_port() -> int:
@@ -70,7 +73,8 @@ class Server:
     db: Path
     port: int = field(default_factory=free_port)
     redis_url: str | None = None
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=lambda: PATIENT)
+    """Variables, named without `SOLIDGREEN_`; `{}` for what a user runs."""
     log: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 

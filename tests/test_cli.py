@@ -299,6 +299,11 @@ def test_every_setting_is_an_environment_variable_as_well(books: Path) -> None:
     told = " ".join(well("serve", "--help", db=str(books), host="::1", port="9").out.split())
     assert "address (default: ::1)" in told
     assert "(default: 9)" in told
+    told = " ".join(
+        well("serve", "--help", db=str(books), breaker_commit_ms="900", breaker_queue_ms="700").out.split()
+    )
+    assert "opens the circuit (default: 900)" in told
+    assert "opens the circuit (default: 700)" in told
     done = run("doctor", "--json", db=str(books), redis_url="redis://127.0.0.1:1/0")
     assert [finding["check"] for finding in done.json["findings"]] == ["redis"]
 

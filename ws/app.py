@@ -25,6 +25,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from batcher.batcher import Batcher
+from batcher.breaker import Breaker
 from batcher.memory_nonces import MemoryGuard
 from batcher.nonces import FallbackGuard, NonceGuard
 from batcher.redis_nonces import RedisGuard
@@ -64,7 +65,7 @@ async def serve(settings: Settings) -> int:
         try:
             hub = Hub()
             limits = Limits()
-            batcher = Batcher(store, guard, posted=hub.posted)
+            batcher = Batcher(store, guard, breaker=Breaker(settings.breaker), posted=hub.posted)
             door = Door(store, batcher, hub, settings.jwt_secret, limits)
             batcher.start()
             await guard.claim(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batcher.breaker import BreakerLimits
 from engine.errors import SolidGreenError
 
 SECRET_BYTES_MIN = 32
@@ -34,6 +35,8 @@ class Settings:
     """Where nonces are kept; without it, in this process's memory."""
     origins: frozenset[str] = frozenset()
     """Origins of pages that may connect, besides the server's own."""
+    breaker: BreakerLimits = field(default_factory=BreakerLimits)
+    """When the circuit opens."""
 
 
 def variable(

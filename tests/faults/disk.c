@@ -1,6 +1,7 @@
 /* A disk that fails on demand, for LD_PRELOAD: the file named by TEST_DISK says how.
  *
  *   "sync"  fsync and fdatasync fail with EIO: nobody knows what is on disk
+ *   "slow"  fsync and fdatasync take 700 ms longer
  *   "full"  writing to a write-ahead log fails with ENOSPC
  *   absent or anything else: the disk is well
  */
@@ -36,15 +37,21 @@ static int failed(int error) {
     return -1;
 }
 
+static void take_time(void) {
+    if (disk_is("slow")) usleep(700 * 1000);
+}
+
 int fsync(int fd) {
     static int (*real)(int);
     if (!real) real = dlsym(RTLD_NEXT, "fsync");
+    take_time();
     return disk_is("sync") ? failed(EIO) : real(fd);
 }
 
 int fdatasync(int fd) {
     static int (*real)(int);
     if (!real) real = dlsym(RTLD_NEXT, "fdatasync");
+    take_time();
     return disk_is("sync") ? failed(EIO) : real(fd);
 }
 

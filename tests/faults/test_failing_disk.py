@@ -135,6 +135,34 @@ def test_a_full_disk_refuses_bets_and_serves_again_by_itself(tmp_path: Path, dis
     assert books(db)["ok"] is True
 
 
+@pytest.mark.parametrize(
+    ("settings", "opens"), [({}, False), ({"breaker_commit_ms": "500"}, True)], ids=["default", "strict"]
+)
+def test_how_slow_a_commit_may_be_is_a_setting(
+    tmp_path: Path, disk: Disk, settings: dict[str, str], opens: bool
+) -> None:
+    db = tmp_path / "books.db"
+    (player,) = seed(db, 1, balance=1000)
+
+    async def play(server: Server) -> None:
+        async with connect(server.ws, player["token"]) as wire:
+            assert (await wire.ask(bet(100)))["type"] == "bet.confirmed"
+            disk.becomes("slow")
+            assert (await wire.ask(bet(100)))["type"] == "bet.confirmed", "slow, but on disk"
+            answer = await wire.ask(bet(100))
+            if opens:
+                assert (answer["type"], answer["code"]) == ("bet.rejected", "CIRCUIT_OPEN")
+            else:
+                assert answer["type"] == "bet.confirmed"
+
+    with Server(db, settings=settings) as server:
+        asyncio.run(play(server))
+        assert ready(server)[1]["breaker"]["status"] == ("open" if opens else "closed")
+        disk.becomes("well")
+        assert server.log is not None
+        assert ("the circuit is open, bets are refused: a commit took" in server.log.read_text()) is opens
+
+
 def test_a_disk_that_stays_full_opens_the_circuit(tmp_path: Path, disk: Disk) -> None:
     db = tmp_path / "books.db"
     (player,) = seed(db, 1, balance=1000)
