@@ -1,0 +1,52 @@
+"""Two checkouts side by side: which ratio is told, and that this checkout can be compared with itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from bench import compare
+from bench.compare import Side, Turn
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_new_is_told_relative_to_old() -> None:
+    done = [(Turn(100, 20), Turn(per_s, 30)) for per_s in (80, 90, 100, 110, 300)]
+    assert compare.summary("hot", done) == {
+        "case": "hot",
+        "pairs": 5,
+        "per_s": [0.9, 1.0, 1.1],
+        "cpu_us": [1.5, 1.5, 1.5],
+    }
+
+
+def test_the_sides_take_turns_in_beginning() -> None:
+    began: list[str] = []
+
+    def turn(side: Side) -> Turn:
+        began.append(str(side))
+        return Turn(1.0 if str(side) == "old" else 2.0, 1.0)
+
+    done = compare.pairs(cast("list[Side]", ["old", "new"]), turn, 3)
+    assert began == ["new", "old", "old", "new", "new", "old"]
+    assert [(old.per_s, new.per_s) for old, new in done] == [(1.0, 2.0)] * 3
+
+
+@pytest.mark.long
+def test_a_checkout_is_compared_with_another(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench.compare", str(ROOT), str(ROOT), "--folder", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--rounds", "2", "--wire-rounds", "2"],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=110,
+    )  # fmt: skip
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    cases = ["engine-1000", "hot-1000", "whole-100x20", "whole-400x1"]
+    assert [(each["case"], each["pairs"]) for each in told] == [(case, 2) for case in cases]
+    assert all(each["per_s"][1] > 0 for each in told)
+    assert list(tmp_path.iterdir()) == []
