@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from batcher.breaker import BreakerLimits
-from cli import audit, operate
+from cli import audit, operate, statements
+from cli.times import parse_time_us
 from engine.errors import SolidGreenError
 from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
 from ws.protocol import ROLES
@@ -195,7 +196,7 @@ def build_parser() -> Parser:
     statement = command(
         "statement",
         "Show where an account's money went",
-        audit.statement,
+        statements.statement,
         "Reads only; works while the server runs. TIME is RFC 3339, such as 2026-01-31T12:00:00Z.",
     )
     statement.add_argument("--user", type=_count, required=True, metavar="ID", help="users.id")
@@ -204,7 +205,11 @@ def build_parser() -> Parser:
     statement.add_argument(
         "--at", dest="at_us", type=_time, metavar="TIME", help="only the balance at this time"
     )
-    statement.add_argument("--json", action="store_true", help="print it as JSON")
+    shape = statement.add_mutually_exclusive_group()
+    shape.add_argument(
+        "--format", choices=statements.FORMATS, default="text", help="how to print it (default: %(default)s)"
+    )
+    shape.add_argument("--json", dest="format", action="store_const", const="json", help="as --format json")
 
     doctor = command(
         "doctor",
@@ -261,7 +266,7 @@ def _currency(text: str) -> str:
 
 def _time(text: str) -> int:
     try:
-        return audit.parse_time_us(text)
+        return parse_time_us(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
 

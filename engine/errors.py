@@ -2,6 +2,7 @@
 
 SolidGreenError
 ├── FileUnusable          the file is missing, foreign, of another version, read-only or served already
+├── HistoryBroken         an account's entries do not continue each other: somebody has touched them
 └── StoreFault            while writing; each says what is known about the money
     ├── BatchAborted      rolled back before COMMIT, because of something in the batch: bisect it
     ├── BatchRefused      rolled back, because of the storage (full, locked): nobody's bet has run
@@ -17,6 +18,13 @@ class SolidGreenError(Exception):
 
 class FileUnusable(SolidGreenError):
     """The database file cannot be opened as asked. The message is one line that says what to do."""
+
+
+class HistoryBroken(SolidGreenError):
+    """The entries of an account do not add up, or are not all there. `reconcile` says what else is wrong."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; find out more with: solidgreen reconcile")
 
 
 class StoreFault(SolidGreenError):

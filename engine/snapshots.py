@@ -91,6 +91,10 @@ class LimitState(NamedTuple):
     used: int
 
 
+KINDS_OF_BETS = frozenset({"BET", "WIN", "REFUND", "ROLLBACK", "UNSETTLE", "CASHOUT"})
+"""Entries whose `ref_id` is a `bet_id`."""
+
+
 class PostedEntry(NamedTuple):
     """One ledger entry as its holder sees it. `at_us` is its block's time."""
 

@@ -23,7 +23,7 @@ PURE = {
         "engine.lifecycle",
         "engine.limits",
     ),
-    *("engine.errors", "engine.checks", "engine.snapshots", "engine.warm"),
+    *("engine.errors", "engine.checks", "engine.snapshots", "engine.warm", "engine.counterparties"),
     *("engine.leg_checks", "engine.life_checks", "engine.hold_checks", "engine.payout_checks"),
     "engine.bonus_checks",
     *("batcher.policy", "batcher.breaker", "batcher.undecided"),

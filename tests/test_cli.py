@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import csv
+import io
 import json
 import re
 import sqlite3
@@ -18,6 +20,7 @@ from typing import Any
 
 import pytest
 from command import run, seed, well
+from forgeries import forge
 
 from harness.process import Server, token
 from harness.wire import bet, connect
@@ -288,6 +291,50 @@ def test_the_house_has_a_statement_as_well(story: tuple[Path, list[dict[str, Any
     db, _ = story
     told = well("statement", "--db", db, "--user", "1", "--json").json
     assert (told["kind"], told["closing"]) == ("house", 350)
+
+
+def test_an_entry_names_its_bet_and_who_is_on_the_other_side(
+    story: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    db, (paid_in, *bets) = story
+    assert paid_in["counterparties"] == [{"user_id": 2, "kind": "cash"}]
+    assert "bet_id" not in paid_in
+    for entry in bets:
+        assert (entry["bet_id"], entry["transaction_kind"]) == (entry["ref_id"], "BET")
+        assert (entry["counterparties"], entry["more_counterparties"]) == (
+            [{"user_id": 1, "kind": "house"}],
+            False,
+        )
+    rows = well("statement", "--db", db, "--user", "7").out.splitlines()[1:-1]
+    assert [row.split()[4:] for row in rows] == [
+        ["cash", "1"], *(["house", entry["bet_id"]] for entry in bets),
+    ]  # fmt: skip
+
+
+def test_a_statement_as_csv_adds_up(story: tuple[Path, list[dict[str, Any]]]) -> None:
+    db, entries = story
+    printed = well("statement", "--db", db, "--user", "7", "--from", entries[1]["at"], "--format", "csv").out
+    assert printed.count("\r\n") == printed.count("\n") == 5, "RFC 4180"
+    opening, *rows, closing = csv.DictReader(io.StringIO(printed))
+    assert (opening["row"], opening["at"], closing["row"]) == ("opening", entries[1]["at"], "closing")
+    assert (opening["balance_minor"], closing["balance"]) == ("100000", "996.50")
+    assert [int(row["seq"]) for row in rows] == [entry["seq"] for entry in entries[1:]]
+    assert [(row["row"], row["amount_minor"], row["amount"], row["counterparties"]) for row in rows] == [
+        ("entry", "-250", "-2.50", "house"), ("entry", "-100", "-1.00", "house"),
+    ]  # fmt: skip
+    assert [row["bet_id"] for row in rows] == [entry["bet_id"] for entry in entries[1:]]
+    told = well("statement", "--db", db, "--user", "7", "--at", entries[1]["at"], "--format", "csv").out
+    assert told == f"user_id,currency,at,balance_minor,balance\r\n7,EUR,{entries[1]['at']},99750,997.50\r\n"
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@"])
+def test_no_text_in_a_csv_is_a_formula(begin: str, tmp_path: Path) -> None:
+    """No door lets such a text in; a file may say anything."""
+    db = tmp_path / "a.db"
+    seed(db, players=1)
+    forge(db, f"UPDATE transaction_ledger SET ref_id = '{begin}1+1' WHERE user_id = 7")
+    printed = well("statement", "--db", db, "--user", "7", "--format", "csv").out
+    assert [row["ref_id"] for row in csv.DictReader(io.StringIO(printed))] == ["", f"'{begin}1+1", ""]
 
 
 # -- settings

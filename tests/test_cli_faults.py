@@ -85,6 +85,13 @@ AT = ("statement", "--user", "7", "--at")
         ([*AT, "1769860800"], "1769860800"),
         (["statement", "--user", "7", "--from", "now"], "now"),
         (["statement", "--user", "7", "--to", ""], "--to"),
+        (["statement", "--user", "7", "--format", "xls"], "xls"),
+        (["statement", "--user", "7", "--format", "csv", "--json"], "--json"),
+        ([*AT, "2026-01-31T12:00:00Z", "--to", "2026-01-31T12:00:00Z"], "--at goes without"),
+        (
+            [*AT[:-1], "--from", "2026-01-31T12:00:01Z", "--to", "2026-01-31T12:00:00Z"],
+            "--from is after --to",
+        ),
     ],
     ids=lambda part: " ".join(part)[:40] if isinstance(part, list) else "",
 )

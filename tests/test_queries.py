@@ -1,4 +1,4 @@
-"""What can be read beside the writer: wallets, bets, entries page by page, statements between two times."""
+"""What can be read beside the writer: wallets, bets, entries page by page."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from engine.snapshots import (
     WalletOf,
     WalletState,
 )
-from engine.statement import FOREVER_US, Statement, statement
+from engine.statement import FOREVER_US
 
 MINUTE_US = 60_000_000
 CALLER: dict[str, Any] = {"key": "k", "caller": "1"}
@@ -94,7 +94,6 @@ def test_a_wallet_without_entries_has_seq_0(tmp_path: Path) -> None:
     with contextlib.closing(open_read_only(path)) as connection:
         assert queries.wallet(connection, BOB) == WalletState(BOB, "EUR", "open", 0, 0, 0, 0)
         assert queries.entries_after(connection, BOB, 0, 10) == ([], False)
-        assert statement(connection, BOB) == Statement(BOB, "player", "EUR", 0, 0, [])
 
 
 def test_a_confirmed_bet_and_a_refused_one(reader: sqlite3.Connection) -> None:
@@ -218,7 +217,6 @@ def test_pages_put_together_are_the_whole(reader: sqlite3.Connection) -> None:
 
 def test_entries_of_nobody(reader: sqlite3.Connection) -> None:
     assert queries.entries_after(reader, NOBODY, 0, 10) == ([], False)
-    assert statement(reader, NOBODY) is None
 
 
 def test_nothing_is_found_by_a_look_at_a_whole_table(reader: sqlite3.Connection) -> None:
@@ -231,7 +229,6 @@ def test_nothing_is_found_by_a_look_at_a_whole_table(reader: sqlite3.Connection)
     queries.free_bets(reader, ALICE, 10)
     queries.limits(reader, ALICE, NOW_US)
     queries.wallet(reader, ALICE)
-    statement(reader, ALICE)
     reader.set_trace_callback(None)
     plans = [row[3] for sql in asked for row in reader.execute(f"EXPLAIN QUERY PLAN {sql}")]
 
@@ -241,49 +238,6 @@ def test_nothing_is_found_by_a_look_at_a_whole_table(reader: sqlite3.Connection)
     )  # fmt: skip
     assert len([plan for plan in plans if plan.startswith("SEARCH")]) >= 8
     assert [plan for plan in plans if plan.startswith("SCAN") and plan.split()[1] in tables] == []
-
-
-@pytest.mark.parametrize(
-    ("from_us", "to_us", "opening", "closing", "found"),
-    [
-        (0, FOREVER_US, 0, 1430, ALICES),
-        (NOW_US, NOW_US + 2 * MINUTE_US + 1, 0, 1430, ALICES),
-        (NOW_US + 1, FOREVER_US, 1000, 1430, ALICES[1:]),
-        (NOW_US + 2, FOREVER_US, 970, 1430, ALICES[2:]),
-        (0, NOW_US + MINUTE_US, 0, 970, ALICES[:2]),
-        (0, NOW_US + MINUTE_US + 1, 0, 930, ALICES[:3]),
-        (NOW_US + 1, NOW_US + MINUTE_US + 1, 1000, 930, ALICES[1:3]),
-        (NOW_US + 2, NOW_US + MINUTE_US, 970, 970, []),
-        (FOREVER_US, FOREVER_US, 1430, 1430, []),
-        (0, NOW_US, 0, 0, []),
-    ],
-)
-def test_a_statement_runs_from_one_time_up_to_another(
-    reader: sqlite3.Connection, from_us: int, to_us: int, opening: int, closing: int, found: list[PostedEntry]
-) -> None:
-    expected = Statement(ALICE, "player", "EUR", opening, closing, found)
-
-    assert statement(reader, ALICE, from_us, to_us) == expected
-    assert opening + sum(entry.amount_minor for entry in found) == closing
-
-
-def test_the_balance_at_a_time_counts_what_was_posted_in_that_microsecond(reader: sqlite3.Connection) -> None:
-    """As `solidgreen statement --at` asks: up to the microsecond after."""
-    at = {at_us: statement(reader, ALICE, 0, at_us + 1) for at_us in (NOW_US - 1, NOW_US, NOW_US + 1)}
-
-    assert {at_us: found and found.closing_minor for at_us, found in at.items()} == {
-        NOW_US - 1: 0,
-        NOW_US: 1000,
-        NOW_US + 1: 970,
-    }
-
-
-def test_a_book_of_the_house_has_a_statement_too(reader: sqlite3.Connection) -> None:
-    found = statement(reader, HOUSE)
-
-    assert found is not None
-    assert (found.kind, found.closing_minor) == ("house", 80)
-    assert [entry.amount_minor for entry in found.entries] == [30, 10, 40]
 
 
 # --- payouts and limits -------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from engine.commands import Command, PlaceBet
 from engine.outcomes import RETRYABLE, Accepted, Code, Outcome
 from engine.records import Entry
-from engine.snapshots import PostedEntry
+from engine.snapshots import KINDS_OF_BETS, PostedEntry
 from ws.fields import EXPECTED, EXPECTED_OF, Id, Reply
 from ws.limits import limit_changed
 from ws.messages import TYPES, AnyRequest, BetConfirmed, BetGet, BetPlace, BetRejected, Error, WalletEntry
@@ -210,9 +210,6 @@ def wallet_entry(entry: Entry | PostedEntry, at_us: int) -> WalletEntry:
         bet_id=entry.ref_id if entry.ref_type in KINDS_OF_BETS else UNSET,
     )
 
-
-KINDS_OF_BETS = frozenset({"BET", "WIN", "REFUND", "ROLLBACK", "UNSETTLE", "CASHOUT"})
-"""Entries whose `ref_id` is a `bet_id`."""
 
 _ONE = msgspec.json.Decoder(AnyRequest)
 _MANY = msgspec.json.Decoder(list[AnyRequest])
