@@ -94,7 +94,7 @@ CREATE TABLE transactions (
                       OR kind = 'RELEASE' OR kind = 'EXPIRY' OR kind = 'STATUS' OR kind = 'PAYOUT'
                       OR kind = 'PAYOUT_OPEN' OR kind = 'PAYOUT_ITEMS' OR kind = 'PAYOUT_START'
                       OR kind = 'PAYOUT_ITEM' OR kind = 'LIMIT' OR kind = 'WALLET' OR kind = 'BONUS'
-                      OR kind = 'FREE_BET' OR kind = 'REVOKE'),
+                      OR kind = 'FREE_BET' OR kind = 'REVOKE' OR kind = 'FLOOR'),
     scope       TEXT NOT NULL CHECK (scope >= ' '),
     key         TEXT NOT NULL CHECK (key >= ' '),
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
@@ -606,9 +606,12 @@ CREATE TRIGGER refusals_only_grow BEFORE INSERT ON refusals
 WHEN EXISTS (SELECT 1 FROM refusals WHERE bet_id = NEW.bet_id)
 BEGIN SELECT RAISE(ABORT, 'refusals: this bet was refused before'); END;
 
--- Opening balances are deposits, like any other money: an account begins with nothing.
+-- Opening balances are deposits, like any other money: an account begins with nothing. A book of the house's may
+-- go down to -2^62 until a FLOOR says otherwise; wallets, and the clearing accounts of payouts, stay at 0.
 CREATE TRIGGER users_begin_empty BEFORE INSERT ON users
 WHEN NEW.balance <> 0 OR NEW.held <> 0 OR NEW.owed <> 0 OR NEW.limited <> 0 OR NEW.last_entry_id <> 0
+  OR NEW.floor <> iif(NEW.kind <> 'player' AND NEW.kind <> 'player_bonus' AND NEW.id < 4503599627370496,
+                      -4611686018427387904, 0)
   OR EXISTS (SELECT 1 FROM users WHERE id = NEW.id)
   OR (NEW.participant_id IS NULL
       AND NEW.id < 4503599627370496
@@ -652,6 +655,14 @@ CREATE TRIGGER users_set_aside_and_owe_in_a_batch BEFORE UPDATE OF held, owed, l
 WHEN (NEW.held <> OLD.held OR NEW.owed <> OLD.owed OR NEW.limited <> OLD.limited)
  AND (NEW.limited < OLD.limited OR NOT EXISTS (SELECT 1 FROM open_batch WHERE frozen = 0))
 BEGIN SELECT RAISE(ABORT, 'users: held, owed and limited change in an open batch, and limits are for good'); END;
+-- A batch writes an account once, so of several FLOORs the newest counts. They are rare: the batch is searched.
+CREATE TRIGGER users_have_the_floor_that_is_said BEFORE UPDATE OF floor ON users
+WHEN NEW.floor <> OLD.floor AND NEW.floor IS NOT (
+    SELECT json_extract(newest.answer, '$.floor.floor_minor') FROM transactions AS newest
+    WHERE newest.id >= (SELECT first_transaction_id FROM open_batch WHERE frozen = 0) AND newest.kind = 'FLOOR'
+      AND json_extract(newest.answer, '$.floor.user_id') = NEW.id
+    ORDER BY newest.id DESC LIMIT 1)
+BEGIN SELECT RAISE(ABORT, 'users: a floor changes as a new transaction of the open batch says'); END;
 CREATE TRIGGER users_keep_their_identity BEFORE UPDATE OF id, kind, currency, participant_id ON users
 BEGIN SELECT RAISE(ABORT, 'users: id, kind, currency and participant_id do not change'); END;
 

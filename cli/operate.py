@@ -8,17 +8,18 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from batcher.breaker import BreakerLimits
-from engine.accounts import open_books, open_wallets
-from engine.commands import Deposit
+from engine.accounts import first_floors, open_books, open_wallets
+from engine.commands import Command, Deposit
 from engine.errors import SolidGreenError
 from engine.files import check_is_ours, open_read_only
-from engine.outcomes import Accepted
+from engine.outcomes import Code, Rejected
 from engine.queries import wallet
 from engine.store import Asked, Store
 from ws import app
@@ -32,7 +33,7 @@ SEEDED_TOKEN_LIFE_S = 86_400
 
 
 class SeedRefused(SolidGreenError):
-    """An opening deposit was not accepted."""
+    """A floor or an opening deposit was not accepted."""
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -54,7 +55,9 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def seed(options: argparse.Namespace) -> int:
-    """Make books and wallets, and pay the opening balances in as deposits through ordinary blocks."""
+    """Make books and wallets; set the floors of new books and pay the opening balances in as deposits,
+    through ordinary blocks.
+    """
     given = variable("jwt_secret")
     if options.tokens and given is not None:
         # A secret that cannot be used is told before anybody is paid.
@@ -96,18 +99,28 @@ def token(options: argparse.Namespace) -> int:
 async def _seed(options: argparse.Namespace) -> range:
     store = await Store.open(Path(options.db), create=True)
     try:
-        await store.set_up(lambda c: open_books(c, options.currency, options.house_floor))
+        book_ids = await store.set_up(lambda c: open_books(c, options.currency))
         await store.refresh_books()
+        # A conflict: these books are not new, and had another floor first.
+        floors = first_floors(book_ids, options.house_floor)
+        await _commit(store, floors, "floors", but_for=Code.IDEMPOTENCY_CONFLICT)
         ids = await store.set_up(lambda c: open_wallets(c, options.currency, options.players))
-        deposits = [Asked(Deposit(id_, options.balance, key=f"opening:{id_}", caller="cli")) for id_ in ids]
+        deposits = [Deposit(id_, options.balance, key=f"opening:{id_}", caller="cli") for id_ in ids]
         for start in range(0, len(deposits) if options.balance else 0, SEED_BATCH):
-            outcomes = await store.commit(deposits[start : start + SEED_BATCH], time.time_ns() // 1000)
-            refused = [outcome for outcome in outcomes if not isinstance(outcome, Accepted)]
-            if refused:
-                raise SeedRefused(f"{len(refused)} deposits were refused: {refused[0].code.name}")
+            await _commit(store, deposits[start : start + SEED_BATCH], "deposits")
         return ids
     finally:
         await store.close()
+
+
+async def _commit(
+    store: Store, commands: Sequence[Command], what: str, *, but_for: Code | None = None
+) -> None:
+    """Commit one batch. Raises `SeedRefused` if any of it is refused, unless with the code `but_for`."""
+    outcomes = await store.commit([Asked(command) for command in commands], time.time_ns() // 1000)
+    refused = [each for each in outcomes if isinstance(each, Rejected) and each.code is not but_for]
+    if refused:
+        raise SeedRefused(f"{len(refused)} {what} were refused: {refused[0].code.name}")
 
 
 def _quiet_libraries() -> None:

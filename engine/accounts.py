@@ -1,12 +1,13 @@
-"""Accounts as rows: make the house's books and players' wallets. They begin empty; money comes by
-`Deposit`.
+"""Accounts as rows: make the house's books and players' wallets. They begin empty; money comes by `Deposit`,
+and how far a book may go is changed by `SetFloor`.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
-from engine.commands import BONUS_BOOK_ID_BASE
+from engine.commands import BONUS_BOOK_ID_BASE, CLEARING_ID_BASE, SetFloor
 from engine.money import BOOK_FLOOR_MINOR
 
 BOOK_KINDS = ("house", "cash", "fees", "clearing", "suspense", "receivable")
@@ -14,8 +15,10 @@ BOOK_KINDS = ("house", "cash", "fees", "clearing", "suspense", "receivable")
 `BONUS_BOOK_ID_BASE` plus the house's."""
 
 
-def open_books(connection: sqlite3.Connection, currency: str, floor_minor: int = BOOK_FLOOR_MINOR) -> None:
-    """Make the books of `currency` unless it has them. `floor_minor` (0 or below): how far each may go."""
+def open_books(connection: sqlite3.Connection, currency: str) -> list[int]:
+    """Make the books of `currency` unless it has them; returns their ids, in order. New ones may go down
+    to `BOOK_FLOOR_MINOR`: see `first_floors`.
+    """
     for kind in BOOK_KINDS:
         connection.execute(
             """
@@ -27,7 +30,7 @@ def open_books(connection: sqlite3.Connection, currency: str, floor_minor: int =
                 "id": last_user_id(connection) + 1,
                 "kind": kind,
                 "currency": currency,
-                "floor": floor_minor,
+                "floor": BOOK_FLOOR_MINOR,
             },
         )
     connection.execute(
@@ -37,8 +40,20 @@ def open_books(connection: sqlite3.Connection, currency: str, floor_minor: int =
         FROM users WHERE kind = 'house' AND currency = :currency
           AND NOT EXISTS (SELECT 1 FROM users WHERE kind = 'bonus' AND currency = :currency)
         """,
-        {"base": BONUS_BOOK_ID_BASE, "currency": currency, "floor": floor_minor},
+        {"base": BONUS_BOOK_ID_BASE, "currency": currency, "floor": BOOK_FLOOR_MINOR},
     )
+    books = connection.execute(
+        "SELECT id FROM users WHERE currency = ? AND participant_id IS NULL AND id < ? ORDER BY id",
+        (currency, CLEARING_ID_BASE),
+    )
+    return [id_ for (id_,) in books]
+
+
+def first_floors(book_ids: Iterable[int], floor_minor: int) -> list[SetFloor]:
+    """What sets the floor of new books. The key is that of the book alone: committed again it is a replay, or
+    with another floor IDEMPOTENCY_CONFLICT, and the floor stays what it has become.
+    """
+    return [SetFloor(id_, floor_minor, key=f"first:{id_}", caller="cli") for id_ in book_ids]
 
 
 def open_wallets(connection: sqlite3.Connection, currency: str, count: int) -> range:

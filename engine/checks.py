@@ -22,6 +22,8 @@ payout       likewise of a payout; its items are those that were asked for, paid
 clearing     the account of a payout holds what of its total is not paid yet
 suspense     the book holds the items that are in suspense
 limit        a limit is what its newest LIMIT transaction says, and its player is marked as limited
+floor        users.floor is what the holder's newest FLOOR transaction says, else what it began with:
+             -2^62 of a book of the house's, 0 of any other; only a book's changes, as was asked for
 participant  a wallet is that of a participant, whose first wallet has his number; a bonus wallet has its row
              in `bonuses`, beside a wallet of the same person and currency; a WALLET transaction has opened
              the wallet that it says
@@ -30,8 +32,8 @@ bonus        the terms of a bonus wallet change along `lifecycle.BONUSES`, by wh
 free_bet     likewise a free bet, along `lifecycle.FREE_BETS`; the bet that used it is the one that gives it
              back
 
-From `legs` on they stand in leg_checks.py, life_checks.py, hold_checks.py, payout_checks.py and
-bonus_checks.py; `participant` here. Not checked: what is used up of a limit, whether a wallet was blocked
+From `legs` on they stand in leg_checks.py, life_checks.py, hold_checks.py, payout_checks.py, floor_checks.py
+and bonus_checks.py; `participant` here. Not checked: what is used up of a limit, whether a wallet was blocked
 when a winner's turn or a grant came, and whether a stake was split in the order in which it should be spent.
 """
 

@@ -299,6 +299,13 @@ class SetStatus(Keyed, frozen=True, gc=False):
     status: str
 
 
+class SetFloor(Keyed, frozen=True, gc=False):
+    """Let a book of the house's go down to `floor_minor` (`money.BOOK_FLOOR_MINOR` … 0) and no further."""
+
+    user_id: int
+    floor_minor: int
+
+
 Command = PlaceBet | Keyed
 
 KINDS: dict[type[Keyed], str] = {
@@ -328,6 +335,7 @@ KINDS: dict[type[Keyed], str] = {
     GrantFreeBet: "free-bet",
     RevokeFreeBet: "free-bet-revoke",
     ExpireFreeBet: "free-bet-expire",
+    SetFloor: "floor",
 }
 """Each kind of command, as its scope and its fingerprint name it."""
 

@@ -154,6 +154,13 @@ class FreeBetTold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     before: int = 0
 
 
+class FloorTold(msgspec.Struct, frozen=True, gc=False):
+    """How far the book `user_id` may go from now on, 0 or below."""
+
+    user_id: int
+    floor_minor: int
+
+
 class Source(msgspec.Struct, frozen=True, gc=False):
     """Who paid a part of a stake, or all of it, beside the wallet that placed the bet."""
 
@@ -180,6 +187,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     opened: WalletTold | None = None
     bonus: BonusTold | None = None
     free_bet: FreeBetTold | None = None
+    floor: FloorTold | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -204,6 +212,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     opened: WalletTold | None = None
     bonus: BonusTold | None = None
     free_bet: FreeBetTold | None = None
+    floor: FloorTold | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):

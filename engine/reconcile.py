@@ -30,6 +30,7 @@ from engine.checks import (
 )
 from engine.commands import CLEARING_ID_BASE
 from engine.files import open_read_only
+from engine.floor_checks import FloorAudit
 from engine.hold_checks import check_holds, is_hold_where_told, taken_by, why_hold_differs
 from engine.leg_checks import RECEIVABLE, Leg, are_own_legs, bet_legs, capture_legs, legs_of, other_legs
 from engine.life_checks import (
@@ -153,12 +154,13 @@ def reconcile(path: Path) -> Report:
     report.findings += check_limits(limits, audit.limits)
     report.findings += check_participants(users, participants, bonuses)
     report.findings += audit.wallets.check_rows()
+    report.findings += audit.floors.check_rows((row.id, row.floor_minor) for row in users)
     return report
 
 
 class _Audit:
     """Goes through history in order, and keeps of it a sum for each holder and each debtor, what is left of
-    each payout under way, and what each limit, each bonus and each free bet was last said to be.
+    each payout under way, and what each limit, each floor, each bonus and each free bet was last said to be.
     """
 
     def __init__(
@@ -181,6 +183,7 @@ class _Audit:
             for row in users
             if row.participant_id is None and row.id < CLEARING_ID_BASE
         }
+        self.floors = FloorAudit(frozenset(self._books.values()))
         self.wallets = WalletAudit(users, bonuses, free_bets, self._books)
         self._currencies = {row.id: row.currency for row in users}
         self._wallets_of: dict[int, list[int]] = defaultdict(list)
@@ -279,6 +282,8 @@ class _Audit:
                 yield from self.wallets.opened(transaction)
             case "LIMIT":
                 yield from self._limited(transaction)
+            case "FLOOR":
+                yield from self.floors.changed(transaction)
         for entry in entries:
             if (entry.ref_type, entry.user_id) == (
                 RECEIVABLE,

@@ -92,7 +92,14 @@ class Account(msgspec.Struct, array_like=True, gc=False):
 
     def as_changed(self) -> Row:
         """What a batch does to the row, whatever it changes."""
-        return *self.as_moved(), self.held_minor, self.owed_minor, self.status, self.is_limited
+        return (
+            *self.as_moved(),
+            self.held_minor,
+            self.owed_minor,
+            self.status,
+            self.is_limited,
+            self.floor_minor,
+        )
 
 
 class Head(NamedTuple):

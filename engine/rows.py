@@ -43,14 +43,14 @@ _MOVE = """
     FROM ({rows})
     WHERE id = column5 AND version = column6 AND balance + column1 - held - floor >= 0
 """
-# Apart from the one before: its columns have a trigger, which bets need not fire.
+# Apart from the one before: its columns have triggers, which bets need not fire.
 _CHANGE_ACCOUNTS = """
     UPDATE users
     SET balance = balance + column1, version = version + 1, last_entry_id = column2,
         refused_minute = column3, refused_count = column4,
-        held = column7, owed = column8, status = column9, limited = column10
+        held = column7, owed = column8, status = column9, limited = column10, floor = column11
     FROM ({rows})
-    WHERE id = column5 AND version = column6 AND balance + column1 - column7 - floor >= 0
+    WHERE id = column5 AND version = column6 AND balance + column1 - column7 - column11 >= 0
 """
 _ADD_ITEM = "INSERT INTO payout_items (payout_id, number, user_id, amount) {rows}"
 _ADD_PARTICIPANT = "INSERT INTO participants (id) {rows}"

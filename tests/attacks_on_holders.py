@@ -66,14 +66,6 @@ HOLDERS = [
             "a house beyond its floor": _set(HOUSE, f"balance = {FLOOR - 1}"),
         },
     ),
-    *attacks(
-        "player_has_no_overdraft",
-        {
-            "a player with an overdraft floor": _set(ALICE, "floor = -1"),
-            "a new player with an overdraft floor": _new_user(floor=-1),
-        },
-    ),
-    Attack("a floor above zero", _set(HOUSE, "floor = 1"), "floor <= 0"),
     Attack(
         "a balance that JSON would round", _set(ALICE, f"balance = {BIG}"), "player_balance_fits_the_wire"
     ),
@@ -91,7 +83,7 @@ HOLDERS = [
             + " ON CONFLICT DO UPDATE SET balance = 9",
             "a second house": _new_user(kind="house", participant_id=None, floor=FLOOR),
             "a second house, by REPLACE": insert(
-                "users", {**PLAYER, "kind": "house", "participant_id": None}, REPLACE
+                "users", {**PLAYER, "kind": "house", "participant_id": None, "floor": FLOOR}, REPLACE
             ),
         },
     ),
@@ -118,7 +110,11 @@ HOLDERS = [
             "all users deleted": "DELETE FROM users",
         },
     ),
-    Attack("an unknown kind of holder", _new_user(kind="bank", participant_id=None), "known_kind_of_holder"),
+    Attack(
+        "an unknown kind of holder",
+        _new_user(kind="bank", participant_id=None, floor=FLOOR),
+        "known_kind_of_holder",
+    ),
     Attack("a currency of four letters", _new_user(currency="EURO"), "length\\(currency\\) = 3"),
     Attack("an unknown status", _set(BOB, "status = 'frozen'"), "known_status"),
     Attack("a version below zero", _set(BOB, "version = -1"), "version >= 0"),

@@ -151,7 +151,6 @@ _WALLETS = [
             "a debt of the bonus book": turn("HOLD", "{}", _set(BONUS_BOOK, "owed = 1")),
         },
     ),
-    Attack("a bonus wallet with an overdraft", _set(OF_ALICE, "floor = -1"), "player_has_no_overdraft"),
     Attack("a bonus that is overdrawn", _set(OF_ALICE, "balance = -1"), "available_is_not_negative"),
     Attack(
         "a bonus that JSON would round", _set(OF_ALICE, f"balance = {2**53}"), "player_balance_fits_the_wire"

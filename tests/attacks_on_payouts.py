@@ -463,15 +463,10 @@ _ACCOUNTS = [
             "a clearing account in another currency than its payout": account(currency="USD"),
         },
     ),
-    *attacks(
+    Attack(
+        "a player in the place of a clearing account",
+        turn("STATUS", "{}", wallet(CLEARING + 13, ALICE)),
         "payout_accounts_clear",
-        {
-            "a player in the place of a clearing account": turn("STATUS", "{}", wallet(CLEARING + 13, ALICE)),
-            "a clearing account that may be overdrawn": account(floor=-1),
-            "a clearing account that can be overdrawn later": (
-                f"UPDATE users SET floor = -30 WHERE id = {CLEARING + 15}"
-            ),
-        },
     ),
 ]
 

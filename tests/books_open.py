@@ -24,6 +24,7 @@ from engine.commands import (
     PlaceHold,
     Result,
     RollBackBet,
+    SetFloor,
     SettleBet,
     Spend,
     UnsettleBet,
@@ -101,6 +102,11 @@ def grant_free_bet(
 ) -> GrantFreeBet:
     """A bet that need not be paid."""
     return GrantFreeBet(user_id, amount_minor, expires_at_us, key=key, caller="test")
+
+
+def set_floor(key: str, floor_minor: int, user_id: int = HOUSE) -> SetFloor:
+    """How far a book may go from now on."""
+    return SetFloor(user_id, floor_minor, key=key, caller="test")
 
 
 def account(user_id: int, balance_minor: int = 0, **changes: Any) -> Account:

@@ -19,6 +19,7 @@ from engine.blocks import Block, hash_of, root_of
 from engine.checks import Finding
 from engine.files import check_is_ours
 from engine.life_checks import NOT_WHERE_TOLD
+from engine.money import BOOK_FLOOR_MINOR
 from engine.records import Entry, Transaction
 
 EDITED = "its rows do not give its root: they were changed after it was sealed"
@@ -136,7 +137,10 @@ FORGERIES: dict[str, tuple[str, list[Finding]]] = {
     ),
     "a balance below the floor": (
         f"UPDATE users SET floor = -1000 WHERE id = {CASH}",
-        [{"check": "held", "user_id": CASH, "balance": -1500, "held": 0, "floor": -1000, "holds": 0}],
+        [
+            {"check": "held", "user_id": CASH, "balance": -1500, "held": 0, "floor": -1000, "holds": 0},
+            {"check": "floor", "user_id": CASH, "floor": -1000, "told": BOOK_FLOOR_MINOR},
+        ],
     ),
     "a running balance": (
         "UPDATE transaction_ledger SET balance_after = 801 WHERE id = 5",

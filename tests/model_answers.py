@@ -47,7 +47,7 @@ def reasons(**applies: bool) -> Why:
 def yes() -> Answer:
     """Accepted, and nothing shown yet."""
     shown = dict.fromkeys(
-        ("wallet", "bet", "hold", "payout", "limit", "opened", "bonus", "free_bet", "source")
+        ("wallet", "bet", "hold", "payout", "limit", "opened", "bonus", "free_bet", "floor", "source")
     )
     return {"code": None, "replayed": False, "moved": [], **shown}
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from books_open import ALICE, BOB, NOBODY, NOW_US, bet_id, place
+from books_open import ALICE, BOB, CASH, NOBODY, NOW_US, bet_id, place
 from precedence import (
     ADDED,
     BLOCKED,
@@ -65,6 +65,7 @@ from engine.commands import (
     ResolveItem,
     Result,
     RollBackBet,
+    SetFloor,
     SetLimit,
     SetStatus,
     SettleBet,
@@ -234,6 +235,12 @@ WALLET_CASES: Final = {
         },
     ),
     "limit": Case(SetLimit(ALICE, "stake", "day", 10, **KEY), (), {**NO_ACCOUNT}),
+    "floor": Case(
+        SetFloor(CASH, -100, **KEY),
+        (Deposit(ALICE, 100, **EARLIER),),
+        {Code.ACCOUNT_NOT_FOUND: said(user_id=ALICE), Code.INSUFFICIENT_FUNDS: said(floor_minor=-99)},
+        ({Code.ACCOUNT_NOT_FOUND, Code.INSUFFICIENT_FUNDS},),  # which floor is too high depends on the book
+    ),
     "exclude": Case(
         Exclude(ALICE, NOW_US + 10, **KEY),
         (),

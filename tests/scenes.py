@@ -9,6 +9,7 @@ import msgspec
 from books_open import bet_id
 
 from engine.commands import (
+    CLEARING_ID_BASE,
     AddPayoutItems,
     CaptureHold,
     CashOutBet,
@@ -33,6 +34,7 @@ from engine.commands import (
     Result,
     RevokeFreeBet,
     RollBackBet,
+    SetFloor,
     SetLimit,
     SetStatus,
     SettleBet,
@@ -281,6 +283,16 @@ def place_free_other(scene: Scene) -> Command:
     return PlaceBet(
         scene.other_bet_id, scene.player, 30, "nonce", scene.now_us, free_bet_id=scene.free_bet_id
     )
+
+
+def set_floor(book: str, floor: int, key: str = "") -> Step:
+    """`book`: by name, or the player's own wallet, or a payout's clearing account."""
+
+    def ask(scene: Scene) -> Command:
+        ids = {"player": scene.player, "clearing account": CLEARING_ID_BASE + scene.payout_id, **scene.books}
+        return SetFloor(ids.get(book, NOBODY), floor, **scene.named(key))
+
+    return ask
 
 
 def wait(seconds: int) -> Step:

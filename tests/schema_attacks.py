@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from attacks_on_batches import BATCHES
 from attacks_on_bonus import BONUS
+from attacks_on_floors import FLOORS
 from attacks_on_free_bets import FREE_BETS
 from attacks_on_history import EDITS, SEAL
 from attacks_on_holders import BETS, HOLDERS, VALUES
@@ -120,6 +121,7 @@ ATTACKS = [
     *PARTICIPANTS,
     *BONUS,
     *FREE_BETS,
+    *FLOORS,
     *VALUES,
     *_wrong_types(),
     *NULLS_OF_THE_FIRST_BLOCK,

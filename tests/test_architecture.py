@@ -14,7 +14,13 @@ OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room
 PURE = {
     *("engine.money", "engine.commands", "engine.outcomes", "engine.records", "engine.view", "engine.blocks"),
     *("engine.decide", "engine.decide.answers", "engine.decide.place", "engine.decide.bets"),
-    *("engine.decide.cash", "engine.decide.holds", "engine.decide.limits", "engine.decide.payouts"),
+    *(
+        "engine.decide.books",
+        "engine.decide.cash",
+        "engine.decide.holds",
+        "engine.decide.limits",
+        "engine.decide.payouts",
+    ),
     *(
         "engine.decide.bonus",
         "engine.decide.shares",
@@ -25,9 +31,10 @@ PURE = {
     ),
     *("engine.errors", "engine.checks", "engine.snapshots", "engine.warm", "engine.counterparties"),
     *("engine.leg_checks", "engine.life_checks", "engine.hold_checks", "engine.payout_checks"),
-    "engine.bonus_checks",
+    *("engine.bonus_checks", "engine.floor_checks"),
     *("batcher.policy", "batcher.breaker", "batcher.undecided"),
     *(
+        "ws.books",
         "ws.fields",
         "ws.messages",
         "ws.operators",

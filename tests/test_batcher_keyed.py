@@ -45,6 +45,7 @@ from engine.commands import (
     ReleaseHold,
     Result,
     RollBackBet,
+    SetFloor,
     SettleBet,
     Transfer,
     UnsettleBet,
@@ -465,11 +466,8 @@ def test_refusals_of_commands_write_nothing_and_do_not_count_as_health(tmp_path:
 
 
 async def floor_of(this: World, book: str, floor_minor: int) -> None:
-    await this.store.set_up(
-        lambda connection: (
-            connection.execute("UPDATE users SET floor = ? WHERE kind = ?", (floor_minor, book)).rowcount
-        )
-    )
+    ((book_id,),) = this.rows("SELECT id FROM users WHERE kind = ?", book)
+    await this.submit(SetFloor(book_id, floor_minor, key="floor", caller="op"))
 
 
 def alarms(caplog: pytest.LogCaptureFixture) -> list[str]:

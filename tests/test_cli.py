@@ -365,3 +365,22 @@ def test_the_house_floor_bounds_what_can_be_paid_out(tmp_path: Path) -> None:
     assert (done.status, done.out) == (2, "")
     assert "INSUFFICIENT_FUNDS" in done.err
     well("seed", "--db", tmp_path / "b.db", *arguments[3:], house_floor="-11")
+
+
+FLOORS = "SELECT DISTINCT floor FROM users WHERE participant_id IS NULL AND currency = ?"
+
+
+def test_the_floors_are_sealed_and_those_of_a_currency_that_is_there_stay(tmp_path: Path) -> None:
+    db = tmp_path / "a.db"
+    for floor, currency in (("-99", "EUR"), ("-77", "EUR"), ("-99", "EUR"), ("-55", "USD")):
+        arguments = ("--players", "1", "--balance", "0", "--currency", currency)
+        well("seed", "--db", db, *arguments, house_floor=floor)
+
+    with closing(sqlite3.connect(db)) as connection:
+        floors = [connection.execute(FLOORS, (currency,)).fetchall() for currency in ("EUR", "USD")]
+        sealed = connection.execute(
+            "SELECT block_id, count(*) FROM transactions WHERE kind = 'FLOOR' GROUP BY block_id"
+        ).fetchall()
+    assert floors == [[(-99,)], [(-55,)]]
+    assert sealed == [(1, 7), (2, 7)]
+    assert well("reconcile", "--db", db, "--json").json["ok"]

@@ -25,6 +25,7 @@ from books_open import (
     place,
     roll_back,
     seed,
+    set_floor,
     settle,
     unsettle,
 )
@@ -438,12 +439,11 @@ def test_a_prize_for_a_bonus_wallet_waits_in_suspense(tmp_path: Path) -> None:
 
 def test_the_books_floor_stops_a_grant_and_a_free_bet(tmp_path: Path) -> None:
     path = seed(tmp_path / "books.db", 100, 50)
-    look(path, "UPDATE users SET floor = -60 WHERE id = ?", BONUS_BOOK)
+    go_on(path, [grant_free_bet("f", 50), set_floor("l", -60, BONUS_BOOK)], NOW_US)
 
     outcomes = go_on(
         path,
         [
-            grant_free_bet("f", 50),
             grant("g", 61),
             grant("h", 60),
             grant("i", 1),
@@ -453,7 +453,7 @@ def test_the_books_floor_stops_a_grant_and_a_free_bet(tmp_path: Path) -> None:
     )
 
     assert [getattr(each, "code", None) for each in outcomes] == [
-        *(None, Code.INSUFFICIENT_FUNDS, None),
+        *(Code.INSUFFICIENT_FUNDS, None),
         *(Code.INSUFFICIENT_FUNDS, Code.INSUFFICIENT_FUNDS),
     ]
     assert wallets(path) == {"alice": 100, "bob": 50, "bonus": 60}
@@ -462,9 +462,9 @@ def test_the_books_floor_stops_a_grant_and_a_free_bet(tmp_path: Path) -> None:
 
 def test_a_void_free_bet_is_not_taken_back_beyond_the_books_floor(tmp_path: Path) -> None:
     path = seed(tmp_path / "books.db", 100, 50)
-    look(path, "UPDATE users SET floor = -50 WHERE id = ?", BONUS_BOOK)
     bet = place(1, 50, free_bet_id=FIRST)
-    go_on(path, [grant_free_bet("f", 50), bet, settle("s", 1, "void"), grant("g", 1)], NOW_US)
+    limited = set_floor("l", -50, BONUS_BOOK)
+    go_on(path, [grant_free_bet("f", 50), limited, bet, settle("s", 1, "void"), grant("g", 1)], NOW_US)
     known = everything(path)
 
     (outcome,) = go_on(path, [unsettle("u", 1)], NOW_US)
@@ -477,8 +477,9 @@ def test_what_an_expired_bonus_got_is_not_given_back_beyond_the_books_floor(tmp_
     path = seed(tmp_path / "books.db", 100, 50)
     go_on(path, [grant("g", 10, "first", DUE_US), place(1)], NOW_US)
     go_on(path, [expire(), settle("s", 1, "won", 90)], LATER_US)
-    look(path, "UPDATE users SET floor = -10 WHERE id = ?", BONUS_BOOK)
-    go_on(path, [grant("h", 1, user_id=BOB)], LATER_US)  # 29 are left, of the 30 that it got
+    go_on(
+        path, [set_floor("l", -10, BONUS_BOOK), grant("h", 1, user_id=BOB)], LATER_US
+    )  # 29 are left, of the 30 that it got
     known = everything(path)
 
     (outcome,) = go_on(path, [unsettle("u", 1)], LATER_US)

@@ -25,6 +25,7 @@ from engine.outcomes import (
     BetTold,
     BonusTold,
     Code,
+    FloorTold,
     FreeBetTold,
     HoldTold,
     Rejected,
@@ -75,6 +76,7 @@ SOUND: dict[str, dict[str, Any]] = {
     "bonus.grant": {"user_id": 7, "amount": 100, "spend": "first", "expires_at": NOW_MS},
     "free_bet.grant": {"user_id": 7, "amount": 100, "expires_at": NOW_MS},
     "free_bet.revoke": {"free_bet_id": 88},
+    "book.floor": {"user_id": 1, "floor": -5000},
 }
 """Each message with all its fields, but those that all have: type, id, key."""
 
@@ -116,6 +118,7 @@ COMMANDS: dict[str, Keyed] = {
     "bonus.grant": commands.GrantBonus(7, 100, commands.Spend.FIRST, NOW_MS * 1000, **OWN),
     "free_bet.grant": commands.GrantFreeBet(7, 100, NOW_MS * 1000, **OWN),
     "free_bet.revoke": commands.RevokeFreeBet(88, **OWN),
+    "book.floor": commands.SetFloor(1, -5000, **OWN),
 }
 
 
@@ -227,6 +230,7 @@ BAD: dict[str, list[Any]] = {
     "participant_id": [*NO_INTEGERS, 0, -1, WIRE_MAX_MINOR + 1, 2**63],
     "free_bet_id": [*NO_INTEGERS, None, 0, -1, WIRE_MAX_MINOR + 1, 2**63],
     "spend": [1, True, None, [], {}, "", "FIRST", "both", "first\n", "\x00"],
+    "floor": [*NO_INTEGERS, None, 1, BOOK_FLOOR_MINOR - 1, -(2**63), WIRE_MAX_MINOR, -(10**30)],
     "items": [1, True, None, "", {}, ITEMS[0], [], ITEMS * 501],
     "legs": [1, True, None, "", {}, {"user_id": 1}, [], LEGS[:1], LEGS * (LEGS_MAX // 3 + 1)],
 }
@@ -335,6 +339,8 @@ def test_an_unknown_field_of_a_leg_is_refused_by_name(name: str) -> None:
         ("limit.set", "amount", WIRE_MAX_MINOR),
         ("limit.exclude", "until", WIRE_MAX_MINOR),
         ("wallet.open", "participant_id", None),
+        ("book.floor", "floor", 0),
+        ("book.floor", "floor", BOOK_FLOOR_MINOR),
         ("wallet.open", "participant_id", WIRE_MAX_MINOR),
         ("bonus.grant", "amount", WIRE_MAX_MINOR),
         ("bonus.grant", "spend", "last"),
@@ -508,6 +514,11 @@ def test_what_became_of_a_wallet_shows_it_and_the_hold(
             {"bonus": BonusTold(9, "open", "first")},
             {"type": "bonus.granted", "user_id": 9, "spend": "first", "expires_at": None},
         ),
+        (
+            "book.floor",
+            {"floor": FloorTold(1, -5000)},
+            {"type": "book.changed", "user_id": 1, "floor": -5000},
+        ),
         *(
             (
                 f"free_bet.{verb}",
@@ -546,7 +557,8 @@ def test_each_code_is_an_error(type_: str, code: Code) -> None:
     told = as_json(answer("r1", COMMANDS[type_], Rejected(code, WALLET, retry_after_us=1001)))
     words = told.pop("message")
     named = (
-        "payout|stake|expires_at|legs|amount|status|first|items|items, total|until|participant_id|currency"
+        "payout|stake|expires_at|legs|amount|status|first|items|items, total|until|participant_id|currency|"
+        "user_id|floor"
     )
     assert words == WORDS[code] or re.match(f"({named}): |this free bet ", words)
     assert told == {
@@ -592,6 +604,7 @@ def told_by_the_engine(type_: str, **changes: object) -> dict[str, Any]:
         ("wallet.open", {"participant_id": RECEIVABLE}, "ACCOUNT_NOT_FOUND", "participant_id"),
         ("wallet.open", {"participant_id": None, "currency": "XAU"}, "CURRENCY_MISMATCH", "currency"),
         ("payout.open", {"currency": "XAU"}, "CURRENCY_MISMATCH", "currency"),
+        ("book.floor", {}, "ACCOUNT_NOT_FOUND", "user_id"),
         ("payout.make", {"currency": "XAU"}, "CURRENCY_MISMATCH", "currency"),
     ],
 )
@@ -666,7 +679,7 @@ def test_the_page_shows_every_reply_as_it_is_encoded() -> None:
     assert {reply["type"] for reply in replies} == {
         "bet.settled", "bet.unsettled", "bet.rolled_back", "bet.cashed_out", "wallet.moved", "error",
         "wallet.entry", "payout", "payout.progress", "limit.changed", "limits", "wallet.opened", "wallets",
-        "bonus.granted", "free_bet.changed", "bet.confirmed",
+        "bonus.granted", "free_bet.changed", "bet.confirmed", "book.changed",
     }  # fmt: skip
     for reply in replies:
         names = [field for field in reply if field != "type"]

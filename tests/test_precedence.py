@@ -157,6 +157,7 @@ def test_a_known_key_with_other_terms_is_a_conflict_whatever_else_is_wrong(name:
         "place, and is excluded": {"stake_minor": 31},
         "limit": {"amount": 11},
         "exclude": {"until_us": NOW_US + 12},
+        "floor": {"floor_minor": -101},
         "pay": {"items": TO_NOBODY},
         "open a payout": {"currency": "USD"},
         "add to a payout": {"items": TO_NOBODY},

@@ -9,6 +9,7 @@ from books import (
     ALICE,
     BOB,
     ENGINE_PRAGMAS,
+    FLOOR,
     HOUSE_USD,
     SQLITE_DEFAULTS,
     Row,
@@ -41,7 +42,7 @@ from books_bonus import (
 
 PRAGMAS = [pytest.param(ENGINE_PRAGMAS, id="engine"), pytest.param(SQLITE_DEFAULTS, id="defaults")]
 IN_A_BONUS = "SELECT spend, expires_at, state, last_transaction_id FROM bonuses WHERE user_id = "
-BONUS_BOOK_USD: Row = {"id": 2**51 + HOUSE_USD, "kind": "bonus", "currency": "USD", "floor": -1}
+BONUS_BOOK_USD: Row = {"id": 2**51 + HOUSE_USD, "kind": "bonus", "currency": "USD", "floor": FLOOR}
 ROLLED_BACK = f"bet-{THIS}"
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
@@ -19,7 +18,7 @@ from books_open import NOW_US, look
 from scenes import POOR, SECOND_US, Scene, Situation, Step
 from situations import BONUS_SITUATIONS, CASES, EXAMPLE, SITUATIONS
 
-from engine.accounts import open_books, open_wallets
+from engine.accounts import first_floors, open_books, open_wallets
 from engine.commands import (
     CLEARING_ID_BASE,
     KINDS,
@@ -54,8 +53,7 @@ def run_all(path: Path) -> list[Row]:
 async def _run_all(path: Path) -> list[Row]:
     store = await Store.open(path, create=True)
     try:
-        await store.set_up(_set_up)
-        await store.refresh_books()
+        await _open_the_books(store)
         rows, now_us = [], NOW_US
         for number, situation in enumerate((*SITUATIONS, *BONUS_SITUATIONS), start=1):
             scene = await _set_the_stage(store, path, number, situation.currency, now_us)
@@ -103,12 +101,13 @@ def _remember(scene: Scene, accepted: Accepted) -> None:
         scene.names[scene.second_id] = "second"
 
 
-def _set_up(connection: sqlite3.Connection) -> None:
-    for currency in ("EUR", "USD", POOR):
-        open_books(connection, currency)
-    connection.execute(
-        "UPDATE users SET floor = 0 WHERE currency = ? AND kind IN ('house', 'receivable', 'bonus')", (POOR,)
-    )
+async def _open_the_books(store: Store) -> None:
+    for currency in ("EUR", "USD"):
+        await store.set_up(lambda connection, currency=currency: open_books(connection, currency))
+    house, _, *others = await store.set_up(lambda connection: open_books(connection, POOR))
+    await store.refresh_books()
+    # Not the cash book: it pays out what the players begin with.
+    await store.commit([Asked(each) for each in first_floors([house, *others], 0)], NOW_US)
 
 
 def _names_of_books(path: Path, currency: str) -> dict[int, str]:
@@ -135,6 +134,8 @@ def _answer_in_words(outcome: Outcome, scene: Scene) -> str:
         told.append(f"{outcome.bonus.state}, spent {outcome.bonus.spend}")
     if outcome.free_bet is not None:
         told.append(f"free bet {outcome.free_bet.state}")
+    if outcome.floor is not None:
+        told.append(_signed(outcome.floor.floor_minor))
     answer = ("replayed" if outcome.replayed else "accepted") + (": " if told else "") + "; ".join(told)
     if outcome.payout is not None:
         answer += "".join(f"; item {number}: `{reason}`" for number, reason in outcome.payout.suspends)
@@ -213,8 +214,7 @@ def table_of_the_example() -> str:
 async def _example(path: Path) -> str:
     store = await Store.open(path, create=True)
     try:
-        await store.set_up(_set_up)
-        await store.refresh_books()
+        await _open_the_books(store)
         scene = await _set_the_stage(store, path, 1, "EUR", NOW_US)
         lines = ["| what happens | what moves | the wallet then |", "| --- | --- | --- |"]
         for words, step in EXAMPLE:

@@ -64,6 +64,7 @@ def _shown(outcome: Outcome) -> Answer:
         "opened": _named(outcome.opened, "user", "participant", "currency"),
         "bonus": _named(outcome.bonus, "user", "state", "spend", "until", "before"),
         "free_bet": _named(outcome.free_bet, "id", "state", "amount", "before"),
+        "floor": _named(outcome.floor, "user", "floor"),
         "source": outcome.source and tuple(_fields(outcome.source)),
         "transaction": outcome.transaction_id,
     }
@@ -120,9 +121,6 @@ class WalletMachine(RuleBasedStateMachine):
                 open_books(connection, currency)
             open_wallets(connection, "EUR", len(PLAYERS))
             open_wallets(connection, "USD", 1)
-            connection.executemany(
-                "UPDATE users SET floor = ? WHERE id = ?", [(f, b) for b, f in floors.items()]
-            )
 
         self.loop.run(self.store.set_up(set_up))
         self.loop.run(self.store.refresh_books())
@@ -134,8 +132,9 @@ class WalletMachine(RuleBasedStateMachine):
             },
             ITEMS_AT_ONCE,
         )
+        limits = [{"do": "floor", "user": book, "floor": floor} for book, floor in floors.items()]
         openings = [{"do": "deposit", "user": user, "amount": 200} for user in (*PLAYERS, DOLLARS)]
-        self._commit([(request, None) for request in openings])
+        self._commit([(request, None) for request in (*limits, *openings)])
 
     @rule(batch=BATCH, seconds=SECONDS)
     def one_batch(self, batch: Batch, seconds: int) -> None:
@@ -322,7 +321,10 @@ class WalletMachine(RuleBasedStateMachine):
         model, path = self.model, self.path
         assert look(
             path,
-            "SELECT id, kind, participant_id, balance, held, owed, status, limited FROM users ORDER BY id",
+            """
+            SELECT id, kind, participant_id, balance, held, owed, status, limited, floor
+            FROM users ORDER BY id
+            """,
         ) == [
             (
                 *(
@@ -333,7 +335,7 @@ class WalletMachine(RuleBasedStateMachine):
                     model.held(id_),
                     model.owed(id_),
                 ),
-                *(account["status"], int(model.limits.is_limited(id_))),
+                *(account["status"], int(model.limits.is_limited(id_)), account["floor"]),
             )
             for id_, account in sorted(model.accounts.items())
         ]

@@ -15,7 +15,7 @@ from bet_model import Bets
 from bonus_model import Bonuses
 from limit_model import Limits
 from model_answers import MOST, Answer, Known, Request, Why, again_if_same, no, reasons, yes
-from payout_model import Payouts
+from payout_model import CLEARING, Payouts
 
 Leg = tuple[int, int, str, str | None]
 """Who gets how much, under what name and reference; None: the transaction itself."""
@@ -198,6 +198,15 @@ class Wallets:
         id_ = self.new_wallet("player", currency, participant)
         told = {"user": id_, "participant": participant or id_, "currency": currency}
         return self.post(id_) | {"opened": told}
+
+    def _floor(self, ask: Request) -> Answer:
+        book, floor = ask["user"], ask["floor"]
+        if self.accounts.get(book, {}).get("participant", 1) or book >= CLEARING:
+            return no({"ACCOUNT_NOT_FOUND"})
+        if self.balance[book] < floor:
+            return no({"INSUFFICIENT_FUNDS"})
+        self.accounts[book]["floor"] = floor
+        return self.post(None) | {"floor": {"user": book, "floor": floor}}
 
     def new_wallet(self, kind: str, currency: str, participant: int | None) -> int:
         """An empty one, of the next number; of somebody new if that is None."""

@@ -38,6 +38,7 @@ from engine.commands import (
     Result,
     RevokeFreeBet,
     RollBackBet,
+    SetFloor,
     SetLimit,
     SetStatus,
     SettleBet,
@@ -47,6 +48,7 @@ from engine.commands import (
     UnsettleBet,
     Withdraw,
 )
+from engine.money import BOOK_FLOOR_MINOR
 
 HOUSE, CASH, FEES, SUSPENSE, RECEIVABLE = 1, 2, 3, 5, 6
 BONUS = 2_251_799_813_685_248 + HOUSE
@@ -89,6 +91,7 @@ MAKE: Final[dict[str, Callable[[Request], Command]]] = {
     "bonus.revoke": lambda r: RevokeFreeBet(r["free"], **_name(r)),
     "bonus.lapse": lambda r: ExpireFreeBet(r["free"], **_name(r)),
     "status": lambda r: SetStatus(r["user"], r["status"], **_name(r)),
+    "floor": lambda r: SetFloor(r["user"], r["floor"], **_name(r)),
 }
 """The engine's command for each request of the model's."""
 
@@ -230,6 +233,11 @@ LIMIT = _request(
     amount=st.sampled_from([None, 0, 20, 60, 300]),
 )
 EXCLUDE = _request("exclude", user=USERS, until=st.sampled_from([-90_000, 0, 1, 100, 3600, 90_000]))
+FLOOR = _request(
+    "floor",
+    user=st.sampled_from([HOUSE, HOUSE, CASH, FEES, RECEIVABLE, BONUS, BONUS, PLAYERS[0], NOBODY]),
+    floor=st.sampled_from([BOOK_FLOOR_MINOR, BOOK_FLOOR_MINOR, -2500, -400, -60, 0]),
+)
 # The same as so many requests ago, or but for one of its terms.
 AGAIN = _request("again", which=st.integers(0, 12), but=st.none() | st.sampled_from([*TERMS]))
 

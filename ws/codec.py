@@ -17,6 +17,7 @@ from engine.commands import Command, PlaceBet
 from engine.outcomes import RETRYABLE, Accepted, Code, Outcome
 from engine.records import Entry
 from engine.snapshots import KINDS_OF_BETS, PostedEntry
+from ws.books import book_changed
 from ws.fields import EXPECTED, EXPECTED_OF, Id, Reply
 from ws.limits import limit_changed
 from ws.messages import TYPES, AnyRequest, BetConfirmed, BetGet, BetPlace, BetRejected, Error, WalletEntry
@@ -179,6 +180,8 @@ def answer(request_id: str, command: Command, outcome: Outcome) -> Reply:
             return wallet_opened(request_id, outcome, outcome.opened)
         if outcome.bonus is not None:
             return bonus_granted(request_id, outcome, outcome.bonus)
+        if outcome.floor is not None:
+            return book_changed(request_id, outcome, outcome.floor)
         if outcome.free_bet is not None and outcome.bet is None:
             return free_bet_changed(request_id, outcome, outcome.free_bet)
         return moved(request_id, command, outcome)

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from engine.money import WIRE_MAX_MINOR
+from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 
 # What the two patterns say is checked by ws/codec.py, which knows cheaper ways than one search for each
 # field.
@@ -28,6 +28,7 @@ Natural = Annotated[int, Meta(ge=0, le=WIRE_MAX_MINOR)]
 UserId = Annotated[int, Meta(ge=1, le=WIRE_MAX_MINOR)]
 Amount = Stake
 SignedAmount = Annotated[int, Meta(ge=-WIRE_MAX_MINOR, le=WIRE_MAX_MINOR)]
+Floor = Annotated[int, Meta(ge=BOOK_FLOOR_MINOR, le=0)]
 TransactionId = UserId
 OddsMilli = Annotated[int, Meta(ge=1000, le=WIRE_MAX_MINOR)]
 CurrencyCode = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?![\s\S])")]
@@ -84,6 +85,7 @@ EXPECTED: dict[str, str] = {
     "status": "open, blocked or closed",
     "participant_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
     "spend": "first or last",
+    "floor": f"an integer from {BOOK_FLOOR_MINOR} to 0",
     "free_bet_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
 }
 """What each field of a request must be, in the words of an `INVALID_REQUEST`; `[]` stands for any position.

@@ -2,7 +2,8 @@
 contracts. Names and bounds are PROTOCOL's.
 
 Here are those that any role may send, and the sum of all requests; what only operators may ask for, and how
-that is answered, is in `ws/operators.py`, `ws/payouts.py` and `ws/wallets.py`, limits are in `ws/limits.py`.
+that is answered, is in `ws/operators.py`, `ws/payouts.py`, `ws/wallets.py` and `ws/books.py`, limits are in
+`ws/limits.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ws.books import BookFloor
 from ws.fields import (
     BetId,
     CurrencyCode,
@@ -118,6 +120,7 @@ AnyRequest = (
     | BonusGrant
     | FreeBetGrant
     | FreeBetRevoke
+    | BookFloor
 )
 """Every request. A `Move` that is missing here is refused as of unknown `type`."""
 

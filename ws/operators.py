@@ -29,6 +29,7 @@ from engine.commands import (
     Result,
     RevokeFreeBet,
     RollBackBet,
+    SetFloor,
     SetStatus,
     SettleBet,
     StartPayout,
@@ -286,6 +287,8 @@ _WHY_REFUSED: dict[tuple[type[Keyed], Code], str] = {
     ),
     (Pay, Code.LIMIT_EXCEEDED): f"items: a payout has a sum of at most {WIRE_MAX_MINOR}",
     (StartPayout, Code.INVALID_REQUEST): "items, total: not what the payout has, or it has none",
+    (SetFloor, Code.ACCOUNT_NOT_FOUND): "user_id: expected the number of a book of the house's",
+    (SetFloor, Code.INSUFFICIENT_FUNDS): "floor: this book is below it already",
     (Exclude, Code.LIMIT_EXCEEDED): "until: this player is excluded for longer already",
     (SetStatus, Code.LIMIT_EXCEEDED): (
         "status: a wallet in debt, or with money in it or in its bonus, is not closed"

@@ -8,6 +8,7 @@ writes. Commands of a batch are decided one after another on the same view, in a
     shares.py      who has which share in what it pays
     cash.py        deposits and withdrawals, transfers, wallets and their status
     bonus.py       bonus money and free bets
+    books.py       how far the house's own books may go
     holds.py       money set aside
     limits.py      what a player allows himself
     payouts.py     many winners at a time
@@ -42,6 +43,7 @@ from engine.commands import (
     ResolveItem,
     RevokeFreeBet,
     RollBackBet,
+    SetFloor,
     SetLimit,
     SetStatus,
     SettleBet,
@@ -54,6 +56,7 @@ from engine.commands import (
 from engine.decide.answers import replay_or_conflict
 from engine.decide.bets import cash_out, roll_back, settle, unsettle
 from engine.decide.bonus import expire_bonus, expire_free_bet, grant_bonus, grant_free_bet, revoke_free_bet
+from engine.decide.books import set_floor
 from engine.decide.cash import deposit, open_wallet, set_status, transfer, withdraw
 from engine.decide.holds import capture, expire, place_hold, release
 from engine.decide.limits import exclude, set_limit
@@ -68,6 +71,7 @@ _BY_TYPE: Final[dict[type[Keyed], Callable[[View, Any, bytes], Outcome]]] = {
     Transfer: transfer,
     SetStatus: set_status,
     OpenWallet: open_wallet,
+    SetFloor: set_floor,
     GrantBonus: grant_bonus,
     ExpireBonus: expire_bonus,
     GrantFreeBet: grant_free_bet,

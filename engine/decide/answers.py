@@ -11,6 +11,7 @@ from engine.outcomes import (
     BetTold,
     BonusTold,
     Code,
+    FloorTold,
     FreeBetTold,
     HoldTold,
     LimitTold,
@@ -51,10 +52,11 @@ def accept(
     opened: WalletTold | None = None,
     bonus: BonusTold | None = None,
     free_bet: FreeBetTold | None = None,
+    floor: FloorTold | None = None,
 ) -> Accepted:
     """Record the transaction that has just been applied to `view`, with its answer."""
     wallet = None if account is None else wallet_of(account)
-    answer = Answer(wallet, bet, hold, payout, limit, opened, bonus, free_bet)
+    answer = Answer(wallet, bet, hold, payout, limit, opened, bonus, free_bet, floor)
     transaction_id = view.next_transaction_id
     view.record(
         Transaction(transaction_id, kind, command.scope, command.key, mark, as_text(answer), view.block_id)
@@ -102,6 +104,7 @@ def _accepted(
         answer.opened,
         answer.bonus,
         answer.free_bet,
+        answer.floor,
     )
 
 
