@@ -6,6 +6,7 @@ DB     ?= demo.db
 HOST   := 127.0.0.1
 PORT   ?= 8000
 CYCLES ?= 20
+DRILLS ?= 10
 USERS  ?= 100
 SECONDS ?= 30
 FLOOR  ?= 3000
@@ -13,7 +14,7 @@ ARGS   ?=
 LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: run test check test-all lint types locust crash payout bench wheel lock clean help
+.PHONY: run test check test-all lint types locust crash drills payout bench wheel lock clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +63,9 @@ locust: $(VENV)/.stamp  ## Locust, headless, against a server of its own: USERS=
 
 crash: $(VENV)/.stamp   ## kill -9 with bets in flight, CYCLES= times, and audit what is left
 	$(BIN)/python -m tests.crash.kill_cycles --cycles $(CYCLES)
+
+drills: $(VENV)/.stamp  ## back up under load, restore, serve and compare, DRILLS= times
+	$(BIN)/python -m tests.crash.backup_drills --drills $(DRILLS)
 
 payout: $(VENV)/.stamp  ## pay 100,000 winners beside bets, kill -9 in the middle, and audit what is left
 	$(BIN)/python -m bench.payouts $(ARGS)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from batcher.nonces import NonceStoreAway
 from batcher.redis_nonces import RedisGuard
 from engine.errors import FileUnusable
-from engine.files import check_is_ours, open_read_only
+from engine.files import check_is_ours, open_read_only, structural_findings
 from engine.reconcile import reconcile as reconcile_file
 from ws.settings import secret_file
 
@@ -44,8 +44,8 @@ def reconcile(options: argparse.Namespace) -> int:
         )
     else:
         for finding in report.findings:
-            print(_line(finding))
-        verdict = "every balance is the sum of its entries" if report.ok else _count(report.findings)
+            print(line_of(finding))
+        verdict = "every balance is the sum of its entries" if report.ok else count_of(report.findings)
         print(f"{options.db}: {report.users} accounts, {report.entries} entries: {verdict}")
     return 0 if report.ok else 1
 
@@ -57,8 +57,8 @@ def doctor(options: argparse.Namespace) -> int:
         print(json.dumps({"ok": not findings, "findings": findings}))
     else:
         for finding in findings:
-            print(_line(finding))
-        print(f"{options.db}: {_count(findings) if findings else 'nothing stands in the way'}")
+            print(line_of(finding))
+        print(f"{options.db}: {count_of(findings) if findings else 'nothing stands in the way'}")
     return 1 if findings else 0
 
 
@@ -70,11 +70,7 @@ def _ailments(options: argparse.Namespace) -> Iterator[dict[str, object]]:
         return
     with contextlib.closing(open_read_only(options.db)) as connection:
         try:
-            for (complaint,) in connection.execute("PRAGMA integrity_check(20)").fetchall():
-                if complaint != "ok":
-                    yield {"check": "integrity", "why": complaint}
-            for table, row_id, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchall():
-                yield {"check": "foreign_key", "table": table, "row": row_id, "parent": parent}
+            yield from structural_findings(connection)
             (newest_us,) = connection.execute("SELECT coalesce(max(at), 0) FROM blocks").fetchone()
         except sqlite3.Error as error:
             yield {"check": "integrity", "why": str(error)}
@@ -108,10 +104,12 @@ async def _ask_redis(url: str) -> str | None:
     return None
 
 
-def _count(findings: Sequence[object]) -> str:
+def count_of(findings: Sequence[object]) -> str:
+    """How many findings, in words."""
     return "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
 
 
-def _line(finding: dict[str, object]) -> str:
+def line_of(finding: dict[str, object]) -> str:
+    """A finding on one line."""
     details = ", ".join(f"{name} {value}" for name, value in finding.items() if name != "check")
     return f"{finding['check']}: {details}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from batcher.breaker import BreakerLimits
-from cli import audit, operate, statements
+from cli import audit, backups, operate, statements
 from cli.times import parse_time_us
 from engine.errors import SolidGreenError
 from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
@@ -210,6 +210,25 @@ def build_parser() -> Parser:
         "--format", choices=statements.FORMATS, default="text", help="how to print it (default: %(default)s)"
     )
     shape.add_argument("--json", dest="format", action="store_const", const="json", help="as --format json")
+
+    backup = command(
+        "backup",
+        "Copy the file, also while it is served, and check the copy",
+        backups.backup,
+        "Reads only. Exit status 1 if the check finds something: the copy is then kept as TARGET.suspect. "
+        "Secrets beside the file are not copied.",
+    )
+    backup.add_argument("target", type=Path, metavar="TARGET", help="the copy; must not exist yet")
+    backup.add_argument("--json", action="store_true", help="print what was copied as JSON")
+
+    restore = command(
+        "restore",
+        "Make FILE out of a backup, after checking it",
+        backups.restore,
+        "FILE must not exist yet. Exit status 1 if the check finds something: then nothing is restored.",
+    )
+    restore.add_argument("backup", type=Path, metavar="BACKUP", help="a file that backup made; is only read")
+    restore.add_argument("--json", action="store_true", help="print what was restored as JSON")
 
     doctor = command(
         "doctor",

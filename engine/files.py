@@ -10,6 +10,7 @@ import fcntl
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -120,6 +121,18 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def structural_findings(connection: sqlite3.Connection) -> Iterator[dict[str, object]]:
+    """What SQLite itself finds wrong with the file: pages, indexes, references. Reads all of it.
+
+    Raises `sqlite3.Error` where it cannot even look.
+    """
+    for (complaint,) in connection.execute("PRAGMA integrity_check(20)").fetchall():
+        if complaint != "ok":
+            yield {"check": "integrity", "why": complaint}
+    for table, row_id, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchall():
+        yield {"check": "foreign_key", "table": table, "row": row_id, "parent": parent}
 
 
 class WriterLock:

@@ -25,7 +25,7 @@ from forgeries import forge
 from harness.process import Server, token
 from harness.wire import bet, connect
 
-COMMANDS = ("serve", "seed", "token", "reconcile", "statement", "doctor")
+COMMANDS = ("serve", "seed", "token", "reconcile", "statement", "backup", "restore", "doctor")
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,7 @@ def test_help_names_every_command_and_where_to_start() -> None:
 def test_help_of_a_command_explains_each_option(command: str) -> None:
     told = well(command, "--help").out
     usage, _, options = told.partition("options:")
+    usage, _, _ = usage.partition("positional arguments:")
     assert usage.startswith(f"usage: solidgreen {command}")
     assert usage.rstrip().endswith("."), "a sentence says what the command does"
     assert "--db FILE" in options

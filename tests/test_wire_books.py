@@ -8,7 +8,7 @@ import pytest
 from bonus_table import Table, move, play, refused, serving_two_currencies
 from server_fixture import World
 
-HOUSE, CASH = 7, 8  # of EUR: the books of USD are the first
+HOUSE, CASH = 8, 9  # of EUR: the books of USD, and a player, are the first
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
  *   "sync"  fsync and fdatasync fail with EIO: nobody knows what is on disk
  *   "slow"  fsync and fdatasync take 700 ms longer
  *   "full"  writing to a write-ahead log fails with ENOSPC
+ *   "half"  likewise, writing to the copy of a backup beyond its first 64 KiB
  *   absent or anything else: the disk is well
  */
 #define _GNU_SOURCE
@@ -25,11 +26,16 @@ static int disk_is(const char *state) {
     return size > 0 && strncmp(found, state, strlen(state)) == 0;
 }
 
-static int is_wal(int fd) {
+static int ends_with(int fd, const char *end) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, path, sizeof path - 1);
-    return size > 4 && memcmp(path + size - 4, "-wal", 4) == 0;
+    ssize_t size = readlink(link, path, sizeof path - 1), length = strlen(end);
+    return size > length && memcmp(path + size - length, end, length) == 0;
+}
+
+static int is_full(int fd, off64_t at) {
+    if (ends_with(fd, "-wal")) return disk_is("full");
+    return at >= 64 * 1024 && ends_with(fd, "/copy.db") && disk_is("half");
 }
 
 static int failed(int error) {
@@ -58,5 +64,5 @@ int fdatasync(int fd) {
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
     static ssize_t (*real)(int, const void *, size_t, off64_t);
     if (!real) real = dlsym(RTLD_NEXT, "pwrite64");
-    return is_wal(fd) && disk_is("full") ? failed(ENOSPC) : real(fd, data, size, at);
+    return is_full(fd, at) ? failed(ENOSPC) : real(fd, data, size, at);
 }

@@ -184,3 +184,19 @@ def test_a_disk_that_stays_full_opens_the_circuit(tmp_path: Path, disk: Disk) ->
         assert report["breaker"]["why"] == "commits failed"
     disk.is_replaced()
     assert books(db)["ok"] is True
+
+
+@pytest.mark.parametrize("state", ["half", "sync"])
+def test_a_backup_that_the_disk_refuses_leaves_nothing(tmp_path: Path, disk: Disk, state: str) -> None:
+    db, folder = tmp_path / "books.db", tmp_path / "kept"
+    seed(db, 1, balance=1000)
+    folder.mkdir()
+    disk.becomes(state)
+    done = solidgreen("backup", "--db", str(db), str(folder / "a.db"), check=False)
+    words = {"half": "database or disk is full", "sync": "Input/output error"}[state]
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"solidgreen backup: {db}: cannot be copied to {folder / 'a.db'}: {words}\n"
+    assert list(folder.iterdir()) == []
+
+    disk.becomes("well")
+    solidgreen("backup", "--db", str(db), str(folder / "a.db"))

@@ -1,0 +1,166 @@
+"""Copies a database, also one that is being served, and calls the copy good only after checking it.
+
+The copy is made page by page with SQLite's backup API, out of one read transaction that is held from the
+first page to the last: the API starts anew whenever another process has written between two steps, unless the
+source stands still (sqlite.org/c3ref/backup_finish.html), and under load it would never end. The source is
+opened read-only, so that neither the copy nor its close can checkpoint it: only the server may (DESIGN,
+"Rules of the writer"). What that costs, and why it is not VACUUM INTO, stands in `docs/adr/`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.drafts import Draft, refuse_to_overwrite, sync
+from engine.errors import FileUnusable
+from engine.files import WriterLock, check_is_ours, open_read_only, structural_findings
+from engine.reconcile import Report, reconcile
+
+STEP_BYTES = 1 << 20
+"""Copied, then synced: one sync of the whole file at its end would hold up those of the server."""
+
+PACE_BYTES_PER_S = 100_000_000
+"""At most, so that the disk has time for the server. Not much less: for as long as the copy takes, the server
+cannot empty its write-ahead log, and what it collects there it must write back at once afterwards.
+"""
+
+SUSPECT = ".suspect"
+"""Ends the name of a copy that was made and whose check found something."""
+
+_HEAD = "SELECT id, hash FROM blocks ORDER BY id DESC LIMIT 1"
+
+Tell = Callable[[int, int], object]
+"""Is told how many bytes are copied, and of how many; equal once the check begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A copy that was made, and what its check says of it."""
+
+    path: Path | None
+    """Where it stands: under its name if `report.ok`; else aside, or nowhere."""
+    size_bytes: int
+    block: int
+    """The newest block in it; 0 for none. Whatever was confirmed later is not in it."""
+    block_hash: bytes
+    report: Report
+
+
+def back_up(source: Path, target: Path, tell: Tell = lambda done, total: None) -> Copied:
+    """Copy the database `source` to `target`, which must not exist, and check the copy.
+
+    Works beside the process that serves `source`, and on a file that nobody serves, also with the write-ahead
+    log of a crash. `target` appears only once the copy is checked and synced; one whose check finds something
+    is kept as `target` + `SUSPECT`, for it may be the only copy of books that are damaged. Raises
+    `FileUnusable`; then nothing has changed.
+    """
+    check_is_ours(source, writing=False)
+    with Draft(target) as draft:
+        copied = _copy_and_check(source, draft, tell)
+        if copied.report.ok:
+            draft.publish()
+            return copied
+        aside = target.with_name(f"{target.name}{SUSPECT}")
+        draft.publish_instead(aside)
+        return Copied(aside, copied.size_bytes, copied.block, copied.block_hash, copied.report)
+
+
+def restore(backup: Path, target: Path, tell: Tell = lambda done, total: None) -> Copied:
+    """Copy `backup` to `target`, which must not exist, to be served from then on.
+
+    Nothing appears there unless the copy passes its check. Raises `FileUnusable`; then nothing has changed.
+    """
+    check_is_ours(backup, writing=False)
+    refuse_to_overwrite(target)
+    lock = WriterLock(target)  # somebody may still serve the file that had this name
+    try:
+        with Draft(target) as draft:
+            copied = _copy_and_check(backup, draft, tell)
+            if not copied.report.ok:
+                return Copied(None, copied.size_bytes, copied.block, copied.block_hash, copied.report)
+            draft.publish()
+            return copied
+    finally:
+        lock.release()
+
+
+def check(path: Path) -> Report:
+    """Whether a copy that nobody else has opened is good: all that this program can say of a file.
+
+    What cannot be read is a finding, like what does not add up.
+    """
+    report = Report()
+    try:
+        check_is_ours(path, writing=False)
+        with contextlib.closing(open_read_only(path)) as connection:
+            structural = list(structural_findings(connection))
+        report = reconcile(path)
+        report.findings[:0] = structural
+    except FileUnusable as error:
+        report.findings.append({"check": "file", "why": str(error)})
+    except sqlite3.Error as error:
+        report.findings.append({"check": "integrity", "why": str(error)})
+    return report
+
+
+def _copy_and_check(source: Path, draft: Draft, tell: Tell) -> Copied:
+    try:
+        with contextlib.closing(open_read_only(source)) as connection:
+            connection.execute("BEGIN")
+            block, block_hash = connection.execute(_HEAD).fetchone() or (0, bytes(32))
+            size_bytes = _size_bytes(connection)
+            free_bytes = shutil.disk_usage(draft.path.parent).free
+            if free_bytes < size_bytes:
+                raise FileUnusable(
+                    f"{draft.target}: needs {size_bytes >> 20} MiB, and its disk has {free_bytes >> 20} free"
+                )
+            _copy(connection, draft.path, size_bytes, tell)
+        report = check(draft.path)
+    except sqlite3.Error as error:
+        raise FileUnusable(f"{source}: cannot be copied to {draft.target}: {error}") from error
+    except OSError as error:
+        raise FileUnusable(f"{source}: cannot be copied to {draft.target}: {error.strerror}") from error
+    if report.ok and _head(draft.path) != (block, block_hash):
+        report.findings.append({"check": "head", "why": f"the copy does not end with block {block}"})
+    return Copied(draft.target, size_bytes, block, block_hash, report)
+
+
+def _copy(source: sqlite3.Connection, path: Path, size_bytes: int, tell: Tell) -> None:
+    """Copy what the read transaction of `source` sees. Raises `sqlite3.Error` or `OSError`."""
+    (page_bytes,) = source.execute("PRAGMA page_size").fetchone()
+    began_s = time.monotonic()
+
+    def pause(status: int, remaining: int, total: int) -> None:
+        sync(path)
+        done_bytes = (total - remaining) * page_bytes
+        tell(done_bytes, size_bytes)
+        time.sleep(max(0.0, began_s + done_bytes / PACE_BYTES_PER_S - time.monotonic()))
+
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
+        # A crash leaves nothing of a draft worth rolling back.
+        copy.execute("PRAGMA journal_mode = OFF")
+        copy.execute("PRAGMA synchronous = OFF")
+        source.backup(copy, pages=STEP_BYTES // page_bytes, progress=pause)
+        # The pages say WAL, and such a file cannot be read in a folder that cannot be written
+        # (sqlite.org/wal.html, "Read-Only Databases"). The server turns it on again.
+        (mode,) = copy.execute("PRAGMA journal_mode = DELETE").fetchone()
+        if mode != "delete":
+            raise sqlite3.OperationalError(f"the copy stays in journal mode {mode}")
+
+
+def _size_bytes(connection: sqlite3.Connection) -> int:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    return int(pages) * int(page_bytes)
+
+
+def _head(path: Path) -> tuple[int, bytes]:
+    with contextlib.closing(open_read_only(path)) as connection:
+        number, hash_ = connection.execute(_HEAD).fetchone() or (0, bytes(32))
+    return number, hash_
