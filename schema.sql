@@ -281,6 +281,13 @@ CREATE TABLE refusals (
     at          INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Whose signatures blocks bear: Ed25519, the public key of 32 bytes, named by the first half of its SHA-256.
+-- It says who is meant, not who may be trusted: that is for whoever was given a public key by other ways.
+CREATE TABLE signers (
+    id         BLOB PRIMARY KEY CHECK (length(id) = 16),
+    public_key BLOB NOT NULL UNIQUE CHECK (length(public_key) = 32)
+) STRICT, WITHOUT ROWID;
+
 -- The seal of one committed batch: which transactions and entries it holds and, through prev_hash, all
 -- history before it. The bytes under `root` and `hash` are written down in docs/evidence.md.
 CREATE TABLE blocks (
@@ -290,13 +297,32 @@ CREATE TABLE blocks (
     last_transaction_id  INTEGER NOT NULL,
     first_entry_id       INTEGER NOT NULL,
     last_entry_id        INTEGER NOT NULL,
-    root                 BLOB NOT NULL CHECK (length(root) = 32),
-    prev_hash            BLOB NOT NULL CHECK (length(prev_hash) = 32),
-    hash                 BLOB NOT NULL CHECK (length(hash) = 32),
     at                   INTEGER NOT NULL,
+    prev_hash            BLOB NOT NULL CHECK (length(prev_hash) = 32),
+    -- The root of the tree over all blocks before this one; of the tree over its transactions with their entries.
+    history              BLOB NOT NULL CHECK (length(history) = 32),
+    root                 BLOB NOT NULL CHECK (length(root) = 32),
+    key_id               BLOB NOT NULL, -- of signers: the seal looks it up
+    hash                 BLOB NOT NULL CHECK (length(hash) = 32),
+    -- The last peak of the tree over all blocks so far: the next block's history needs a few of them.
+    peak                 BLOB NOT NULL CHECK (length(peak) = 32),
+    signature            BLOB NOT NULL CHECK (length(signature) = 64),
     -- A block without a transaction would seal nothing; a transaction without an entry moved no money.
     CHECK (last_transaction_id >= first_transaction_id),
     CHECK (last_entry_id >= first_entry_id - 1)
+) STRICT;
+
+-- What `solidgreen reconcile --repair` has put right in users, so that no repair goes unseen; block_id is the newest
+-- block of that time, 0 before the first.
+CREATE TABLE repairs (
+    id       INTEGER PRIMARY KEY,
+    at       INTEGER NOT NULL,
+    block_id INTEGER NOT NULL,
+    user_id  INTEGER NOT NULL,
+    what     TEXT NOT NULL CONSTRAINT known_column CHECK (
+                 what = 'balance' OR what = 'held' OR what = 'owed' OR what = 'last_entry_id'),
+    found    INTEGER NOT NULL,
+    became   INTEGER NOT NULL CHECK (became <> found)
 ) STRICT;
 
 -- History is evidence: a correction is a new transaction. These hold whatever the pragmas are.
@@ -312,6 +338,14 @@ CREATE TRIGGER blocks_are_never_updated BEFORE UPDATE ON blocks
 BEGIN SELECT RAISE(ABORT, 'blocks is append-only'); END;
 CREATE TRIGGER blocks_are_never_deleted BEFORE DELETE ON blocks
 BEGIN SELECT RAISE(ABORT, 'blocks is append-only'); END;
+CREATE TRIGGER signers_are_never_updated BEFORE UPDATE ON signers
+BEGIN SELECT RAISE(ABORT, 'signers is append-only'); END;
+CREATE TRIGGER signers_are_never_deleted BEFORE DELETE ON signers
+BEGIN SELECT RAISE(ABORT, 'signers is append-only'); END;
+CREATE TRIGGER repairs_are_never_updated BEFORE UPDATE ON repairs
+BEGIN SELECT RAISE(ABORT, 'repairs is append-only'); END;
+CREATE TRIGGER repairs_are_never_deleted BEFORE DELETE ON repairs
+BEGIN SELECT RAISE(ABORT, 'repairs is append-only'); END;
 CREATE TRIGGER refusals_are_never_updated BEFORE UPDATE ON refusals
 BEGIN SELECT RAISE(ABORT, 'refusals is append-only'); END;
 CREATE TRIGGER refusals_are_never_deleted BEFORE DELETE ON refusals
@@ -340,6 +374,16 @@ CREATE TRIGGER limits_are_never_deleted BEFORE DELETE ON limits
 BEGIN SELECT RAISE(ABORT, 'limits are not deleted: set them to none'); END;
 CREATE TRIGGER users_are_never_deleted BEFORE DELETE ON users
 BEGIN SELECT RAISE(ABORT, 'users are not deleted: close them'); END;
+
+CREATE TRIGGER signers_only_grow BEFORE INSERT ON signers
+WHEN EXISTS (SELECT 1 FROM signers WHERE id = NEW.id)
+  OR EXISTS (SELECT 1 FROM signers WHERE public_key = NEW.public_key)
+BEGIN SELECT RAISE(ABORT, 'signers: it is there already'); END;
+
+CREATE TRIGGER repairs_only_grow BEFORE INSERT ON repairs
+WHEN NEW.id <= (SELECT coalesce(max(id), 0) FROM repairs)
+  OR NOT EXISTS (SELECT 1 FROM users WHERE id = NEW.user_id)
+BEGIN SELECT RAISE(ABORT, 'repairs: a repair follows the newest one, and is of an account'); END;
 
 -- A batch is opened behind the newest block, frozen by its seal, and gone when its block is there.
 CREATE TRIGGER open_batch_follows_the_newest_block BEFORE INSERT ON open_batch
@@ -675,6 +719,9 @@ BEGIN
     SELECT RAISE(ABORT, 'blocks: does not begin with the open batch')
     WHERE (NEW.id, NEW.first_transaction_id, NEW.first_entry_id, 1)
       IS NOT (SELECT id, first_transaction_id, first_entry_id, frozen FROM open_batch);
+
+    SELECT RAISE(ABORT, 'blocks: does not name a key of signers')
+    WHERE NOT EXISTS (SELECT 1 FROM signers WHERE id = NEW.key_id);
 
     SELECT RAISE(ABORT, 'blocks: the first block follows a hash of zeros')
     WHERE NEW.id = 1 AND NEW.prev_hash <> zeroblob(32);

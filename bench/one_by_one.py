@@ -25,10 +25,12 @@ from typing import Any, Final
 
 import uvloop
 
-from engine.blocks import seal
+from engine.blocks import head_after, seal
 from engine.commands import BET_SCOPE, PlaceBet, fingerprint_bet
+from engine.keys import introduce, signing_key
 from engine.outcomes import Accepted
-from engine.records import GENESIS, Entry, Head, Transaction
+from engine.prefetch import read_head
+from engine.records import Entry, Head, Transaction
 from engine.store import Asked, Store
 from harness.process import seed, solidgreen
 from harness.wire import new_bet_id
@@ -48,7 +50,6 @@ PRAGMAS: Final = (
 )
 """As the engine's writer has them: the comparison is of batches, not of settings."""
 
-_HEAD = "SELECT id, hash, at, last_transaction_id, last_entry_id FROM blocks ORDER BY id DESC LIMIT 1"
 _HOUSE = "SELECT id FROM users WHERE kind = 'house' AND currency = ?"
 _ACCOUNT = """
     SELECT currency, balance, held, balance - held - floor, last_entry_id
@@ -64,18 +65,20 @@ _ENTRIES = (
     "INSERT INTO transaction_ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _BET = "INSERT INTO bets (transaction_id, user_id, currency, stake) VALUES (?, ?, ?, ?)"
-_BLOCK = "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_BLOCK = "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class PlainWallet:
-    """The wallet without an engine. `connection` is its own: it begins and commits by itself."""
+    """The wallet without an engine. `connection` to the file `db` is its own: it begins and commits."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, db: Path, connection: sqlite3.Connection) -> None:
         self._connection = connection
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        row = connection.execute(_HEAD).fetchone()
-        self._head = GENESIS if row is None else Head(*row)
+        key = signing_key(db)
+        introduce(connection, key)
+        self._signer = key.signer
+        self._head = read_head(connection)
         self._houses: dict[str, int] = {}
 
     def place(self, bet: PlaceBet, now_us: int) -> int:
@@ -128,7 +131,7 @@ class PlainWallet:
         )
         fingerprint = fingerprint_bet(bet, currency)
         transaction = Transaction(transaction_id, "BET", BET_SCOPE, bet.bet_id, fingerprint, answer, block_id)
-        block = seal(head, max(head.at_us, now_us), [transaction], [stake, counter])
+        block = seal(head, max(head.at_us, now_us), [transaction], [stake, counter], self._signer)
 
         execute(_OPEN_BATCH, (block_id, transaction_id, stake.id))
         execute(_TRANSACTION, transaction)
@@ -139,7 +142,7 @@ class PlainWallet:
             if execute(_CHANGE, change).rowcount != 1:
                 raise ValueError(f"account {entry.user_id} would be overdrawn")
         execute(_BLOCK, block)
-        return Head(block_id, block.hash, block.at_us, transaction_id, counter.id)
+        return head_after(head, block)
 
 
 def fresh_bets(player_ids: list[int]) -> Iterator[PlaceBet]:
@@ -153,7 +156,7 @@ def fresh_bets(player_ids: list[int]) -> Iterator[PlaceBet]:
 def plain(db: Path, player_ids: list[int], seconds: float) -> tuple[int, float]:
     """Bets confirmed by `PlainWallet` within `seconds`, and the seconds that they took."""
     with contextlib.closing(sqlite3.connect(db, isolation_level=None)) as connection:
-        wallet = PlainWallet(connection)
+        wallet = PlainWallet(db, connection)
         bets, confirmed, started = fresh_bets(player_ids), 0, time.perf_counter()
         while (elapsed_s := time.perf_counter() - started) < seconds:
             bet = next(bets)

@@ -18,6 +18,7 @@ from batcher.redis_nonces import RedisGuard
 from engine.errors import FileUnusable
 from engine.files import check_is_ours, open_read_only, structural_findings
 from engine.reconcile import reconcile as reconcile_file
+from engine.repair import repair
 from ws.settings import secret_file
 
 DISK_FREE_MIN_BYTES = 1 << 30
@@ -29,24 +30,27 @@ CLOCK_AHEAD_MAX_US = 60_000_000
 
 def reconcile(options: argparse.Namespace) -> int:
     """Print the verdict; 1 if anything differs."""
-    check_is_ours(options.db, writing=False)
-    report = reconcile_file(options.db)
+    repaired: dict[str, object] = {}
+    if options.repair:
+        done = repair(options.db, time.time_ns() // 1000)
+        report = done.report
+        repaired = {"repaired": [each._asdict() for each in done.repairs], "refused": done.is_refused}
+        if not options.json:
+            for each in done.repairs:
+                print(f"repaired: user_id {each.user_id}, {each.what} {each.found}, is {each.became}")
+            if done.is_refused:
+                print("not repaired: more is wrong than what follows from the ledger")
+    else:
+        check_is_ours(options.db, writing=False)
+        report = reconcile_file(options.db)
     if options.json:
-        print(
-            json.dumps(
-                {
-                    "ok": report.ok,
-                    "users": report.users,
-                    "entries": report.entries,
-                    "findings": report.findings,
-                }
-            )
-        )
+        verdict = {"ok": report.ok, "users": report.users, "entries": report.entries}
+        print(json.dumps(verdict | {"findings": report.findings} | repaired))
     else:
         for finding in report.findings:
             print(line_of(finding))
-        verdict = "every balance is the sum of its entries" if report.ok else count_of(report.findings)
-        print(f"{options.db}: {report.users} accounts, {report.entries} entries: {verdict}")
+        told = "every balance is the sum of its entries" if report.ok else count_of(report.findings)
+        print(f"{options.db}: {report.users} accounts, {report.entries} entries: {told}")
     return 0 if report.ok else 1
 
 

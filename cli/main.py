@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from batcher.breaker import BreakerLimits
-from cli import audit, backups, operate, statements
+from cli import audit, backups, evidence, operate, statements
 from cli.times import parse_time_us
 from engine.errors import SolidGreenError
 from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
@@ -85,18 +85,21 @@ def build_parser() -> Parser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, summary: str, run: object, more: str = "") -> argparse.ArgumentParser:
+    def command(
+        name: str, summary: str, run: object, more: str = "", *, on_database: bool = True
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=summary, description=f"{summary}. {more}".strip())
         added.set_defaults(run=run)
-        db = variable("db")
-        added.add_argument(
-            "--db",
-            type=Path,
-            metavar="FILE",
-            required=db is None,
-            default=db and Path(db),
-            help="the database file",
-        )
+        if on_database:
+            db = variable("db")
+            added.add_argument(
+                "--db",
+                type=Path,
+                metavar="FILE",
+                required=db is None,
+                default=db and Path(db),
+                help="the database file",
+            )
         added.add_argument(
             "--log-level",
             type=_log_level,
@@ -135,6 +138,13 @@ def build_parser() -> Parser:
         default=variable("breaker_queue_ms", str(BreakerLimits().queue_upper_us // 1000)),
         metavar="MS",
         help="a bet that waits longer for its commit opens the circuit (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--self-check-s",
+        type=_seconds,
+        default=variable("self_check_s", "86400"),
+        metavar="SECONDS",
+        help="reconcile beside the bets this often; 0: never (default: %(default)s)",
     )
 
     seed = command(
@@ -191,6 +201,11 @@ def build_parser() -> Parser:
         audit.reconcile,
         "Reads only; works while the server runs. Exit status 1 if anything differs, each finding on a line.",
     )
+    reconcile.add_argument(
+        "--repair",
+        action="store_true",
+        help="put right what follows from the ledger (with the server stopped)",
+    )
     reconcile.add_argument("--json", action="store_true", help="print the verdict as JSON")
 
     statement = command(
@@ -238,6 +253,43 @@ def build_parser() -> Parser:
     )
     doctor.add_argument("--redis-url", default=variable("redis_url"), help="also look at this Redis")
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    receipt = command(
+        "receipt", "Print the receipt of a transaction", evidence.receipt, "JSON, for check-receipt."
+    )
+    receipt.add_argument("transaction", type=_count, metavar="TRANSACTION", help="transactions.id")
+    receipt.add_argument("--user", type=_count, metavar="ID", help="show the entries of this account only")
+
+    head = command("head", "Print the newest block's head, signed", evidence.head, "JSON, for check-head.")
+    head.add_argument("--since", type=_count, metavar="BLOCK", help="prove that it comes after this block")
+
+    command("public-key", "Print the public key that receipts are checked with", evidence.public_key, "PEM.")
+
+    check_receipt = command(
+        "check-receipt", "Check a receipt, without a database", evidence.check_a_receipt, on_database=False
+    )
+    check_receipt.add_argument("receipt", type=Path, metavar="FILE", help="as `receipt` prints it")
+
+    check_head = command(
+        "check-head", "Check a head, without a database", evidence.check_a_head, on_database=False
+    )
+    check_head.add_argument("head", type=Path, metavar="FILE", help="as `head` prints it")
+    check_head.add_argument(
+        "--kept", type=Path, metavar="FILE", help="an earlier receipt or head: is it a part of this history?"
+    )
+    for check in (check_receipt, check_head):
+        check.add_argument(
+            "--public-key", type=Path, metavar="FILE", required=True, help="whose signature, PEM"
+        )
+        check.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    key = variable("signing_key")
+    for writer in (serve, seed):
+        writer.add_argument(
+            "--signing-key",
+            type=Path,
+            metavar="FILE",
+            default=key and Path(key),
+            help="the private key that signs blocks (default: made beside the database)",
+        )
     return parser
 
 
@@ -259,6 +311,10 @@ def _count(text: str) -> int:
 
 def _amount(text: str) -> int:
     return _integer(text, 0, WIRE_MAX_MINOR)
+
+
+def _seconds(text: str) -> int:
+    return _integer(text, 0, 10**9)
 
 
 def _breaker_ms(text: str) -> int:

@@ -19,6 +19,7 @@ from engine.accounts import first_floors, open_books, open_wallets
 from engine.commands import Command, Deposit
 from engine.errors import SolidGreenError
 from engine.files import check_is_ours, open_read_only
+from engine.keys import signing_key
 from engine.outcomes import Code, Rejected
 from engine.queries import wallet
 from engine.store import Asked, Store
@@ -46,6 +47,8 @@ def serve(options: argparse.Namespace) -> int:
         host=options.host,
         port=options.port,
         redis_url=options.redis_url,
+        signing_key=options.signing_key,
+        self_check_s=options.self_check_s,
         origins=frozenset(filter(None, (origin.strip() for origin in options.origins.split(",")))),
         breaker=BreakerLimits(
             commit_upper_us=options.breaker_commit_ms * 1000, queue_upper_us=options.breaker_queue_ms * 1000
@@ -97,7 +100,8 @@ def token(options: argparse.Namespace) -> int:
 
 
 async def _seed(options: argparse.Namespace) -> range:
-    store = await Store.open(Path(options.db), create=True)
+    key = None if options.signing_key is None else signing_key(options.db, options.signing_key)
+    store = await Store.open(Path(options.db), create=True, key=key)
     try:
         book_ids = await store.set_up(lambda c: open_books(c, options.currency))
         await store.refresh_books()

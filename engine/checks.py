@@ -8,7 +8,7 @@ last_entry   users.last_entry_id is the holder's newest entry
 running      an entry's balance_after is the one before it plus its amount, and prev_id names that one
 zero_sum     the entries of a transaction sum to zero in each currency
 unsealed     a transaction, an entry or a bet that no block seals
-block        a block's format, root, hash, range, time or link is not what its rows give
+block        a block's format, root, history, hash, peak, range, time or link is not what its rows give
 legs         a transaction's entries are those that its kind, its answer and its bet or hold call for; what
              a bet pays goes in shares to those who paid its stake, less what each owes, and out of a bonus
              wallet that has expired on to the bonus book
@@ -44,9 +44,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from engine.blocks import FORMAT, Block, hash_of, root_of
+from engine.blocks import FORMAT, Block, hash_of, peaks_after, root_of
 from engine.commands import PlaceBet, fingerprint_bet
 from engine.life_checks import NOT_SAID, placed_of
+from engine.merkle import root_of_peaks
 from engine.outcomes import Placed
 from engine.records import Bet, Entry, Head, Transaction
 
@@ -90,9 +91,17 @@ class Running:
 
 
 def check_block(
-    before: Head, block: Block, transactions: Sequence[Transaction], entries: Sequence[Entry]
+    before: Head,
+    block: Block,
+    transactions: Sequence[Transaction],
+    entries: Sequence[Entry],
+    *,
+    is_whole: bool = True,
 ) -> Iterator[Finding]:
-    """The seal: does `block` follow `before`, and do its rows give its root and hash?"""
+    """The seal: does `block` follow `before`, and do its rows give its root and hash?
+
+    Not `is_whole`: one of the blocks before it is not what it was, so nobody knows the tree over them.
+    """
 
     def wrong(why: str) -> Finding:
         return {"check": "block", "block": block.id, "why": why}
@@ -101,6 +110,8 @@ def check_block(
         yield wrong("its format is not one that this program knows")
     if (block.id, block.prev_hash) != (before.block_id + 1, before.hash):
         yield wrong("it does not follow the block before it")
+    elif is_whole and root_of_peaks(before.peaks) != block.history:
+        yield wrong("its history is not that of the blocks before it")
     if (block.first_transaction_id, block.first_entry_id) != (
         before.last_transaction_id + 1,
         before.last_entry_id + 1,
@@ -113,10 +124,12 @@ def check_block(
         yield wrong("a row in its range names another block")
     if {row.transaction_id for row in entries} - {row.id for row in transactions}:
         yield wrong("an entry in its range belongs to a transaction outside of it")
-    if root_of(transactions, entries) != block.root:
+    if root_of(block.first_entry_id, transactions, entries) != block.root:
         yield wrong("its rows do not give its root: they were changed after it was sealed")
     if hash_of(block) != block.hash:
         yield wrong("its header does not give its hash")
+    elif is_whole and peaks_after(before, block.hash)[-1] != block.peak:
+        yield wrong("its peak is not that of the blocks up to it")
 
 
 def check_entries(entries: Sequence[Entry], holders: dict[int, Running]) -> Iterator[Finding]:

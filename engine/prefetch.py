@@ -12,6 +12,7 @@ import msgspec
 
 from engine.accounts import last_user_id
 from engine.commands import BET_SCOPE, CLEARING_ID_BASE, Touched
+from engine.merkle import peak_ends
 from engine.records import GENESIS, Account, Head, Item, Limit, Refusal, Transaction
 from engine.subjects import Bonus, FreeBet, Hold, LiveBet, Payout, Suspended
 from engine.warm import Books, Found
@@ -19,6 +20,7 @@ from engine.warm import Books, Found
 _HEAD = """
     SELECT id, hash, at, last_transaction_id, last_entry_id FROM blocks ORDER BY id DESC LIMIT 1
 """
+_PEAKS = "SELECT peak FROM blocks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
 _BOOKS = "SELECT kind, currency, id FROM users WHERE participant_id IS NULL AND id < ?"
 # One row for all accounts: each row would be a step of its own (see bulk.py).
 _ACCOUNTS = """
@@ -92,7 +94,11 @@ def read_books(connection: sqlite3.Connection) -> Books:
 def read_head(connection: sqlite3.Connection) -> Head:
     """The newest block, or `GENESIS`."""
     row = connection.execute(_HEAD).fetchone()
-    return GENESIS if row is None else Head(*row)
+    if row is None:
+        return GENESIS
+    ends = _json(peak_ends(row[0]))
+    peaks = tuple(peak for (peak,) in connection.execute(_PEAKS, (ends,)))
+    return Head(*row)._replace(peaks=peaks)
 
 
 def look_up(

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.blocks import Block
+from engine.blocks import Block, ends_of, head_after
 from engine.bonus_checks import FreeBetRow, WalletAudit, is_grant_or_end
 from engine.checks import (
     BonusRow,
@@ -47,6 +47,7 @@ from engine.life_checks import (
     why_bet_differs,
 )
 from engine.lives import Lives
+from engine.merkle import root_of_peaks
 from engine.outcomes import BetTold, HoldTold, LimitTold, PayoutTold
 from engine.payout_checks import (
     NO_OWNER,
@@ -85,8 +86,8 @@ _LIMITS = """
 _BONUSES = "SELECT user_id, wallet_id, spend, expires_at, state, last_transaction_id FROM bonuses"
 _FREE_BETS = "SELECT id, user_id, currency, amount, expires_at, state, last_transaction_id FROM free_bets"
 _BLOCK = """
-    SELECT id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, root,
-           prev_hash, hash, at
+    SELECT id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, at,
+           prev_hash, history, root, key_id, hash, peak, signature
     FROM blocks WHERE id = ?
 """
 _NEWEST_BLOCK = "SELECT id, last_transaction_id FROM blocks ORDER BY id DESC LIMIT 1"
@@ -198,11 +199,12 @@ class _Audit:
 
     def history(self, newest: int) -> Iterator[Finding]:
         """Blocks 1 to `newest`."""
-        before = GENESIS
+        before, is_whole = GENESIS, True
         for number in range(1, newest + 1):
             row = self._connection.execute(_BLOCK, (number,)).fetchone()
             if row is None:
                 yield {"check": "block", "block": number, "why": "it is missing"}
+                is_whole = False
                 continue
             block = Block(*row)
             placed = (block.first_transaction_id, block.last_transaction_id)
@@ -210,7 +212,7 @@ class _Audit:
             posted = (block.first_entry_id, block.last_entry_id)
             entries = [Entry(*row) for row in self._connection.execute(_ENTRIES, posted)]
             self.entries += len(entries)
-            yield from check_block(before, block, transactions, entries)
+            yield from check_block(before, block, transactions, entries, is_whole=is_whole)
             yield from check_entries(entries, self.holders)
             yield from self._begun(transactions, entries, *placed)
             yield from check_burials(transactions)
@@ -220,7 +222,8 @@ class _Audit:
             for transaction in transactions:
                 yield from self._done(transaction, of_transaction[transaction.id], block.at_us)
                 self.wallets.count(of_transaction[transaction.id])
-            before = Head(block.id, block.hash, block.at_us, block.last_transaction_id, block.last_entry_id)
+            is_whole = is_whole and root_of_peaks(before.peaks) == block.history
+            before = head_after(before, block) if is_whole else Head(*ends_of(block))
 
     def strays(self) -> Iterator[Finding]:
         """The transactions that are no part of the life which they say they are of, once history is read."""

@@ -103,13 +103,17 @@ class Account(msgspec.Struct, array_like=True, gc=False):
 
 
 class Head(NamedTuple):
-    """Where the chain stands. `at_us` is the newest block's time; all zeros before the first block."""
+    """Where the chain stands. `at_us` is the newest block's time; all zeros before the first block.
+
+    `peaks`: those of the tree over all blocks so far, whose root the next block holds (engine/merkle.py).
+    """
 
     block_id: int
     hash: bytes
     at_us: int
     last_transaction_id: int
     last_entry_id: int
+    peaks: tuple[bytes, ...] = ()
 
 
 GENESIS = Head(0, bytes(32), 0, 0, 0)

@@ -118,10 +118,9 @@ _CHANGE: dict[type, str] = {
 }
 _SEAL = """
     INSERT INTO blocks
-        (id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, root,
-        prev_hash,
-         hash, at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, at, prev_hash,
+         history, root, key_id, hash, peak, signature)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
@@ -20,11 +21,12 @@ import aiosqlite
 import msgspec
 
 from engine import prefetch, rows
-from engine.blocks import Block, seal
+from engine.blocks import Block, Signer, seal
 from engine.commands import Command, Touched, touched_by
 from engine.decide import decide
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, FileUnusable
 from engine.files import WriterLock, check_is_ours, create_if_missing, read_only_uri
+from engine.keys import SigningKey, introduce, signing_key
 from engine.outcomes import Code, Outcome
 from engine.view import Changes, View
 from engine.warm import Books, Turn, Warm
@@ -82,13 +84,16 @@ class Store:
     alive.
     """
 
-    def __init__(self, path: Path, lock: WriterLock, writer: aiosqlite.Connection, decide: Decide) -> None:
+    def __init__(
+        self, path: Path, lock: WriterLock, writer: aiosqlite.Connection, decide: Decide, signer: Signer
+    ) -> None:
         self.path = path
         self.failure: str | None = None
         self._lock = lock
         self._writer = writer
         self._readers: list[aiosqlite.Connection] = []
         self._decide = decide
+        self._signer = signer
         self._books: Books = {}
         self._warm = Warm()
         self._preparing = asyncio.Lock()
@@ -101,18 +106,22 @@ class Store:
         path: Path,
         *,
         create: bool = False,
+        key: SigningKey | None = None,
         decide: Decide = decide,
         connection_factory: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> Store:
-        """Open `path` for writing. `create`: make it if it is missing.
+        """Open `path` for writing. `create`: make it if it is missing. `key`: who signs its blocks; the key
+        beside it, unless told (`keys.signing_key`).
 
         Checkpoints with sync before it returns, so that whatever is read afterwards is on disk, also
         where the last process died at an unknown COMMIT. `decide` and `connection_factory` are where
-        tests put faults. Raises `FileUnusable`.
+        tests put faults. Raises `FileUnusable` or
+        `KeyUnusable`.
         """
         if create:
             create_if_missing(path)
         check_is_ours(path, writing=True)
+        key = key or signing_key(path)
         lock = WriterLock(path)
         try:
             writer = await aiosqlite.connect(
@@ -121,13 +130,14 @@ class Store:
         except sqlite3.Error as error:
             lock.release()
             raise FileUnusable(f"{path}: cannot be opened for writing: {error}") from error
-        store = cls(path, lock, writer, decide)
+        store = cls(path, lock, writer, decide, key.signer)
         try:
             await _on_thread(writer, _prepare_writer)
             for _ in (_AHEAD, _SHORT, _LONG):
                 reader = await aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None)
                 store._readers.append(reader)
                 await reader.execute("PRAGMA query_only = ON")
+            await store.set_up(partial(introduce, key=key))
             store._books = await store.set_up(prefetch.read_books)
             store._data_version = await _on_thread(writer, _read_data_version)
         except sqlite3.Error as error:
@@ -148,7 +158,7 @@ class Store:
                 outcomes = [self._decide(view, asked.command, now_us, asked.objection) for asked in batch]
                 block = None
                 if view.new_transactions or view.new_entries:
-                    block = seal(view.head, view.at_us, view.new_transactions, view.new_entries)
+                    block = seal(view.head, view.at_us, view.new_transactions, view.new_entries, self._signer)
             except Exception as error:  # a bug in one command must not cost its neighbours: bisected
                 self._warm.forget()
                 raise BatchAborted("decide", repr(error)) from error

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from engine.blocks import Block
+from engine.blocks import Block, head_after
 from engine.commands import Touched
 from engine.records import Account, Head, Item, Refusal, Transaction
 from engine.subjects import FreeBet, Hold, LiveBet, Payout, Suspended
@@ -137,9 +137,8 @@ class Warm:
         self._under_way.append(view)
         self._last_user_id = view.last_user_id
         if block is not None:
-            self._head = Head(
-                block.id, block.hash, block.at_us, block.last_transaction_id, block.last_entry_id
-            )
+            assert self._head is not None, "something was decided on it"
+            self._head = head_after(self._head, block)
 
     def next_turn(self) -> Turn:
         """The turn of the batch that is to be decided next: behind all that are under way."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from books_open import ALICE, BOB, HOUSE, NOW_US, bet_id, place
-from forgeries import legs
+from forgeries import floor, legs
 
 from engine.bonus_checks import (
     NO_FREE_BET,
@@ -45,6 +45,7 @@ from engine.commands import (
     Withdraw,
 )
 from engine.life_checks import NOT_FOLLOWING, NOT_WHERE_TOLD
+from engine.money import BOOK_FLOOR_MINOR
 from engine.payout_checks import OTHER_TERMS
 
 FURTHER, CAROL, BONUS, BOBS_BONUS = 9, 10, 11, 12
@@ -304,11 +305,11 @@ ROWS: dict[str, tuple[str, list[Finding]]] = {
     ),
     "a wallet of nobody": (
         f"UPDATE users SET participant_id = NULL WHERE id = {CAROL}",
-        [whose(CAROL, NOBODYS), opening(4, OTHER_WALLET)],
+        [whose(CAROL, NOBODYS), opening(4, OTHER_WALLET), floor(CAROL, 0, BOOK_FLOOR_MINOR)],
     ),
     "a book of somebody": (
         f"UPDATE users SET participant_id = {ALICE} WHERE id = 3",
-        [whose(3, NOBODYS)],
+        [whose(3, NOBODYS), floor(3, BOOK_FLOOR_MINOR, 0)],
     ),
     "a first wallet for bonus money": (
         f"UPDATE users SET kind = 'player_bonus' WHERE id = {CAROL}",

@@ -20,7 +20,7 @@ from bonus_forgeries import (
     wrong,
 )
 from books_open import ALICE, BOB
-from forgeries import NOT_ITS_DEBIT, TERMS, legs
+from forgeries import EDITED, NOT_ITS_DEBIT, TERMS, block, legs
 from life_forgeries import told
 
 from engine.bonus_checks import NO_BONUS, NO_GRANT, OTHER_SOURCE, OTHER_WALLET, OVER
@@ -377,7 +377,8 @@ HISTORY: dict[str, tuple[list[str], list[Finding]]] = {
     **{
         f"a transaction {id_} that moves money": (
             [f"UPDATE transaction_ledger SET transaction_id = {id_} WHERE id IN ({ids})"],
-            [legs(id_, kind), legs(robbed, other)],
+            # Entries in another order than their transactions have no root.
+            [legs(id_, kind), legs(robbed, other), *([block(2, EDITED)] if id_ == 4 else [])],
         )
         for id_, kind, ids, robbed, other in (
             (4, "WALLET", "10, 11, 12", 7, "WIN"),

@@ -26,6 +26,7 @@ BONUS_BOOK = 2**51 + HOUSE
 CLEARING = 2**52  # and the number of its payout: the account that pays it
 FLOOR = -(2**62)
 ZERO_HASH, HASH_1, HASH_2, HASH_3, HASH_4, HASH_5 = (bytes([byte]) * 32 for byte in range(6))
+KEY_ID = b"\xfd" * 16
 PRINT = b"\xfe" * 32  # a fingerprint; the schema looks at its length alone
 
 
@@ -194,10 +195,14 @@ def block(
         "last_transaction_id": transactions[1],
         "first_entry_id": entries[0],
         "last_entry_id": entries[1],
-        "root": PRINT,
-        "prev_hash": prev,
-        "hash": own,
         "at": 1_760_000_000_000_000 + number,
+        "prev_hash": prev,
+        "history": PRINT,
+        "root": PRINT,
+        "key_id": KEY_ID,
+        "hash": own,
+        "peak": PRINT,
+        "signature": bytes(64),
     }
 
 
@@ -410,6 +415,9 @@ WHERE_PAYOUTS_STAND = (
     + payout_becomes(19, state="paid", items=2, total=12, done=2, suspended=1, last_transaction_id=19)
     + f"UPDATE users SET limited = 1 WHERE id = {ALICE};\n"
 )
+REPAIR: Row = {
+    "id": 1, "at": 7, "block_id": 2, "user_id": ALICE, "what": "balance", "found": 5, "became": 6,
+}  # fmt: skip
 REFUSAL: Row = {
     "bet_id": "bet-refused",
     "user_id": BOB,
@@ -510,9 +518,15 @@ def open_books(pragmas: Mapping[str, str], *, schema: str = SCHEMA, blocks: int 
     """A new file in memory, with its holders and a history of no block, of two, of three (with `LIFE`) or of
     four (with `PAYOUTS`)."""
     db = connect(pragmas)
-    db.executescript(schema + users())
+    db.executescript(schema + users() + insert("signers", {"id": KEY_ID, "public_key": PRINT}))
     if blocks >= 2:
-        db.executescript(batch(FIRST) + batch(SECOND) + insert("refusals", REFUSAL) + BALANCES_FOLLOW)
+        db.executescript(
+            batch(FIRST)
+            + batch(SECOND)
+            + insert("refusals", REFUSAL)
+            + insert("repairs", REPAIR)
+            + BALANCES_FOLLOW
+        )
     if blocks >= 3:
         db.executescript(batch(LIFE, late=WHAT_BECAME) + BALANCES_FOLLOW)
     if blocks == 4:

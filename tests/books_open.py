@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from engine.accounts import open_books, open_wallets
 from engine.commands import (
     BONUS_BOOK_ID_BASE,
@@ -29,6 +31,7 @@ from engine.commands import (
     Spend,
     UnsettleBet,
 )
+from engine.keys import SigningKey
 from engine.money import BOOK_FLOOR_MINOR
 from engine.outcomes import Outcome
 from engine.reconcile import reconcile
@@ -39,6 +42,11 @@ from engine.view import View
 NOW_US = 1_760_000_000_000_000
 HOUSE, CASH = 1, 2
 BONUS_BOOK = BONUS_BOOK_ID_BASE + HOUSE
+SIGNING_KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+"""Not a secret. The file of a store has another one."""
+
+SIGNER = SIGNING_KEY.signer
+
 ALICE, BOB = 7, 8
 NOBODY = 99
 

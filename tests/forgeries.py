@@ -15,12 +15,13 @@ from pathlib import Path
 
 from books_open import ALICE, BOB, CASH, HOUSE, bet_id, look
 
-from engine.blocks import Block, hash_of, root_of
+from engine.blocks import Block, hash_of, peaks_after, root_of
 from engine.checks import Finding
 from engine.files import check_is_ours
 from engine.life_checks import NOT_WHERE_TOLD
+from engine.merkle import root_of_peaks
 from engine.money import BOOK_FLOOR_MINOR
-from engine.records import Entry, Transaction
+from engine.records import GENESIS, Entry, Transaction
 
 EDITED = "its rows do not give its root: they were changed after it was sealed"
 NO_FOLLOWER = "it does not follow the block before it"
@@ -52,15 +53,23 @@ def forge(path: Path, *statements: str) -> None:
 
 def reseal(path: Path, number: int) -> None:
     """Compute root, link and hash of a block from what its rows say now."""
-    before = dict(look(path, "SELECT id, hash FROM blocks")).get(number - 1, bytes(32))
+    hashes = [hash_ for (hash_,) in look(path, "SELECT hash FROM blocks WHERE id < ? ORDER BY id", number)]
+    head = GENESIS
+    for id_, hash_ in enumerate(hashes, 1):
+        head = head._replace(block_id=id_, hash=hash_, peaks=peaks_after(head, hash_))
     transactions = look(path, "SELECT * FROM transactions WHERE block_id = ? ORDER BY id", number)
     entries = look(path, "SELECT * FROM transaction_ledger WHERE block_id = ? ORDER BY id", number)
     (row,) = look(path, "SELECT * FROM blocks WHERE id = ?", number)
-    root = root_of([Transaction(*each) for each in transactions], [Entry(*each) for each in entries])
-    made = Block(*row)._replace(root=root, prev_hash=before)
-    digests = ((name, value.hex()) for name, value in
-               [("root", root), ("prev_hash", before), ("hash", hash_of(made))])  # fmt: skip
-    forge(path, *[f"UPDATE blocks SET {name} = x'{value}' WHERE id = {number}" for name, value in digests])
+    posted = [Entry(*each) for each in entries]
+    made = Block(*row)
+    # Where the rows have no root, none that a forger writes is the right one.
+    root = root_of(made.first_entry_id, [Transaction(*each) for each in transactions], posted) or bytes(32)
+    made = made._replace(root=root, prev_hash=head.hash, history=root_of_peaks(head.peaks))
+    made = made._replace(hash=hash_of(made))
+    made = made._replace(peak=peaks_after(head, made.hash)[-1])
+    digests = {name: getattr(made, name).hex() for name in ("root", "prev_hash", "history", "hash", "peak")}
+    changes = ", ".join(f"{name} = x'{value}'" for name, value in digests.items())
+    forge(path, f"UPDATE blocks SET {changes} WHERE id = {number}")
 
 
 def in_order(findings: Iterable[Finding]) -> list[str]:
@@ -74,6 +83,10 @@ def block(number: int, why: str) -> Finding:
 
 def bet(transaction_id: int, why: str) -> Finding:
     return {"check": "bet", "transaction_id": transaction_id, "why": why}
+
+
+def floor(user_id: int, found: int, told: int) -> Finding:
+    return {"check": "floor", "user_id": user_id, "floor": found, "told": told}
 
 
 def legs(transaction_id: int, kind: str) -> Finding:
@@ -139,7 +152,7 @@ FORGERIES: dict[str, tuple[str, list[Finding]]] = {
         f"UPDATE users SET floor = -1000 WHERE id = {CASH}",
         [
             {"check": "held", "user_id": CASH, "balance": -1500, "held": 0, "floor": -1000, "holds": 0},
-            {"check": "floor", "user_id": CASH, "floor": -1000, "told": BOOK_FLOOR_MINOR},
+            floor(CASH, -1000, BOOK_FLOOR_MINOR),
         ],
     ),
     "a running balance": (

@@ -20,6 +20,7 @@ from harness.process import JWT_SECRET
 from ws.app import _application, _uvicorn_config
 from ws.hub import Hub
 from ws.messages import Limits
+from ws.self_check import SelfCheck
 from ws.session import Door
 
 
@@ -39,7 +40,8 @@ async def serving(db: Path) -> AsyncIterator[str]:
     batcher = Batcher(store, guard, posted=hub.posted)
     door = Door(store, batcher, hub, JWT_SECRET, Limits())
     batcher.start()
-    server = QuietServer(_uvicorn_config(_application(door, guard, frozenset()), door.limits))
+    application = _application(door, guard, SelfCheck(db, 0), frozenset())
+    server = QuietServer(_uvicorn_config(application, door.limits))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}/ws"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from books_open import ALICE, BOB, NOW_US, bet_id, place
-from forgeries import OUTSIDE, bet, block, legs
+from forgeries import EDITED, OUTSIDE, bet, block, legs
 
 from engine.checks import Finding
 from engine.commands import (
@@ -398,7 +398,8 @@ HISTORY: dict[str, tuple[list[str], list[Finding]]] = {
     ),
     "an entry that joins a transaction of another block": (
         ["UPDATE transaction_ledger SET transaction_id = 9 WHERE id = 42"],
-        [block(6, OUTSIDE), {"check": "zero_sum", "transaction_id": 9, "currency": "EUR", "sum": -12},
+        [block(6, OUTSIDE), block(6, EDITED),
+         {"check": "zero_sum", "transaction_id": 9, "currency": "EUR", "sum": -12},
          {"check": "zero_sum", "transaction_id": 31, "currency": "EUR", "sum": 12}],
     ),
 }  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiosqlite
 from batches import WAIT_S, Disk, World, bet, world
 from batches import bet_id as batcher_bet_id
-from books_open import BOB, NOW_US, asked, balances, look, place, seed
+from books_open import BOB, NOW_US, SIGNING_KEY, asked, balances, look, place, seed
 
 from engine.commands import Command
 from engine.decide import decide
@@ -48,7 +48,9 @@ class Books:
 @contextlib.asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Books]:
     disk, decided = Disk(), Decided()
-    store = await Store.open(folder / "books.db", decide=decided, connection_factory=disk.connection())
+    factory = disk.connection()
+    # One key for all: files that are compared hold the same signatures.
+    store = await Store.open(folder / "books.db", key=SIGNING_KEY, decide=decided, connection_factory=factory)
     try:
         yield Books(store, disk, decided)
     finally:

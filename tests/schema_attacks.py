@@ -20,6 +20,8 @@ from attacks_on_life import BIRTHS, LIFE
 from attacks_on_limits import LIMITS
 from attacks_on_participants import PARTICIPANTS, WITHOUT_WALLET
 from attacks_on_payouts import PAYOUTS
+from attacks_on_repairs import REPAIRS
+from attacks_on_signers import ANOTHER, SIGNERS
 from books import (
     FIRST,
     HOLDING,
@@ -27,6 +29,7 @@ from books import (
     PAYING,
     PLAYER,
     REFUSAL,
+    REPAIR,
     SCHEMA,
     Attack,
     Books,
@@ -41,6 +44,8 @@ from books_bonus import GRANTING
 # A row of each table that is accepted as it is: alone, or in its place in a batch.
 ACCEPTED_ROWS: dict[str, tuple[Template | None, str, Row]] = {
     "users": (None, "", PLAYER),
+    "signers": (None, "", ANOTHER),
+    "repairs": (None, "", {**REPAIR, "id": 2}),
     "refusals": (None, "", {**REFUSAL, "bet_id": "b"}),
     "open_batch": (NEXT, "batch", {**NEXT["batch"][1], "frozen": 0}),
     "transactions": (NEXT, "event", NEXT["event"][1]),
@@ -122,6 +127,8 @@ ATTACKS = [
     *BONUS,
     *FREE_BETS,
     *FLOORS,
+    *SIGNERS,
+    *REPAIRS,
     *VALUES,
     *_wrong_types(),
     *NULLS_OF_THE_FIRST_BLOCK,

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "ws", "batcher", "engine")  # each may import those after it
 OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room imports them
 PURE = {
-    *("engine.money", "engine.commands", "engine.outcomes", "engine.records", "engine.view", "engine.blocks"),
+    *("engine.money", "engine.commands", "engine.outcomes", "engine.records", "engine.view"),
+    *("engine.blocks", "engine.merkle"),
     *("engine.decide", "engine.decide.answers", "engine.decide.place", "engine.decide.bets"),
     *(
         "engine.decide.books",
@@ -40,6 +41,7 @@ PURE = {
         "ws.operators",
         "ws.payouts",
         "ws.limits",
+        "ws.receipts",
         "ws.wallets",
         "ws.codec",
         "ws.protocol",
@@ -71,7 +73,12 @@ NOT_PURE = {
         "websockets",
     ),
 }
-ONLY_IMPORTER = {"aiosqlite": {"engine.store"}, "redis": {"batcher.redis_nonces"}, "jwt": {"ws.auth"}}
+ONLY_IMPORTER = {
+    "aiosqlite": {"engine.store"},
+    "cryptography": {"engine.keys", "verifier.check"},
+    "redis": {"batcher.redis_nonces"},
+    "jwt": {"ws.auth"},
+}
 # The engine measured in its own process; every other load comes through the door.
 IN_PROCESS = {
     ROOT / "bench" / name
@@ -133,6 +140,19 @@ def test_a_driver_has_one_importer(path: Path) -> None:
 def test_only_the_composition_root_and_the_command_line_open_the_store(path: Path) -> None:
     if "Store.open(" in path.read_text(encoding="utf-8"):
         assert name_of(path) in MAY_OPEN_THE_STORE
+
+
+@by_name(sorted((ROOT / "verifier").glob("*.py")))
+def test_the_verifier_needs_nothing_of_the_house(path: Path) -> None:
+    tops = {name.split(".")[0] for name in imports_of(path)}
+    assert tops <= {"__future__", "cryptography", "hashlib", "json", "re", "typing", "verifier"}
+
+
+def test_only_the_command_line_knows_the_verifier() -> None:
+    users = {
+        name_of(path) for path in MODULES if any(name.startswith("verifier") for name in imports_of(path))
+    }
+    assert users == {"cli.evidence"}
 
 
 @pytest.mark.parametrize(

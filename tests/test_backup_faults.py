@@ -145,7 +145,7 @@ def test_backup_says_what_is_in_it_and_what_is_not(books: Path, folder: Path) ->
     first = solidgreen("backup", "--db", str(books), str(folder / "a.db"))
     assert first.stderr == "", "not a terminal: no progress"
     told, *rest = first.stdout.splitlines()
-    assert told.startswith(f"{folder / 'a.db'}: 9 accounts, 4 entries, to block 1 ")
+    assert told.startswith(f"{folder / 'a.db'}: 9 accounts, 4 entries, to block 2 ")
     assert rest == [f"not in it, keep it apart from the backup: {key}" for key in keys]
 
     shown = json.loads(solidgreen("backup", "--db", str(books), str(folder / "b.db"), "--json").stdout)
@@ -154,7 +154,7 @@ def test_backup_says_what_is_in_it_and_what_is_not(books: Path, folder: Path) ->
         "ok": True,
         "file": str(folder / "b.db"),
         "bytes": (folder / "b.db").stat().st_size,
-        "block": 1,
+        "block": 2,
         "users": 9,
         "entries": 4,
         "findings": [],
@@ -167,7 +167,7 @@ def test_restore_says_what_came_back_and_what_may_be_missing(books: Path, folder
     back_up(books, folder / "kept.db")
     done = solidgreen("restore", str(folder / "kept.db"), "--db", str(folder / "demo.db"))
     first, second = done.stdout.splitlines()
-    assert first.startswith(f"{folder / 'demo.db'}: 9 accounts, 4 entries, to block 1 ")
+    assert first.startswith(f"{folder / 'demo.db'}: 9 accounts, 4 entries, to block 2 ")
     assert "confirmed after that block is not in it" in second
     assert solidgreen("reconcile", "--db", str(folder / "demo.db")).returncode == 0
 

@@ -19,6 +19,7 @@ import pytest
 
 from bench import one_by_one, postgres
 from engine.commands import PlaceBet
+from engine.keys import key_file
 from engine.outcomes import Accepted
 from engine.store import Asked, Store
 from harness.process import seed, solidgreen
@@ -51,7 +52,7 @@ def bets_of(player_ids: list[int], count: int) -> list[PlaceBet]:
 @contextlib.contextmanager
 def plain_wallet(db: Path) -> Iterator[one_by_one.PlainWallet]:
     with contextlib.closing(sqlite3.connect(db, isolation_level=None)) as connection:
-        yield one_by_one.PlainWallet(connection)
+        yield one_by_one.PlainWallet(db, connection)
 
 
 def test_the_plain_wallet_writes_what_the_engine_writes(
@@ -60,6 +61,8 @@ def test_the_plain_wallet_writes_what_the_engine_writes(
     by_plain, by_engine = (
         Path(shutil.copy(seeded[0], tmp_path / name)) for name in ("plain.db", "engine.db")
     )
+    for db in (by_plain, by_engine):
+        shutil.copy(key_file(seeded[0]), key_file(db))
     bets = bets_of(seeded[1], 5)
     with plain_wallet(by_plain) as wallet:
         placed = [wallet.place(bet, NOW_US + number) for number, bet in enumerate(bets)]
@@ -82,7 +85,7 @@ def test_the_plain_wallet_writes_what_the_engine_writes(
 def test_the_plain_wallet_is_as_durable_as_the_engine(seeded: tuple[Path, list[int]], tmp_path: Path) -> None:
     db = Path(shutil.copy(seeded[0], tmp_path))
     with contextlib.closing(sqlite3.connect(db, isolation_level=None)) as connection:
-        one_by_one.PlainWallet(connection)
+        one_by_one.PlainWallet(db, connection)
         found = {
             name: connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("synchronous", "journal_mode", "foreign_keys", "recursive_triggers")

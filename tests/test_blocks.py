@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_open import ALICE, BOB, NOW_US, account, deposit, place, play, view_of
+from books_open import ALICE, BOB, NOW_US, SIGNER, SIGNING_KEY, account, deposit, place, play, view_of
 from books_open import seed as seed_file
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,8 +29,12 @@ EVIDENCE = (REPOSITORY / "docs" / "evidence.md").read_text(encoding="utf-8")
 # Not to change once files are out there, sealed with these. Computed from the page, not by the engine.
 DEPOSIT_FINGERPRINT = "b2451ad300f8d494fcd580430b9c245511d354ce4ae44c0dfc0a9853fa3c0b68"
 BET_FINGERPRINT = "212a465d2d9f2d53c667d97e2f7471f0a4b56866c9760404fb7d7aeaba4713f3"
-ROOT = "ea3471579aabd83f036720cc08093091336d98ca71da5290e5a0cf4cc8d38a0f"
-HASH = "78bc1c4fc6982c20447c6d94a070e11293f5a3eeafd521c5887823516ab00156"
+ROOT = "d3e4d159de8b76dfd4708259c465a893d8692e0f9981446db4bae59913a234da"
+HASH = "2b3b3c985baaabed2581194581c81a838aa7fc2cba473c75a3ab979c49bae126"
+SIGNATURE = (
+    "930ad5789dc7464f701055651ac3334b13feee6f2be231a35fe67dbbc6a61f75"
+    "b3d21990df0c27d93270853b6d236c1377e440ca392dbf851b81e472438f1d08"
+)
 
 WELCOME = deposit("welcome", 1000, caller="cli")
 BET = PlaceBet(
@@ -81,15 +86,52 @@ def packed(value: object) -> bytes:
             raise TypeError(value)
 
 
-def page_root(transactions: Iterable[tuple[object, ...]], entries: Iterable[tuple[object, ...]]) -> bytes:
-    return sha256(packed([list(transactions), list(entries)])).digest()
+def page_tree(leaves: list[bytes]) -> bytes:
+    """By splitting, as the page has it; the engine goes level by level."""
+    if len(leaves) < 2:
+        return leaves[0] if leaves else sha256(b"").digest()
+    split = 1
+    while 2 * split < len(leaves):
+        split *= 2
+    return sha256(b"\x01" + page_tree(leaves[:split]) + page_tree(leaves[split:])).digest()
 
 
-def page_hash(row: Block) -> bytes:
+def page_leaf(data: bytes) -> bytes:
+    return sha256(b"\x00" + data).digest()
+
+
+def page_rows(
+    first_entry_id: int,
+    transactions: Iterable[tuple[object, ...]],
+    entries: Iterable[tuple[object, ...]],
+) -> list[bytes]:
+    """What the leaves of a block are hashes of."""
+    posted, rows = list(entries), []
+    for transaction in transactions:
+        own = [entry for entry in posted if entry[7] == transaction[0]]
+        tree = page_tree([page_leaf(packed(entry)) for entry in own])
+        rows.append(packed([*transaction, first_entry_id, len(own), tree]))
+        first_entry_id += len(own)
+    return rows
+
+
+def page_root(
+    first_entry_id: int,
+    transactions: Iterable[tuple[object, ...]],
+    entries: Iterable[tuple[object, ...]],
+) -> bytes:
+    return page_tree([page_leaf(row) for row in page_rows(first_entry_id, transactions, entries)])
+
+
+def page_header(row: Block) -> bytes:
     ranges = [row.first_transaction_id, row.last_transaction_id, row.first_entry_id, row.last_entry_id]
     numbers = [row.format, row.id, *ranges, row.at_us]
     fixed = b"".join(number.to_bytes(8, "big", signed=True) for number in numbers)
-    return sha256(b"SGBLOCK\0" + fixed + row.prev_hash + row.root).digest()
+    return b"SGBLOCK\0" + fixed + row.prev_hash + row.history + row.root + row.key_id
+
+
+def page_hash(row: Block) -> bytes:
+    return sha256(page_header(row)).digest()
 
 
 def page_fingerprint(*request: object) -> bytes:
@@ -101,7 +143,7 @@ def example() -> tuple[Block, list[Transaction], list[Entry]]:
     view = view_of(account(ALICE))
     decide(view, WELCOME, NOW_US)
     decide(view, BET, NOW_US)
-    block = seal(view.head, view.at_us, view.new_transactions, view.new_entries)
+    block = seal(view.head, view.at_us, view.new_transactions, view.new_entries, SIGNER)
     return block, view.new_transactions, view.new_entries
 
 
@@ -110,7 +152,10 @@ def test_known_answers() -> None:
 
     assert fingerprint(WELCOME).hex() == DEPOSIT_FINGERPRINT
     assert fingerprint_bet(BET, "EUR").hex() == BET_FINGERPRINT
-    assert block == Block(1, 1, 1, 2, 1, 4, bytes.fromhex(ROOT), bytes(32), bytes.fromhex(HASH), NOW_US)
+    assert block[:7] == (1, 1, 1, 2, 1, 4, NOW_US)
+    assert (block.prev_hash, block.history) == (bytes(32), sha256(b"").digest())
+    assert (block.root.hex(), block.hash.hex(), block.signature.hex()) == (ROOT, HASH, SIGNATURE)
+    assert (block.key_id, block.peak) == (SIGNER.key_id, page_leaf(block.hash))
 
 
 def test_the_page_names_every_command_that_has_a_fingerprint() -> None:
@@ -143,21 +188,29 @@ def test_the_page_shows_the_bytes_that_the_engine_hashes() -> None:
         for digest, name in map(str.split, table.splitlines())
     }
     block, transactions, entries = example()
-
-    assert shown["rows"] == packed([transactions, entries])
-    assert sha256(shown["rows"]).digest() == results["root"] == block.root
-    assert sha256(shown["header"]).digest() == results["hash"] == block.hash
-    for name, transaction in zip(("deposit", "bet"), transactions, strict=True):
+    rows = page_rows(1, transactions, entries)
+    leaves = {f"entry-{number}": packed(entry) for number, entry in enumerate(entries, 1)}
+    leaves |= dict(zip(("deposit", "bet"), rows, strict=True))
+    expected = {f"{name}-leaf": page_leaf(row) for name, row in leaves.items()}
+    for name, transaction, row in zip(("deposit", "bet"), transactions, rows, strict=True):
         assert sha256(shown[f"{name}-fingerprint-input"]).digest() == transaction.fingerprint
-        assert results[f"{name}-fingerprint"] == transaction.fingerprint
-    assert {name: digest.hex() for name, digest in results.items()} == {
-        "deposit-fingerprint": DEPOSIT_FINGERPRINT,
-        "bet-fingerprint": BET_FINGERPRINT,
-        "root": ROOT,
-        "hash": HASH,
-    }
-    assert shown.keys() == {"rows", "header", "deposit-fingerprint-input", "bet-fingerprint-input"}
-    assert f"these {len(shown['rows'])} bytes" in EVIDENCE
+        expected |= {f"{name}-fingerprint": transaction.fingerprint, f"{name}-entries-root": row[-32:]}
+
+    assert {name: shown[name] for name in leaves} == leaves
+    assert shown["header"] == page_header(block)
+    assert results == expected | {"root": block.root, "hash": block.hash, "peak": block.peak}
+    assert shown.keys() == {*leaves, "header", "deposit-fingerprint-input", "bet-fingerprint-input"}
+    assert f"{len(shown['header'])} bytes" in EVIDENCE
+
+
+def test_the_page_shows_a_signature() -> None:
+    ((public_key, signature),) = re.findall(r"```ed25519\n(\w+)  public-key\n(\w+)  signature\n```", EVIDENCE)
+    block, _, _ = example()
+
+    assert bytes.fromhex(public_key) == SIGNING_KEY.public_key
+    assert bytes.fromhex(signature) == block.signature
+    Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(block.signature, page_header(block))
+    assert block.key_id == sha256(SIGNING_KEY.public_key).digest()[:16]
 
 
 def test_the_forms_on_the_page_are_those_of_the_second_implementation() -> None:
@@ -185,7 +238,7 @@ def test_the_columns_on_the_page_are_those_of_the_tables() -> None:
         connection.executescript((REPOSITORY / "schema.sql").read_text(encoding="utf-8"))
         for table in ("transactions", "transaction_ledger"):
             (listed,) = re.findall(
-                rf"all columns of `{table}`, \d+ values:\n(.*?)[;.]\n", EVIDENCE, re.DOTALL
+                rf"all columns of `{table}`, \d+ values:\n(.*?)(?:;|\.\n)", EVIDENCE, re.DOTALL
             )
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
             assert re.findall(r"`(\w+)`", listed) == columns
@@ -201,16 +254,20 @@ def test_the_page_is_enough_to_check_a_file(tmp_path: Path) -> None:
     all_blocks, its_transactions, its_entries = queries.split(";\n")[:3]
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
-        before = bytes(32)
+        before, history = bytes(32), []
         blocks = connection.execute(all_blocks).fetchall()
         assert len(blocks) == 3
         for row in blocks:
             transactions = [tuple(each) for each in connection.execute(its_transactions, dict(row))]
             entries = [tuple(each) for each in connection.execute(its_entries, dict(row))]
-            assert page_root(transactions, entries) == row["root"]
+            assert page_root(row["first_entry_id"], transactions, entries) == row["root"]
             assert page_hash(Block(*row)) == row["hash"]
             assert row["prev_hash"] == before
+            assert row["history"] == page_tree(history)
             before = row["hash"]
+            history.append(page_leaf(before))
+            width = row["id"] & -row["id"]
+            assert row["peak"] == page_tree(history[-width:])
         for bet in connection.execute(
             "SELECT user_id, stake, b.currency, game, round, selection, odds_milli, fingerprint "
             "FROM bets b JOIN transactions t ON t.id = b.transaction_id"
@@ -220,12 +277,12 @@ def test_the_page_is_enough_to_check_a_file(tmp_path: Path) -> None:
 
 def test_the_offsets_on_the_page_are_where_the_fields_begin() -> None:
     """The table of the header, read back: a field begins where the one before it ends."""
-    sizes = {"i64": 8, "8 bytes": 8, "32 bytes": 32}
+    sizes = {"i64": 8, "8 bytes": 8, "16 bytes": 16, "32 bytes": 32}
     at = 0
     for offset, kind in re.findall(r"^\| (\d+) \| ([^|]+?) \|", EVIDENCE, re.MULTILINE):
         assert int(offset) == at
         at += sizes[kind]
-    assert at == 128
+    assert at == 176
 
 
 def sized(size: int, letter: str) -> str:
@@ -249,7 +306,9 @@ hashes = st.binary(min_size=32, max_size=32)
 def batches(draw: st.DrawFn) -> tuple[Head, list[Transaction], list[Entry]]:
     """A batch of transactions with none to three entries each, after some head."""
     first, last_entry_id = draw(st.integers(0, 2**40)), draw(st.integers(0, 2**40))
-    head = Head(draw(st.integers(0, 2**40)), draw(hashes), draw(st.integers(0, 2**60)), first, last_entry_id)
+    number = draw(st.integers(0, 2) | st.just(2**40))
+    peaks = tuple(draw(hashes) for _ in range(number.bit_count()))
+    head = Head(number, draw(hashes), draw(st.integers(0, 2**60)), first, last_entry_id, peaks)
     transactions, entries = [], []
     for id_ in range(first + 1, first + 1 + draw(st.integers(1, 4))):
         strings = [draw(texts) for _ in range(4)]
@@ -272,11 +331,12 @@ def test_a_second_implementation_agrees(
 ) -> None:
     head, transactions, entries = batch
 
-    block = seal(head, head.at_us + later_us, transactions, entries)
+    block = seal(head, head.at_us + later_us, transactions, entries, SIGNER)
 
-    assert block.root == page_root(transactions, entries)
+    assert block.root == page_root(block.first_entry_id, transactions, entries)
     assert block.hash == page_hash(block)
     assert (block.id, block.format, block.prev_hash) == (head.block_id + 1, FORMAT, head.hash)
+    assert block.history == page_tree(list(head.peaks))
     assert (block.first_transaction_id, block.last_transaction_id) == (
         transactions[0].id,
         transactions[-1].id,
@@ -285,12 +345,14 @@ def test_a_second_implementation_agrees(
     assert block.last_entry_id == head.last_entry_id + len(entries)
 
 
-@pytest.mark.parametrize("count", [0, 1, 15, 16, 65535, 65536])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 1000])
 def test_a_second_implementation_agrees_on_many_rows(count: int) -> None:
     _, transactions, entries = example()
+    alone = [transactions[0]._replace(id=number) for number in range(1, count + 1)]
+    crowd = [entries[0]._replace(id=number) for number in range(1, count + 1)]
 
-    for rows in ((transactions[:1] * count, entries), (transactions, entries[:1] * count)):
-        assert root_of(*rows) == page_root(*rows)
+    for rows in ((alone, entries[:2] if count else []), (transactions[:1], crowd)):
+        assert root_of(1, *rows) == page_root(1, *rows)
 
 
 @settings(max_examples=100, deadline=None)
@@ -324,7 +386,7 @@ def _changed(value: int | str | bytes) -> int | str | bytes:
     return value + "x" if isinstance(value, str) else bytes([value[0] ^ 1]) + value[1:]
 
 
-@pytest.mark.parametrize("field", [field for field in Block._fields if field != "hash"])
+@pytest.mark.parametrize("field", Block._fields[: Block._fields.index("hash")])
 def test_any_change_of_the_header_changes_the_hash(field: str) -> None:
     block, _, _ = example()
 
@@ -338,7 +400,7 @@ def test_any_change_of_a_transaction_changes_the_root(field: str, number: int) -
     row = transactions[number]
     transactions[number] = row._replace(**{field: _changed(getattr(row, field))})
 
-    assert root_of(transactions, entries) != block.root
+    assert root_of(1, transactions, entries) != block.root
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -348,14 +410,14 @@ def test_any_change_of_an_entry_changes_the_root(field: str, number: int) -> Non
     row = entries[number]
     entries[number] = row._replace(**{field: _changed(getattr(row, field))})
 
-    assert root_of(transactions, entries) != block.root
+    assert root_of(1, transactions, entries) != block.root
 
 
 def test_bytes_moved_from_one_text_to_the_next_change_the_root() -> None:
     block, transactions, entries = example()
     transactions[0] = transactions[0]._replace(kind="DEPOSI", scope="Tcli:deposit")
 
-    assert root_of(transactions, entries) != block.root
+    assert root_of(1, transactions, entries) != block.root
 
 
 @pytest.mark.parametrize(
@@ -371,12 +433,12 @@ def test_what_does_not_follow_the_head_is_not_sealed(head: Head) -> None:
     _, transactions, entries = example()
 
     with pytest.raises(AssertionError):
-        seal(head, NOW_US, transactions, entries)
+        seal(head, NOW_US, transactions, entries, SIGNER)
 
 
 def test_an_empty_batch_is_not_sealed() -> None:
     with pytest.raises(AssertionError):
-        seal(GENESIS, NOW_US, [], [])
+        seal(GENESIS, NOW_US, [], [], SIGNER)
 
 
 @pytest.mark.parametrize(("number", "transaction_id"), [(0, 0), (-1, 3)], ids=["first", "last"])
@@ -387,12 +449,12 @@ def test_an_entry_of_a_transaction_outside_of_the_block_is_not_sealed(
     entries[number] = entries[number]._replace(transaction_id=transaction_id)
 
     with pytest.raises(AssertionError):
-        seal(GENESIS, NOW_US, transactions, entries)
+        seal(GENESIS, NOW_US, transactions, entries, SIGNER)
 
 
 def test_a_block_may_have_no_entries() -> None:
     _, transactions, _ = example()
 
-    block = seal(GENESIS, NOW_US, transactions, [])
+    block = seal(GENESIS, NOW_US, transactions, [], SIGNER)
 
     assert (block.first_entry_id, block.last_entry_id) == (1, 0)

@@ -25,7 +25,11 @@ from forgeries import forge
 from harness.process import Server, token
 from harness.wire import bet, connect
 
-COMMANDS = ("serve", "seed", "token", "reconcile", "statement", "backup", "restore", "doctor")
+COMMANDS = (
+    *("serve", "seed", "token", "reconcile", "statement", "backup", "restore", "doctor"),
+    *("receipt", "head", "public-key"),
+)
+OFFLINE = ("check-receipt", "check-head")
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +45,18 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_help_names_every_command_and_where_to_start() -> None:
     told = well("--help").out
-    assert all(f"\n    {command}" in told for command in COMMANDS)
+    assert all(f"\n    {command}" in told for command in COMMANDS + OFFLINE)
     assert "solidgreen seed --db demo.db --players 100" in " ".join(told.split())
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS + OFFLINE)
 def test_help_of_a_command_explains_each_option(command: str) -> None:
     told = well(command, "--help").out
     usage, _, options = told.partition("options:")
-    usage, _, _ = usage.partition("positional arguments:")
     assert usage.startswith(f"usage: solidgreen {command}")
-    assert usage.rstrip().endswith("."), "a sentence says what the command does"
-    assert "--db FILE" in options
+    sentence = usage.partition("positional arguments:")[0]
+    assert sentence.rstrip().endswith("."), "a sentence says what the command does"
+    assert ("--db FILE" in options) is (command in COMMANDS)
     assert "None" not in told, "a default that is not there is not shown"
     for entry in re.findall(r"^  (-.*(?:\n   .*)*)", options, re.MULTILINE):
         _, *words = re.split(r"\n\s+| {2,}", entry, maxsplit=1)
@@ -170,7 +174,9 @@ def test_a_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     # The server takes a token of its own file's secret, and no other.
     with Server(db, settings={"jwt_secret": ""}) as server:
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("a.db*")}
-        assert modes == dict.fromkeys(("a.db", "a.db-wal", "a.db-shm", "a.db.lock", "a.db.jwt-secret"), 0o600)
+        assert modes == dict.fromkeys(
+            ("a.db", "a.db-wal", "a.db-shm", "a.db.lock", "a.db.jwt-secret", "a.db.signing-key"), 0o600
+        )
         asyncio.run(_welcome(server, ours))
         with pytest.raises(ConnectionError):
             asyncio.run(_welcome(server, token(db, 7)))
@@ -308,7 +314,7 @@ def test_an_entry_names_its_bet_and_who_is_on_the_other_side(
         )
     rows = well("statement", "--db", db, "--user", "7").out.splitlines()[1:-1]
     assert [row.split()[4:] for row in rows] == [
-        ["cash", "1"], *(["house", entry["bet_id"]] for entry in bets),
+        ["cash", "8"], *(["house", entry["bet_id"]] for entry in bets),
     ]  # fmt: skip
 
 

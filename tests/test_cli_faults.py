@@ -56,7 +56,7 @@ AT = ("statement", "--user", "7", "--at")
         ([], "COMMAND"),
         (["settle"], "invalid choice: 'settle'"),
         (["reconcile", "--verbose"], "unrecognized arguments: --verbose"),
-        (["reconcile", "--repair"], "--repair"),
+        (["reconcile", "--mend"], "--mend"),
         (["token"], "--user"),
         (["token", "--user", "0"], "from 1"),
         (["token", "--user", "-7"], "--user"),

@@ -37,7 +37,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"python", "sh", "sql", "js"}
 NOT_RUN = {"console", "text", "json", ""}
 # docs/evidence.md: the tests of blocks compute them again; docs/wallet.md: test_wallet_doc.py draws it.
-CHECKED_ELSEWHERE = {"bytes", "sha256", "mermaid"}
+CHECKED_ELSEWHERE = {"bytes", "sha256", "ed25519", "mermaid"}
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITHIN_S = 30
 

@@ -221,7 +221,9 @@ def test_every_file_is_for_its_owner_only(tmp_path: Path) -> None:
         found = asyncio.run(modes())
     finally:
         os.umask(before)
-    assert found == dict.fromkeys(["books.db", "books.db-wal", "books.db-shm", "books.db.lock"], 0o600)
+    assert found == dict.fromkeys(
+        ["books.db", "books.db-wal", "books.db-shm", "books.db.lock", "books.db.signing-key"], 0o600
+    )
 
 
 def test_a_new_file_says_what_it_is_and_how_it_is_kept(tmp_path: Path) -> None:
@@ -241,7 +243,8 @@ def test_a_new_file_says_what_it_is_and_how_it_is_kept(tmp_path: Path) -> None:
 
 
 def test_after_a_stop_there_is_one_file_to_copy(books: Path) -> None:
-    assert sorted(each.name for each in books.parent.iterdir()) == ["books.db", "books.db.lock"]
+    names = sorted(each.name for each in books.parent.iterdir())
+    assert names == ["books.db", "books.db.lock", "books.db.signing-key"]
 
 
 def test_a_file_that_exists_is_left_alone(books: Path) -> None:
@@ -326,7 +329,9 @@ def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     play(path, [place(1)])
 
     assert balances(path)[ALICE] == 70
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([name, f"{name}.lock"])
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(
+        [name, f"{name}.lock", f"{name}.signing-key"]
+    )
 
 
 def test_a_relative_name_is_the_same_file(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:

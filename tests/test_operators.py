@@ -40,6 +40,7 @@ from ws.messages import AnyRequest, BetPlace, Error, Limits
 from ws.operators import Move, TransferLeg
 from ws.payouts import PayoutFollow, PayoutGet, PayoutWinner
 from ws.protocol import Conversation, Identity, Submit
+from ws.receipts import HeadGet, ReceiptGet
 from ws.wallets import WalletList
 
 BET_ID = "0199a5f0-1111-7222-8333-444455556666"
@@ -666,7 +667,7 @@ def test_the_page_shows_every_message_as_it_decodes() -> None:
     requests, _ = documented()
     others: dict[str, type[Request]] = {
         "payout.get": PayoutGet, "payout.follow": PayoutFollow, "limit.get": LimitGet,
-        "wallet.list": WalletList, "bet.place": BetPlace,
+        "wallet.list": WalletList, "bet.place": BetPlace, "receipt.get": ReceiptGet, "head.get": HeadGet,
     }  # fmt: skip
     assert {request["type"] for request in requests} == SOUND.keys() | others.keys()
     wrong = [each for each in requests if not isinstance(one(each), others.get(each["type"], Move))]
@@ -679,7 +680,7 @@ def test_the_page_shows_every_reply_as_it_is_encoded() -> None:
     assert {reply["type"] for reply in replies} == {
         "bet.settled", "bet.unsettled", "bet.rolled_back", "bet.cashed_out", "wallet.moved", "error",
         "wallet.entry", "payout", "payout.progress", "limit.changed", "limits", "wallet.opened", "wallets",
-        "bonus.granted", "free_bet.changed", "bet.confirmed", "book.changed",
+        "bonus.granted", "free_bet.changed", "bet.confirmed", "book.changed", "receipt", "head",
     }  # fmt: skip
     for reply in replies:
         names = [field for field in reply if field != "type"]

@@ -12,6 +12,7 @@ from engine.snapshots import WalletState
 from ws.limits import LimitGet
 from ws.messages import BalanceGet, BetConfirmed, BetGet, BetPending, BetRejected, Error, Limits, Pong, Resume
 from ws.protocol import Authenticate, Close, CloseCode, Conversation, Effect, Identity, Look, State, Submit
+from ws.receipts import HeadGet, ReceiptGet
 from ws.wallets import WalletList
 
 BET_ID = "0199a5f0-1111-7222-8333-444455556666"
@@ -236,3 +237,18 @@ def test_payouts_limits_and_wallets_are_looked_up_for_who_may(role: str, type_: 
     if type_ in OWN:
         (own,) = hear(opened(role), {"type": type_, "id": "r"})
         assert own == Look(OWN[type_]) if role == "player" else codes([own]) == ["INVALID_REQUEST"]
+
+
+@pytest.mark.parametrize("role", ["player", "operator", "auditor", "admin"])
+def test_a_player_gets_receipts_of_his_own_and_others_of_whomever_they_name(role: str) -> None:
+    request = {"type": "receipt.get", "id": "r", "transaction_id": 88}
+    own, named, head = hear(
+        opened(role), [request, request | {"user_id": 7}, {"type": "head.get", "id": "r"}]
+    )
+
+    assert own == Look(ReceiptGet("r", 88, 42 if role == "player" else None))
+    if role == "player":
+        assert codes([named]) == ["FORBIDDEN"]
+    else:
+        assert named == Look(ReceiptGet("r", 88, 7))
+    assert head == Look(HeadGet("r"))

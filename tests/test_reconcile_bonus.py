@@ -221,7 +221,7 @@ def test_it_works_while_bonuses_and_free_bets_are_granted_used_and_taken_back(
             assert all(isinstance(outcome, Accepted) for outcome in outcomes), outcomes
             return outcomes
 
-        def meanwhile(*read: Any) -> Any:
+        def meanwhile(*read: Any, **known: Any) -> Any:
             number = next(rounds)
             at_us = LATER_US + 10 * number
             key = f"round {number}"
@@ -244,7 +244,7 @@ def test_it_works_while_bonuses_and_free_bets_are_granted_used_and_taken_back(
                 at_us=at_us,
             )
             commit(ExpireBonus(BONUS, **own(key)), ExpireFreeBet(ids[0], **own(key)), at_us=at_us + 1)
-            return check_block(*read)
+            return check_block(*read, **known)
 
         monkeypatch.setattr(module, "check_block", meanwhile)
         # A second look for strays finds none: it must not even be taken, since it is slow.

@@ -164,7 +164,7 @@ def test_it_works_while_bets_are_settled_and_holds_released(
         store = await Store.open(books)
         numbers = iter(range(100, 200))
 
-        def meanwhile(*read: Any) -> Any:
+        def meanwhile(*read: Any, **known: Any) -> Any:
             number = next(numbers)
             batch: list[Command] = [
                 won(6, 5, f"{number}"),
@@ -179,7 +179,7 @@ def test_it_works_while_bets_are_settled_and_holds_released(
             ]
             outcomes = asyncio.run_coroutine_threadsafe(store.commit(asked(*batch), NOW_US + 20), loop)
             assert sum(map(is_accepted, outcomes.result(10))) >= 8, "all but the second release"
-            return check_block(*read)
+            return check_block(*read, **known)
 
         monkeypatch.setattr(module, "check_block", meanwhile)
         # A second look for strays finds none: it must not even be taken, since it is slow.

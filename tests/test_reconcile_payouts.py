@@ -563,7 +563,7 @@ def test_it_works_while_a_payout_is_opened_paid_and_resolved(
         store = await Store.open(books)
         rounds = iter(range(1000))
 
-        def meanwhile(*read: Any) -> Any:
+        def meanwhile(*read: Any, **known: Any) -> Any:
             key = f"round {next(rounds)}"
             first: list[Command] = [
                 PayChunk(19, CHUNK_ITEMS, **own("the last chunk")),
@@ -588,7 +588,7 @@ def test_it_works_while_a_payout_is_opened_paid_and_resolved(
                     store.commit(asked(command), NOW_US), loop
                 ).result(10)
                 assert isinstance(outcome, Accepted), outcome
-            return check_block(*read)
+            return check_block(*read, **known)
 
         monkeypatch.setattr(module, "check_block", meanwhile)
         # A second look for strays finds none: it must not even be taken, since it is slow.

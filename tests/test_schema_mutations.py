@@ -69,6 +69,7 @@ SURVIVORS_BY_REASON: dict[str, list[str]] = {
         f"{OF_ENTRIES} id BETWEEN NEW.first_entry_id AND NEW.last_entry_id",
     ],
     "the seal looks the holder up": ["transaction_ledger: user_id NOT NULL"],
+    "the seal looks the key up": ["blocks: key_id NOT NULL"],
     "the seal: it equals the hash before it, or 32 zeros": ["blocks: CHECK length(prev_hash) = 32"],
     "the seal counts the entries of its own transactions": ["transaction_ledger: transaction_id NOT NULL"],
     "what a player does not have he cannot hold, and a book of the house holds nothing: CHECKs of users": [

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, account, bet_id, deposit, place
+from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, SIGNER, account, bet_id, deposit, place
 
 import engine.warm
 from engine.blocks import Block, seal
 from engine.commands import Command, touched_by
 from engine.decide import decide
+from engine.merkle import leaf
 from engine.money import BOOK_FLOOR_MINOR
 from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.records import GENESIS, Account, Head, Refusal, Transaction
@@ -68,7 +69,7 @@ class Ahead:
 def sealed(view: View) -> Block | None:
     if not view.new_transactions:
         return None
-    return seal(view.head, view.at_us, view.new_transactions, view.new_entries)
+    return seal(view.head, view.at_us, view.new_transactions, view.new_entries, SIGNER)
 
 
 # --- what has to be read --------------------------------------------------------------------------------
@@ -102,7 +103,8 @@ def test_views_share_their_accounts_and_the_next_one_begins_where_the_last_one_e
     assert isinstance(first, Accepted)
     assert isinstance(second, Accepted)
     assert [each.wallet.balance_minor for each in (first, second)] == [70, 40]
-    assert after.head == Head(1, sealed_hash(before), NOW_US, 1, 2)
+    assert after.head[:5] == (1, sealed_hash(before), NOW_US, 1, 2)
+    assert after.head.peaks == (leaf(sealed_hash(before)),)
     assert after.new_entries[0].prev_id == before.new_entries[0].id
     assert [(each.id, each.block_id) for each in after.new_transactions] == [(2, 2)]
 

@@ -29,11 +29,13 @@ from batcher.breaker import Breaker
 from batcher.memory_nonces import MemoryGuard
 from batcher.nonces import FallbackGuard, NonceGuard
 from batcher.redis_nonces import RedisGuard
+from engine.keys import newest_key_id, signing_key
 from engine.store import Store
 from ws.http import health_routes
 from ws.hub import Hub
 from ws.messages import Limits
 from ws.protocol import CloseCode
+from ws.self_check import SelfCheck
 from ws.session import LAST_WORDS_S, Door, Session
 from ws.settings import SettingInvalid, Settings
 from ws.transport import HttpDoor, WebSocketDoor
@@ -61,7 +63,8 @@ async def serve(settings: Settings) -> int:
     listener = _listen(settings)
     with contextlib.closing(listener):
         guard = _guard(settings)
-        store = await Store.open(settings.db)
+        key = signing_key(settings.db, settings.signing_key)
+        store = await Store.open(settings.db, key=key)
         try:
             hub = Hub()
             limits = Limits()
@@ -71,10 +74,19 @@ async def serve(settings: Settings) -> int:
             await guard.claim(
                 []
             )  # reach the nonce store now, so that its state is known before the first bet
-            server = _Server(_uvicorn_config(_application(door, guard, settings.origins), limits), door)
+            self_check = SelfCheck(settings.db, settings.self_check_s)
+            application = _application(door, guard, self_check, settings.origins)
+            server = _Server(_uvicorn_config(application, limits), door)
             _announce(settings, listener)
+            await _announce_key(store, key.signer.key_id)
             _tune_the_interpreter()
-            await server.serve(sockets=[listener])
+            checking = asyncio.create_task(self_check.run(), name="self-check")
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                checking.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await checking
             return 0 if batcher.failure is None else 1
         finally:
             await guard.close()
@@ -88,7 +100,7 @@ async def serve(settings: Settings) -> int:
                 os._exit(1)
 
 
-def _application(door: Door, guard: NonceGuard, origins: frozenset[str]) -> Starlette:
+def _application(door: Door, guard: NonceGuard, self_check: SelfCheck, origins: frozenset[str]) -> Starlette:
     async def wallet_socket(websocket: WebSocket) -> None:
         if not _is_welcome(websocket, origins):
             await websocket.close()  # before it is accepted, this is an HTTP 403
@@ -100,7 +112,9 @@ def _application(door: Door, guard: NonceGuard, origins: frozenset[str]) -> Star
         await websocket.accept(SUBPROTOCOL)
         await Session(websocket, door).run(_bearer(websocket))
 
-    return Starlette(routes=[WebSocketRoute("/ws", wallet_socket), *health_routes(door.batcher, guard)])
+    return Starlette(
+        routes=[WebSocketRoute("/ws", wallet_socket), *health_routes(door.batcher, guard, self_check)]
+    )
 
 
 def _is_welcome(websocket: WebSocket, origins: frozenset[str]) -> bool:
@@ -219,6 +233,16 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
     host = f"[{host}]" if ":" in host else host
     nonces = "Redis" if settings.redis_url else "memory"
     log.info("serving %s on ws://%s:%d/ws, nonces in %s; stop with Ctrl-C", settings.db, host, port, nonces)
+
+
+async def _announce_key(store: Store, key_id: bytes) -> None:
+    before = await store.read(newest_key_id)
+    log.info("blocks are signed by the key %s", key_id.hex())
+    if before not in (None, key_id):
+        log.warning(
+            "blocks were signed by the key %s so far: publish the new public key, or give back the old key",
+            before.hex(),
+        )
 
 
 def _tune_the_interpreter() -> None:

@@ -11,9 +11,10 @@ from starlette.routing import Route
 from batcher.batcher import Batcher
 from batcher.breaker import State
 from batcher.nonces import NonceGuard
+from ws.self_check import SelfCheck
 
 
-def health_routes(batcher: Batcher, guard: NonceGuard) -> list[Route]:
+def health_routes(batcher: Batcher, guard: NonceGuard, self_check: SelfCheck) -> list[Route]:
     """The two routes. Live: the loop answers. Ready: 503 while bets would be refused, and why."""
 
     async def live(request: Request) -> JSONResponse:
@@ -35,6 +36,7 @@ def health_routes(batcher: Batcher, guard: NonceGuard) -> list[Route]:
             },
             # Money never depends on nonces, so a store that is away degrades the server and does not stop it.
             "nonces": {"status": "ok"} if nonces is None else {"status": "degraded", "why": nonces},
+            "self_check": self_check.health(),
             "queue": {"waiting": batcher.queue_length(), "stopping": batcher.is_stopping},
         }
         return JSONResponse(report, status_code=200 if is_ready else 503)

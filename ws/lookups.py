@@ -1,5 +1,6 @@
-"""What a socket can ask without moving money: bets, balances, entries, wallets, limits, payouts. Reads beside
-the writer."""
+"""What a socket can ask without moving money: bets, balances, entries, wallets, limits, payouts, receipts.
+Reads beside the writer.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Final
 from msgspec import UNSET
 
 from batcher.batcher import Batcher, wall_us
-from engine import queries, snapshots
+from engine import queries, receipts, snapshots
 from engine.outcomes import Code
 from engine.store import Store
 from ws.codec import error, wallet_entry
@@ -18,6 +19,7 @@ from ws.limits import LimitGet, limits_shown
 from ws.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
 from ws.payouts import PayoutFollow, PayoutGet, payout_shown
 from ws.protocol import MAY_READ_ALL, Identity
+from ws.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
 from ws.wallets import WalletList, wallets_shown
 
 RESUME_ENTRIES_MAX: Final = 10_000
@@ -29,7 +31,9 @@ SUSPENDED_MAX: Final = 1_000
 FREE_BETS_MAX: Final = 100
 """Open free bets that one `wallet.list` shows, those first that expire first."""
 
-Looked = BetGet | BalanceGet | Resume | LimitGet | WalletList | PayoutGet | PayoutFollow
+Looked = (
+    BetGet | BalanceGet | Resume | LimitGet | WalletList | PayoutGet | PayoutFollow | ReceiptGet | HeadGet
+)
 
 
 async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Identity) -> Sequence[Reply]:
@@ -49,6 +53,10 @@ async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Ide
             return [await _payout(store, request.id, request.payout_id, request.suspended_from)]
         case PayoutFollow():
             return [await _payout(store, request.id, request.payout_id, 0)]
+        case ReceiptGet():
+            return [await _receipt(store, request)]
+        case HeadGet():
+            return [await _head(store, request)]
 
 
 async def _limits(store: Store, request: LimitGet) -> Reply:
@@ -79,6 +87,21 @@ async def _payout(store: Store, request_id: str, payout_id: int, suspended_from:
         lambda connection: queries.payout(connection, payout_id, suspended_from, SUSPENDED_MAX)
     )
     return error(request_id, Code.NOT_FOUND) if found is None else payout_shown(request_id, found)
+
+
+async def _receipt(store: Store, request: ReceiptGet) -> Reply:
+    # Its block is read as a whole, which may have thousands of rows: no other reader waits behind it.
+    found = await store.read_long(
+        lambda connection: receipts.receipt(connection, request.transaction_id, request.user_id)
+    )
+    if found is None:
+        return error(request.id, Code.NOT_FOUND)
+    return ReceiptShown(request.id, request.transaction_id, found)
+
+
+async def _head(store: Store, request: HeadGet) -> Reply:
+    found = await store.read(lambda connection: receipts.head(connection, request.since))
+    return error(request.id, Code.NOT_FOUND) if found is None else HeadShown(request.id, found)
 
 
 async def _balance(store: Store, request: BalanceGet, user_id: int) -> Reply:

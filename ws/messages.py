@@ -3,7 +3,7 @@ contracts. Names and bounds are PROTOCOL's.
 
 Here are those that any role may send, and the sum of all requests; what only operators may ask for, and how
 that is answered, is in `ws/operators.py`, `ws/payouts.py`, `ws/wallets.py` and `ws/books.py`, limits are in
-`ws/limits.py`.
+`ws/limits.py`, receipts in `ws/receipts.py`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from ws.operators import (
     WalletWithdraw,
 )
 from ws.payouts import PayoutAdd, PayoutFollow, PayoutGet, PayoutMake, PayoutOpen, PayoutResolve, PayoutStart
+from ws.receipts import HeadGet, ReceiptGet
 from ws.wallets import BonusGrant, FreeBetGrant, FreeBetRevoke, WalletList, WalletOpen
 
 
@@ -121,6 +122,8 @@ AnyRequest = (
     | FreeBetGrant
     | FreeBetRevoke
     | BookFloor
+    | ReceiptGet
+    | HeadGet
 )
 """Every request. A `Move` that is missing here is refused as of unknown `type`."""
 

@@ -11,7 +11,7 @@
     OPEN         a Move (operators.py)   Submit                                        OPEN
     OPEN         a Move, too many        Submit with an objection                      OPEN
     OPEN         limit.set …             Submit                                        OPEN
-    OPEN         bet.get … resume        Look                                          OPEN
+    OPEN         bet.get … head.get      Look                                          OPEN
     OPEN         ping                    pong                                          OPEN
     OPEN         not for this role       error FORBIDDEN                               OPEN
     OPEN         no request              error INVALID_REQUEST                         OPEN
@@ -51,6 +51,7 @@ from ws.messages import (
 )
 from ws.operators import Move
 from ws.payouts import PayoutFollow, PayoutGet
+from ws.receipts import HeadGet, ReceiptGet
 from ws.wallets import WalletList
 
 MAY_MOVE_MONEY: Final = frozenset({"operator", "admin"})
@@ -98,7 +99,9 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
 class Look(NamedTuple):
     """Read something and answer it."""
 
-    request: BetGet | BalanceGet | Resume | LimitGet | WalletList | PayoutGet | PayoutFollow
+    request: (
+        BetGet | BalanceGet | Resume | LimitGet | WalletList | PayoutGet | PayoutFollow | ReceiptGet | HeadGet
+    )
 
 
 class Close(NamedTuple):
@@ -206,6 +209,8 @@ class Conversation:
         | WalletList
         | PayoutGet
         | PayoutFollow
+        | ReceiptGet
+        | HeadGet
         | Malformed,
         now_ms: int,
     ) -> Effect:
@@ -222,8 +227,10 @@ class Conversation:
                 return self._forbid(request.id, "for operators and auditors only")
             case Ping():
                 return Pong(request.id, now_ms)
-            case BetGet():
+            case BetGet() | HeadGet():
                 return Look(request)
+            case ReceiptGet():
+                return self._look_at_receipt(request)
             case BalanceGet() | Resume():
                 if self._has_wallet():
                     return Look(request)
@@ -279,6 +286,14 @@ class Conversation:
         if isinstance(user_id, Error):
             return user_id
         request.user_id = user_id
+        return Look(request)
+
+    def _look_at_receipt(self, request: ReceiptGet) -> Effect:
+        assert self.identity is not None
+        if self.identity.role not in MAY_READ_ALL:
+            if request.user_id is not None:
+                return self._forbid(request.id, "user_id: for operators and auditors only")
+            request.user_id = self.identity.user_id
         return Look(request)
 
     def _whose(self, request: LimitMove | LimitGet | WalletList) -> int | Error:

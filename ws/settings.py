@@ -35,6 +35,10 @@ class Settings:
     """Where nonces are kept; without it, in this process's memory."""
     origins: frozenset[str] = frozenset()
     """Origins of pages that may connect, besides the server's own."""
+    signing_key: Path | None = None
+    """Signs blocks (Ed25519, PEM); without it, the key beside the database."""
+    self_check_s: int = 86_400
+    """From one look at the books to the next; 0: never."""
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
     """When the circuit opens."""
 
