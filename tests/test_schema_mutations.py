@@ -70,6 +70,7 @@ SURVIVORS_BY_REASON: dict[str, list[str]] = {
     ],
     "the seal looks the holder up": ["transaction_ledger: user_id NOT NULL"],
     "the seal looks the key up": ["blocks: key_id NOT NULL"],
+    "repairs_only_grow looks the account up": ["repairs: user_id NOT NULL"],
     "the seal: it equals the hash before it, or 32 zeros": ["blocks: CHECK length(prev_hash) = 32"],
     "the seal counts the entries of its own transactions": ["transaction_ledger: transaction_id NOT NULL"],
     "what a player does not have he cannot hold, and a book of the house holds nothing: CHECKs of users": [
