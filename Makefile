@@ -10,11 +10,12 @@ DRILLS ?= 10
 USERS  ?= 100
 SECONDS ?= 30
 FLOOR  ?= 3000
+RECEIPTS ?= 10000
 ARGS   ?=
 LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: run test check test-all lint types locust crash drills payout bench wheel lock clean help
+.PHONY: run test check test-all lint types locust crash drills payout receipts bench wheel lock clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,7 +55,7 @@ types: $(VENV)/.stamp
 
 check: lint types test  ## ruff, mypy --strict and the tests
 
-test-all: test $(VENV)/.bench  ## also what takes longer: kill cycles, the wheel, PostgreSQL, a load run
+test-all: test $(VENV)/.bench  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run
 	$(BIN)/pytest -m long
 	$(MAKE) locust USERS=20 SECONDS=10 FLOOR=0
 
@@ -69,6 +70,9 @@ drills: $(VENV)/.stamp  ## back up under load, restore, serve and compare, DRILL
 
 payout: $(VENV)/.stamp  ## pay 100,000 winners beside bets, kill -9 in the middle, and audit what is left
 	$(BIN)/python -m bench.payouts $(ARGS)
+
+receipts: $(VENV)/.stamp  ## RECEIPTS= receipts of a real file, true and tampered with, in Python and in Node
+	$(BIN)/python tests/receipts_in_bulk.py --count $(RECEIPTS)
 
 bench: $(VENV)/.bench   ## every case of docs/performance.md beside its ceiling, half an hour: ARGS=--quick
 	$(BIN)/python -m bench.run $(ARGS)

@@ -69,7 +69,7 @@ def receipt(connection: sqlite3.Connection, transaction_id: int, user_id: int | 
         "format": FORMAT,
         "transaction": _as_json(transaction._asdict())
         | {
-            "first_entry_id": block.first_entry_id + before,
+            "first_entry_id": _value(block.first_entry_id + before),
             "entries": len(own),
             "entries_root": merkle.root(posted).hex(),
         },

@@ -21,18 +21,16 @@ def check_head(text: str, public_key: bytes, kept: str | None = None) -> Row:
     `Refused`.
     """
     head = parse(text)
-    follows = head.pop("follows", None)
+    follows = fields(head.pop("follows"), FOLLOWS) if "follows" in head else None
     block = signed(fields(head, HEAD), public_key)
+    if follows is not None:
+        leaf = sha256(b"\x00" + follows["hash"]).digest()
+        if climb(leaf, follows["id"] - 1, block["id"] - 1, follows["path"]) != block["history"]:
+            raise Refused("the block that it says it follows is not in its history")
     if kept is None:
         return block
     before = fields(parse(kept).get("block"), BLOCK)
-    if before == block:
-        return block
-    digest = sha256(header(before)).digest()
-    proof = fields(follows, FOLLOWS)
-    if (proof["id"], proof["hash"]) != (before["id"], digest):
-        raise Refused("the head follows another block than the one that was kept")
-    leaf = sha256(b"\x00" + digest).digest()
-    if climb(leaf, before["id"] - 1, block["id"] - 1, proof["path"]) != block["history"]:
-        raise Refused("the block that was kept is not in the history of the head")
+    told = None if follows is None else (follows["id"], follows["hash"])
+    if before != block and told != (before["id"], sha256(header(before)).digest()):
+        raise Refused("it does not follow the block that was kept")
     return block
