@@ -11,11 +11,12 @@ USERS  ?= 100
 SECONDS ?= 30
 FLOOR  ?= 3000
 RECEIPTS ?= 10000
+COUNT  ?= 1000
 ARGS   ?=
 LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: run test check test-all lint types locust crash drills payout receipts bench wheel lock clean help
+.PHONY: run test check test-all lint types locust crash drills mutations payout receipts bench wheel lock clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +68,9 @@ crash: $(VENV)/.stamp   ## kill -9 with bets in flight, CYCLES= times, and audit
 
 drills: $(VENV)/.stamp  ## back up under load, restore, serve and compare, DRILLS= times
 	$(BIN)/python -m tests.crash.backup_drills --drills $(DRILLS)
+
+mutations: $(VENV)/.stamp  ## COUNT= random single mutations of valid books: `verify` must find all of them
+	$(BIN)/python tests/mutations.py $(COUNT)
 
 payout: $(VENV)/.stamp  ## pay 100,000 winners beside bets, kill -9 in the middle, and audit what is left
 	$(BIN)/python -m bench.payouts $(ARGS)

@@ -16,6 +16,7 @@ from typing import NoReturn
 from batcher.breaker import BreakerLimits
 from cli import audit, backups, evidence, operate, statements
 from cli.times import parse_time_us
+from cli.verify import verify as run_verify
 from engine.errors import SolidGreenError
 from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
 from ws.protocol import ROLES
@@ -126,6 +127,12 @@ def build_parser() -> Parser:
         help="origins of web pages that may connect, separated by commas, besides the server's own",
     )
     serve.add_argument(
+        "--heads",
+        default=variable("heads"),
+        metavar="FILE|URL",
+        help="append the newest block's head to this file, or POST it to this http(s) URL, when it changes",
+    )
+    serve.add_argument(
         "--breaker-commit-ms",
         type=_breaker_ms,
         default=variable("breaker_commit_ms", str(BreakerLimits().commit_upper_us // 1000)),
@@ -207,6 +214,37 @@ def build_parser() -> Parser:
         help="put right what follows from the ledger (with the server stopped)",
     )
     reconcile.add_argument("--json", action="store_true", help="print the verdict as JSON")
+
+    verify = command(
+        "verify",
+        "Recompute everything from the file alone: history, signatures, rows, balances",
+        run_verify,
+        "Reads only; works while the server runs. Exit status 1 if anything is wrong, each finding "
+        "on a line. What it covers, and what it cannot prove, is in docs/verify.md.",
+    )
+    verify.add_argument(
+        "--head",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="heads or receipts kept elsewhere, as JSON, one a line: the file must hold their blocks",
+    )
+    verify.add_argument(
+        "--public-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a key that may be trusted, PEM; may be given again. Blocks that others signed are findings",
+    )
+    verify.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="keep there how far it came, and go on from there the next time",
+    )
+    verify.add_argument("--json", action="store_true", help="print the verdict as JSON")
 
     statement = command(
         "statement",

@@ -49,6 +49,7 @@ def serve(options: argparse.Namespace) -> int:
         redis_url=options.redis_url,
         signing_key=options.signing_key,
         self_check_s=options.self_check_s,
+        heads=options.heads,
         origins=frozenset(filter(None, (origin.strip() for origin in options.origins.split(",")))),
         breaker=BreakerLimits(
             commit_upper_us=options.breaker_commit_ms * 1000, queue_upper_us=options.breaker_queue_ms * 1000

@@ -80,6 +80,15 @@ class _FreeBet(NamedTuple):
     bet_id: str
 
 
+class WalletsTold(NamedTuple):
+    """What `WalletAudit` keeps of history, so that another run can go on from there."""
+
+    in_bonus: dict[int, int]
+    bonuses: dict[int, _Bonus]
+    free_bets: dict[int, _FreeBet]
+    opened: list[int]
+
+
 class WalletAudit:
     """What history has told so far of wallets, bonuses and free bets. The rows are those of one snapshot, and
     history is read up to that one.
@@ -102,6 +111,29 @@ class WalletAudit:
         self._bonus_told: dict[int, _Bonus] = {}
         self._free_bet_told: dict[int, _FreeBet] = {}
         self._opened: set[int] = set()
+
+    def told(self) -> WalletsTold:
+        """What is kept of history so far."""
+        return WalletsTold(self.in_bonus, self._bonus_told, self._free_bet_told, sorted(self._opened))
+
+    def recall(self, told: WalletsTold) -> None:
+        """Go on where another run stood."""
+        self.in_bonus.update(told.in_bonus)
+        self._bonus_told, self._free_bet_told = dict(told.bonuses), dict(told.free_bets)
+        self._opened = set(told.opened)
+
+    def again(self, transaction: Transaction, entries: Sequence[Entry]) -> Iterator[Finding]:
+        """A transaction that was checked by an earlier run: are the rows that it made the same? Only their
+        terms: what became of them is held against what was told last, by `check_rows`."""
+        said = answer_of(transaction.answer) or Answer()
+        if transaction.kind == "WALLET":
+            yield from self.opened(transaction)
+        elif transaction.kind == "BONUS" and said.bonus is not None:
+            yield from self._bonus_terms(transaction, said.bonus, entries)
+        elif transaction.kind == "FREE_BET":
+            row = self._free_bets.get(transaction.id)
+            if row is not None:
+                yield from self._free_bet_terms(transaction, row)
 
     def count(self, entries: Sequence[Entry]) -> None:
         """Note what a transaction has moved, once it is checked."""
@@ -228,7 +260,7 @@ class WalletAudit:
     def _bonus_changed(
         self, transaction: Transaction, told: BonusTold, entries: Sequence[Entry], at_us: int
     ) -> Iterator[Finding]:
-        prior, row = self._bonus_told.get(told.user_id), self._terms.get(told.user_id)
+        prior = self._bonus_told.get(told.user_id)
         newest = _Bonus(transaction.id, told.state, told.spend, told.expires_at_us)
         self._bonus_told[told.user_id] = newest
         grants = transaction.kind == "BONUS"
@@ -238,6 +270,13 @@ class WalletAudit:
             yield _wrong("bonus", transaction, NOT_FOLLOWING)
         elif is_due(told.expires_at_us, at_us) == grants:
             yield _wrong("bonus", transaction, OVER)
+        yield from self._bonus_terms(transaction, told, entries)
+
+    def _bonus_terms(
+        self, transaction: Transaction, told: BonusTold, entries: Sequence[Entry]
+    ) -> Iterator[Finding]:
+        """Whether it was asked for."""
+        row, grants = self._terms.get(told.user_id), transaction.kind == "BONUS"
         command: Keyed = ExpireBonus(told.user_id, key="", caller="")
         if grants and row is not None and told.spend in _SPENDS:
             terms = (_given(entries), _SPENDS[told.spend], told.expires_at_us or None)
@@ -268,16 +307,21 @@ class WalletAudit:
             yield _wrong("free_bet", transaction, NO_ROW)
             return
         self._free_bet_told[row.id] = _FreeBet(0, told.state, "")
+        if told != FreeBetTold(row.id, FreeBetState.OPEN, row.amount_minor):
+            yield _wrong("free_bet", transaction, NOT_FOLLOWING)
+        others = list(self._free_bet_terms(transaction, row))
+        yield from others
+        if not others and is_due(row.expires_at_us, at_us):
+            yield _wrong("free_bet", transaction, OVER)
+
+    def _free_bet_terms(self, transaction: Transaction, row: FreeBetRow) -> Iterator[Finding]:
+        """Whether it was asked for."""
         holder = self._users.get(row.user_id)
         until_us = row.expires_at_us or None
         command = GrantFreeBet(row.user_id, row.amount_minor, until_us, key="", caller="")
         is_own = holder is not None and (holder.kind, holder.currency) == ("player", row.currency)
-        if told != FreeBetTold(row.id, FreeBetState.OPEN, row.amount_minor):
-            yield _wrong("free_bet", transaction, NOT_FOLLOWING)
         if not is_own or not is_asked(transaction, command):
             yield _wrong("free_bet", transaction, OTHER_TERMS)
-        elif is_due(row.expires_at_us, at_us):
-            yield _wrong("free_bet", transaction, OVER)
 
     def _free_bet_ended(self, transaction: Transaction, told: FreeBetTold, at_us: int) -> Iterator[Finding]:
         is_revoked = transaction.kind == "REVOKE"

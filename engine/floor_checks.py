@@ -21,7 +21,8 @@ class FloorAudit:
     def __init__(self, book_ids: Collection[int]) -> None:
         """`book_ids`: the house's own books, without the clearing accounts of payouts."""
         self._book_ids = book_ids
-        self._floors: dict[int, int] = {}
+        self.told: dict[int, int] = {}
+        """What the newest FLOOR of each says, by account."""
 
     def changed(self, transaction: Transaction) -> Iterator[dict[str, Any]]:
         """What is wrong with one FLOOR transaction, apart from its entries: it has none."""
@@ -36,13 +37,13 @@ class FloorAudit:
             yield _wrong(transaction, NO_FLOOR)
         if not is_asked(transaction, SetFloor(told.user_id, told.floor_minor, key="", caller="")):
             yield _wrong(transaction, OTHER_TERMS)
-        self._floors[told.user_id] = told.floor_minor
+        self.told[told.user_id] = told.floor_minor
 
     def check_rows(self, floors: Iterable[tuple[int, int]]) -> Iterator[dict[str, Any]]:
         """Every row of `users`, as its id and floor, once history is read."""
         for user_id, floor_minor in floors:
             began_with = BOOK_FLOOR_MINOR if user_id in self._book_ids else 0
-            told_minor = self._floors.get(user_id, began_with)
+            told_minor = self.told.get(user_id, began_with)
             if floor_minor != told_minor:
                 yield {"check": "floor", "user_id": user_id, "floor": floor_minor, "told": told_minor}
 

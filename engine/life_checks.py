@@ -84,7 +84,7 @@ def answer_of(text: str) -> Answer | None:
     """`transactions.answer` read; None if it is not the JSON of one."""
     try:
         return _ANSWER.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -92,7 +92,7 @@ def placed_of(text: str) -> Placed | None:
     """Likewise the answer of a BET, which says who paid beside its wallet, and with which free bet."""
     try:
         placed = _PLACED.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     source, free_bet = placed.source, placed.free_bet
     is_possible = (source is None or 0 < source.amount_minor < _NUMBER_MAX) and (

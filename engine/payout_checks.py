@@ -182,7 +182,7 @@ def why_payout_differs(
         if not all(_is_item_where_told(told.id, row) for row in suspended):
             return OTHER_SUSPENSE
     command = _command(transaction, told, prior, currency, items, suspended)
-    return None if fingerprint(command) == transaction.fingerprint else OTHER_TERMS
+    return None if is_asked(transaction, command) else OTHER_TERMS
 
 
 def payout_legs(

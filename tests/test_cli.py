@@ -26,7 +26,7 @@ from harness.process import Server, token
 from harness.wire import bet, connect
 
 COMMANDS = (
-    *("serve", "seed", "token", "reconcile", "statement", "backup", "restore", "doctor"),
+    *("serve", "seed", "token", "reconcile", "verify", "statement", "backup", "restore", "doctor"),
     *("receipt", "head", "public-key"),
 )
 OFFLINE = ("check-receipt", "check-head")

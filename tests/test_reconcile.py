@@ -24,6 +24,7 @@ from forgeries import (
     zero_sum,
 )
 
+from engine import audit
 from engine import reconcile as module
 from engine.blocks import Block, hash_of
 from engine.checks import check_block
@@ -117,7 +118,7 @@ def test_it_works_while_a_store_writes_and_pins_nothing(books: Path, monkeypatch
             checkpoints.extend(look(books, "PRAGMA wal_checkpoint(TRUNCATE)"))
             return check_block(*read, **known)
 
-        monkeypatch.setattr(module, "check_block", meanwhile)
+        monkeypatch.setattr(audit, "check_block", meanwhile)
         try:
             return await asyncio.to_thread(reconcile, books), checkpoints
         finally:

@@ -28,7 +28,7 @@ from bonus_history import HISTORY
 from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, asked, bet_id, look, place, play, seed
 from forgeries import forge, in_order, reseal
 
-from engine import lives
+from engine import audit, lives
 from engine import reconcile as module
 from engine.bonus_checks import OTHER_BET, FreeBetRow, WalletAudit
 from engine.checks import HolderRow, check_block
@@ -246,7 +246,7 @@ def test_it_works_while_bonuses_and_free_bets_are_granted_used_and_taken_back(
             commit(ExpireBonus(BONUS, **own(key)), ExpireFreeBet(ids[0], **own(key)), at_us=at_us + 1)
             return check_block(*read, **known)
 
-        monkeypatch.setattr(module, "check_block", meanwhile)
+        monkeypatch.setattr(audit, "check_block", meanwhile)
         # A second look for strays finds none: it must not even be taken, since it is slow.
         monkeypatch.setattr(lives.Lives, "strays", lambda self: [{"check": "a second look"}])
         try:

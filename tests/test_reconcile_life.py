@@ -14,7 +14,7 @@ from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, asked, bet_id, look, pla
 from forgeries import forge, in_order, reseal
 from life_forgeries import BATCHES, EXPIRY, FEES, HISTORY, ROWS, keyed, won
 
-from engine import lives
+from engine import audit, lives
 from engine import reconcile as module
 from engine.checks import check_block
 from engine.commands import Command, PlaceHold, ReleaseHold, RollBackBet, UnsettleBet
@@ -181,7 +181,7 @@ def test_it_works_while_bets_are_settled_and_holds_released(
             assert sum(map(is_accepted, outcomes.result(10))) >= 8, "all but the second release"
             return check_block(*read, **known)
 
-        monkeypatch.setattr(module, "check_block", meanwhile)
+        monkeypatch.setattr(audit, "check_block", meanwhile)
         # A second look for strays finds none: it must not even be taken, since it is slow.
         monkeypatch.setattr(lives.Lives, "strays", lambda self: [{"check": "a second look"}])
         try:
@@ -201,7 +201,7 @@ def test_it_works_while_bets_are_settled_and_holds_released(
 def test_every_look_up_goes_by_key(books: Path, name: str) -> None:
     """A look-up is made for each transaction: one that reads a whole table would take for ever."""
     sql = getattr(lives, name)
-    if not isinstance(sql, str):
+    if not isinstance(sql, str) or "SELECT" not in sql:
         return
     connection = open_read_only(books)
     try:

@@ -31,6 +31,7 @@ from batcher.nonces import FallbackGuard, NonceGuard
 from batcher.redis_nonces import RedisGuard
 from engine.keys import newest_key_id, signing_key
 from engine.store import Store
+from ws.heads import Heads, keeper
 from ws.http import health_routes
 from ws.hub import Hub
 from ws.messages import Limits
@@ -64,6 +65,7 @@ async def serve(settings: Settings) -> int:
     with contextlib.closing(listener):
         guard = _guard(settings)
         key = signing_key(settings.db, settings.signing_key)
+        heads = None if settings.heads is None else Heads(settings.db, keeper(settings.heads))
         store = await Store.open(settings.db, key=key)
         try:
             hub = Hub()
@@ -80,6 +82,8 @@ async def serve(settings: Settings) -> int:
             _announce(settings, listener)
             await _announce_key(store, key.signer.key_id)
             _tune_the_interpreter()
+            if heads is not None:
+                heads.start()
             checking = asyncio.create_task(self_check.run(), name="self-check")
             try:
                 await server.serve(sockets=[listener])
@@ -87,6 +91,8 @@ async def serve(settings: Settings) -> int:
                 checking.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await checking
+            if heads is not None:
+                await asyncio.to_thread(heads.stop)
             return 0 if batcher.failure is None else 1
         finally:
             await guard.close()

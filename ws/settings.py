@@ -39,6 +39,8 @@ class Settings:
     """Signs blocks (Ed25519, PEM); without it, the key beside the database."""
     self_check_s: int = 86_400
     """From one look at the books to the next; 0: never."""
+    heads: str | None = None
+    """The file, or the http(s) URL, that gets the newest block's head when it changes."""
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
     """When the circuit opens."""
 
