@@ -17,8 +17,10 @@ from batcher.nonces import NonceStoreAway
 from batcher.redis_nonces import RedisGuard
 from engine.errors import FileUnusable
 from engine.files import check_is_ours, open_read_only, structural_findings
+from engine.reconcile import Report
 from engine.reconcile import reconcile as reconcile_file
 from engine.repair import repair
+from engine.verify import Verdict
 from ws.settings import secret_file
 
 DISK_FREE_MIN_BYTES = 1 << 30
@@ -30,6 +32,7 @@ CLOCK_AHEAD_MAX_US = 60_000_000
 
 def reconcile(options: argparse.Namespace) -> int:
     """Print the verdict; 1 if anything differs."""
+    report: Report | Verdict
     repaired: dict[str, object] = {}
     if options.repair:
         done = repair(options.db, time.time_ns() // 1000)

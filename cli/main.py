@@ -151,7 +151,7 @@ def build_parser() -> Parser:
         type=_seconds,
         default=variable("self_check_s", "86400"),
         metavar="SECONDS",
-        help="reconcile beside the bets this often; 0: never (default: %(default)s)",
+        help="verify the file beside the bets this often; 0: never (default: %(default)s)",
     )
 
     seed = command(

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from engine.blocks import Block, ends_of, head_after
+from engine.blocks import COLUMNS, Block, ends_of, head_after
 from engine.bonus_checks import WalletAudit, WalletsTold, is_grant_or_end
 from engine.checks import Finding, Running, check_block, check_entries, check_participants, check_users
 from engine.commands import CLEARING_ID_BASE
@@ -32,11 +32,7 @@ from engine.standing import Standing
 _AGAIN: Final = PAYOUT_KINDS | {"BONUS", "FREE_BET", "WALLET"}
 """The kinds of transactions that say what rows are like which no seal covers, apart from bets and holds."""
 
-_NEXT_BLOCK = """
-    SELECT id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, at,
-           prev_hash, history, root, key_id, hash, peak, signature
-    FROM blocks WHERE id >= ? ORDER BY id LIMIT 1
-"""
+_NEXT_BLOCK = f"SELECT {COLUMNS} FROM blocks WHERE id >= ? ORDER BY id LIMIT 1"  # noqa: S608
 _TRANSACTIONS = f"""
     SELECT id, kind, scope, key, fingerprint, answer, block_id
     FROM transactions WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {ROWS_MAX}
@@ -45,11 +41,11 @@ _ENTRIES = f"""
     SELECT id, user_id, currency, amount, balance_after, ref_type, ref_id, transaction_id, block_id, prev_id
     FROM transaction_ledger WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {ROWS_MAX}
 """  # noqa: S608
-_BLOCK_SHAPE: Final = Shape(
+BLOCK_FIELDS: Final = (
     "id:i format:i first_transaction_id:i last_transaction_id:i first_entry_id:i last_entry_id:i at:i "
-    "prev_hash:b history:b root:b key_id:b hash:b peak:b signature:b",
-    "blocks",
+    "prev_hash:b history:b root:b key_id:b hash:b peak:b signature:b"
 )
+_BLOCK_SHAPE: Final = Shape(BLOCK_FIELDS, "blocks")
 _TRANSACTION_SHAPE: Final = Shape(
     "id:i kind:t scope:t key:t fingerprint:b answer:t block_id:i", "transactions"
 )

@@ -20,7 +20,7 @@ from pathlib import Path
 from engine.drafts import Draft, refuse_to_overwrite, sync
 from engine.errors import FileUnusable
 from engine.files import WriterLock, check_is_ours, open_read_only, structural_findings
-from engine.reconcile import Report, reconcile
+from engine.verify import Verdict, verify
 
 STEP_BYTES = 1 << 20
 """Copied, then synced: one sync of the whole file at its end would hold up those of the server."""
@@ -49,7 +49,7 @@ class Copied:
     block: int
     """The newest block in it; 0 for none. Whatever was confirmed later is not in it."""
     block_hash: bytes
-    report: Report
+    report: Verdict
 
 
 def back_up(source: Path, target: Path, tell: Tell = lambda done, total: None) -> Copied:
@@ -90,17 +90,17 @@ def restore(backup: Path, target: Path, tell: Tell = lambda done, total: None) -
         lock.release()
 
 
-def check(path: Path) -> Report:
+def check(path: Path) -> Verdict:
     """Whether a copy that nobody else has opened is good: all that this program can say of a file.
 
     What cannot be read is a finding, like what does not add up.
     """
-    report = Report()
+    report = Verdict()
     try:
         check_is_ours(path, writing=False)
         with contextlib.closing(open_read_only(path)) as connection:
             structural = list(structural_findings(connection))
-        report = reconcile(path)
+        report = verify(path)
         report.findings[:0] = structural
     except FileUnusable as error:
         report.findings.append({"check": "file", "why": str(error)})

@@ -48,6 +48,13 @@ class Block(NamedTuple):
     signature: bytes
 
 
+COLUMNS: Final = (
+    "id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, at, prev_hash, "
+    "history, root, key_id, hash, peak, signature"
+)
+"""The columns of `blocks`, for whoever makes a `Block` of a row."""
+
+
 class Signer(NamedTuple):
     """Who signs blocks. Ed25519 is deterministic (RFC 8032): the same header gives the same signature."""
 
@@ -115,11 +122,14 @@ def leaves_of(
     """The leaf of each transaction, as `root_of` needs them; None where that gives None."""
     try:
         posted = [sha256(b"\x00" + _encode(entry)).digest() for entry in entries]
+        # Of which transaction each is; None spares the loop a look at where the list ends.
+        owners: list[int | None] = [entry[7] for entry in entries]
+        owners.append(None)
         leaves = []
-        start, count = 0, len(entries)
+        start = 0
         for transaction in transactions:
             id_, end = transaction[0], start
-            while end < count and entries[end][7] == id_:
+            while owners[end] == id_:
                 end += 1
             # Written out for a bet, which has two entries and is what most transactions are.
             if end - start == 2:
@@ -131,7 +141,7 @@ def leaves_of(
             start = end
     except UnicodeEncodeError:
         return None
-    return leaves if start == count else None
+    return leaves if start == len(entries) else None
 
 
 def entry_leaf(entry: Entry) -> bytes:

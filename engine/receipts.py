@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from engine import merkle
-from engine.blocks import FORMAT, Block, entry_leaf, leaves_of
+from engine.blocks import COLUMNS, FORMAT, Block, entry_leaf, leaves_of
 from engine.outcomes import Answer
 from engine.records import Entry, Transaction
 
@@ -31,11 +31,7 @@ _ENTRIES = """
     SELECT id, user_id, currency, amount, balance_after, ref_type, ref_id, transaction_id, block_id, prev_id
     FROM transaction_ledger WHERE id BETWEEN ? AND ? ORDER BY id
 """
-_BLOCK = """
-    SELECT id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, at,
-           prev_hash, history, root, key_id, hash, peak, signature
-    FROM blocks WHERE id = ?
-"""
+_BLOCK = f"SELECT {COLUMNS} FROM blocks WHERE id = ?"  # noqa: S608
 
 
 def receipt(connection: sqlite3.Connection, transaction_id: int, user_id: int | None = None) -> Json | None:

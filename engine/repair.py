@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from engine.checks import Finding
 from engine.files import WriterLock, check_is_ours
-from engine.reconcile import Report, reconcile
+from engine.verify import Verdict, verify
 
 _DERIVED: Final = {
     "balance": ("balance", "balance", "ledger"),
@@ -45,7 +45,7 @@ class Repair(NamedTuple):
 class Repaired:
     """What was done, and the verdict afterwards. Nothing was done if the history itself is in doubt."""
 
-    report: Report
+    report: Verdict
     repairs: list[Repair] = field(default_factory=list)
     is_refused: bool = False
 
@@ -59,7 +59,7 @@ def repair(path: Path, now_us: int) -> Repaired:
     check_is_ours(path, writing=True)
     lock = WriterLock(path)
     try:
-        report = reconcile(path)
+        report = verify(path)
         repairs = [each for finding in report.findings for each in _repair_of(finding)]
         if _others(report.findings, {each.user_id for each in repairs}):
             return Repaired(report, is_refused=True)
@@ -69,7 +69,7 @@ def repair(path: Path, now_us: int) -> Repaired:
             _apply(path, repairs, now_us)
         except sqlite3.IntegrityError:  # somebody would have less than nothing: that is for people
             return Repaired(report, is_refused=True)
-        return Repaired(reconcile(path), repairs)
+        return Repaired(verify(path), repairs)
     finally:
         lock.release()
 

@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from engine.audit import Audit
-from engine.blocks import Block, hash_of, header_of, key_id_of
+from engine.audit import BLOCK_FIELDS, Audit
+from engine.blocks import COLUMNS, Block, hash_of, header_of, key_id_of
 from engine.carried import FORMAT, CarriedUnusable, Kept, load, save
 from engine.checks import Finding
 from engine.file_checks import Keys, check_file, check_signers
@@ -39,15 +39,8 @@ FINDINGS_MAX: Final = 10_000
 
 SAVE_EVERY_S: Final = 30.0
 
-_BLOCK = """
-    SELECT id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, at,
-           prev_hash, history, root, key_id, hash, peak, signature
-    FROM blocks WHERE id = ?
-"""
-_BLOCK_SHAPE: Final = Shape(
-    "id:i format:i first_transaction_id:i last_transaction_id:i first_entry_id:i last_entry_id:i at:i "
-    "prev_hash:b history:b root:b key_id:b hash:b peak:b signature:b"
-)
+_BLOCK = f"SELECT {COLUMNS} FROM blocks WHERE id = ?"  # noqa: S608
+_BLOCK_SHAPE: Final = Shape(BLOCK_FIELDS)
 Progress = Callable[[int, int], None]
 """Hears how many transactions were read, and how many there are."""
 

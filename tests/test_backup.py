@@ -21,8 +21,9 @@ from engine import files
 from engine.backup import Copied, back_up, check, restore
 from engine.errors import FileUnusable
 from engine.files import WriterLock, check_is_ours, schema_sql
-from engine.reconcile import Report, reconcile
+from engine.reconcile import reconcile
 from engine.store import Store
+from engine.verify import Verdict, verify
 
 NOBODY_ID = 65_534
 
@@ -86,7 +87,7 @@ def test_a_backup_is_the_same_database_in_one_file(books: Path, target: Path) ->
     ((block, block_hash),) = look(books, "SELECT id, hash FROM blocks ORDER BY id DESC LIMIT 1")
     assert (copied.path, copied.block, copied.block_hash) == (target, block, block_hash)
     assert copied.size_bytes == target.stat().st_size
-    assert copied.report == reconcile(books)
+    assert copied.report == verify(books)
 
 
 def test_a_backup_holds_what_a_crash_left_in_the_write_ahead_log_and_changes_no_byte(
@@ -154,7 +155,7 @@ def test_it_is_on_disk_before_it_has_its_name_and_the_name_before_it_is_done(
         done.append("link")
         link(source, name)
 
-    def checked(path: Path) -> Report:
+    def checked(path: Path) -> Verdict:
         done.append("check")
         return check(path)
 
@@ -286,7 +287,7 @@ def test_the_copy_of_books_that_do_not_add_up_is_kept_aside(books: Path, target:
     for _ in range(2):  # the second one takes the place of the first
         copied = back_up(books, target)
         assert copied.path == aside
-        assert copied.report.findings == reconcile(books).findings != []
+        assert copied.report.findings == verify(books).findings != []
         assert names(target.parent) == [aside.name]
     assert content(aside) == content(books)
 

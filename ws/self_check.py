@@ -1,4 +1,4 @@
-"""The daily look at the books while bets go on: `reconcile`, with what it found in the log and in
+"""The daily look at the books while bets go on: `verify`, with what it found in the log and in
 `/health/ready`.
 
 In a process of its own, since minutes of Python beside the event loop would make every bet wait; of the
@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from engine.reconcile import reconcile
+from engine.verify import verify
 
 log = logging.getLogger("solidgreen.self_check")
 
@@ -25,7 +25,7 @@ FIRST_AFTER_S: Final = 600.0
 """After a start, unless checks are closer together: a server that is started every day is checked as well."""
 
 LOGGED_MAX: Final = 20
-"""Findings that are logged, a line each; `solidgreen reconcile` prints all."""
+"""Findings that are logged, a line each; `solidgreen verify` prints all."""
 
 NICE: Final = 19
 
@@ -92,7 +92,7 @@ def _look(path: Path, sender: Connection) -> None:
     """In the other process."""
     os.nice(NICE)
     try:
-        report = reconcile(path)
+        report = verify(path)
     except sqlite3.Error as error:
         verdict = Verdict(0, 0, [], f"the file could not be read: {error}")
     else:
@@ -115,7 +115,7 @@ def _tell(verdict: Verdict, took_s: float) -> None:
         log.info("self-check: %d entries in %.0f s, nothing is wrong", verdict.entries, took_s)
     else:
         log.critical(
-            "self-check: %d findings, the first ones follow; solidgreen reconcile prints all", verdict.found
+            "self-check: %d findings, the first ones follow; solidgreen verify prints all", verdict.found
         )
         for finding in verdict.findings:
             log.critical("self-check: %s", finding)
