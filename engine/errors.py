@@ -2,7 +2,7 @@
 
 SolidGreenError
 ├── FileUnusable          the file is missing, foreign, of another version, read-only or served already
-├── HistoryBroken         an account's entries do not continue each other: somebody has touched them
+├── HistoryBroken         entries do not continue each other, or are not what was sealed: they were touched
 └── StoreFault            while writing; each says what is known about the money
     ├── BatchAborted      rolled back before COMMIT, because of something in the batch: bisect it
     ├── BatchRefused      rolled back, because of the storage (full, locked): nobody's bet has run
@@ -21,10 +21,12 @@ class FileUnusable(SolidGreenError):
 
 
 class HistoryBroken(SolidGreenError):
-    """The entries of an account do not add up, or are not all there. `reconcile` says what else is wrong."""
+    """The entries of an account do not add up or are not all there, or rows are not what a block sealed.
+    `verify` says what else is wrong.
+    """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"{reason}; find out more with: solidgreen reconcile")
+        super().__init__(f"{reason}; find out more with: solidgreen verify")
 
 
 class StoreFault(SolidGreenError):

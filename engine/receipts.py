@@ -12,6 +12,7 @@ import msgspec
 
 from engine import merkle
 from engine.blocks import COLUMNS, FORMAT, Block, entry_leaf, leaves_of
+from engine.errors import HistoryBroken
 from engine.outcomes import Answer
 from engine.records import Entry, Transaction
 
@@ -38,7 +39,8 @@ def receipt(connection: sqlite3.Connection, transaction_id: int, user_id: int | 
     """The receipt of a transaction, with the entries of `user_id`; without one with all of them, unless they
     are more than `WHOLE_ENTRIES_MAX`: then with none.
 
-    None if there is no such transaction, or it does not concern `user_id`. Reads the whole block.
+    None if there is no such transaction, or it does not concern `user_id`. Reads the whole block. Raises
+    `HistoryBroken` where that is not what was sealed.
     """
     found = connection.execute("SELECT block_id FROM transactions WHERE id = ?", (transaction_id,)).fetchone()
     block = None if found is None else read_block(connection, found[0])
@@ -50,7 +52,8 @@ def receipt(connection: sqlite3.Connection, transaction_id: int, user_id: int | 
         Entry(*row) for row in connection.execute(_ENTRIES, (block.first_entry_id, block.last_entry_id))
     ]
     leaves = leaves_of(block.first_entry_id, transactions, entries)
-    assert leaves is not None, "it was sealed"
+    if leaves is None or merkle.root(leaves) != block.root:
+        raise HistoryBroken(f"block {block.id}: its rows do not give its root, nothing in it can be proven")
     index = transaction_id - block.first_transaction_id
     transaction = transactions[index]
     own = [entry for entry in entries if entry.transaction_id == transaction_id]
