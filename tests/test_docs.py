@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import pytest
 from command import seed
 
-from cli.main import build_parser
+from cli.parser import build_parser
 from harness.process import Server, environment, token
 from harness.wire import connect
 

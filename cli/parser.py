@@ -1,0 +1,306 @@
+"""The command line: every command, its options and where they come from."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from batcher.breaker import BreakerLimits
+from cli import audit, backups, evidence, operate, statements, values
+from cli.verify import verify as run_verify
+from engine.money import BOOK_FLOOR_MINOR
+from ws.protocol import ROLES
+from ws.settings import variable
+
+WRONG_CALL = 2
+"""The exit status of a call that could not be understood or carried out."""
+
+AddCommand = Callable[..., argparse.ArgumentParser]
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_CALL, f"{self.prog}: {message}\n(try: {self.prog} --help)\n")
+
+
+def build_parser() -> Parser:
+    """The whole command line."""
+    parser = Parser(
+        prog="solidgreen",
+        description="A betting wallet: one process, one SQLite file, every bet booked before it is green.",
+        epilog="Start with: solidgreen seed --db demo.db --players 100, then: solidgreen serve --db demo.db",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(
+        name: str, summary: str, run: object, more: str = "", *, on_database: bool = True
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary, description=f"{summary}. {more}".strip())
+        added.set_defaults(run=run)
+        if on_database:
+            db = variable("db")
+            added.add_argument(
+                "--db",
+                type=Path,
+                metavar="FILE",
+                required=db is None,
+                default=db and Path(db),
+                help="the database file",
+            )
+        added.add_argument(
+            "--log-level",
+            type=values.log_level,
+            default=variable("log_level", "info"),
+            metavar="LEVEL",
+            help=f"how much to say on standard error: {', '.join(values.LOG_LEVELS)} (default: %(default)s)",
+        )
+        return added
+
+    _operate(command)
+    _audit(command)
+    _copy(command)
+    _prove(command)
+    return parser
+
+
+def _operate(command: AddCommand) -> None:
+    """What writes, and who may ask."""
+    serve = command("serve", "Take bets over a WebSocket until Ctrl-C", operate.serve)
+    serve.add_argument("--host", default=variable("host", "127.0.0.1"), help="address (default: %(default)s)")
+    serve.add_argument(
+        "--port",
+        type=values.port,
+        default=variable("port", "8000"),
+        help="TCP port, 0 for any free one (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--redis-url", default=variable("redis_url"), help="keep nonces in this Redis, not in memory"
+    )
+    serve.add_argument(
+        "--origins",
+        default=variable("origins", ""),
+        help="origins of web pages that may connect, separated by commas, besides the server's own",
+    )
+    serve.add_argument(
+        "--heads",
+        default=variable("heads"),
+        metavar="FILE|URL",
+        help="append the newest block's head to this file, or POST it to this http(s) URL, when it changes",
+    )
+    serve.add_argument(
+        "--breaker-commit-ms",
+        type=values.breaker_ms,
+        default=variable("breaker_commit_ms", str(BreakerLimits().commit_upper_us // 1000)),
+        metavar="MS",
+        help="a commit that takes longer opens the circuit (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--breaker-queue-ms",
+        type=values.breaker_ms,
+        default=variable("breaker_queue_ms", str(BreakerLimits().queue_upper_us // 1000)),
+        metavar="MS",
+        help="a bet that waits longer for its commit opens the circuit (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--self-check-s",
+        type=values.seconds,
+        default=variable("self_check_s", "86400"),
+        metavar="SECONDS",
+        help="verify the file beside the bets this often; 0: never (default: %(default)s)",
+    )
+
+    seed = command(
+        "seed", "Add players with an opening balance", operate.seed, "Makes the file if there is none."
+    )
+    seed.add_argument(
+        "--players", type=values.count, default=100, metavar="N", help="how many (default: %(default)s)"
+    )
+    seed.add_argument(
+        "--balance",
+        type=values.amount,
+        default=100_000,
+        metavar="MINOR",
+        help="of each, in minor units: 100000 is 1000.00 EUR (default: %(default)s)",
+    )
+    seed.add_argument(
+        "--currency",
+        type=values.currency,
+        default="EUR",
+        metavar="CODE",
+        help="of the wallets, three letters of ISO 4217 (default: %(default)s)",
+    )
+    seed.add_argument(
+        "--house-floor",
+        type=values.floor,
+        default=variable("house_floor", str(BOOK_FLOOR_MINOR)),
+        metavar="MINOR",
+        help="how far below zero the house's books of a new currency may go (default: -2^62)",
+    )
+    seed.add_argument(
+        "--tokens", action="store_true", help="add an access token, valid for a day, to each player"
+    )
+    seed.add_argument("--json", action="store_true", help="print the players as JSON")
+
+    token = command("token", "Print an access token", operate.token)
+    token.add_argument("--user", type=values.count, required=True, metavar="ID", help="users.id")
+    token.add_argument(
+        "--role",
+        choices=sorted(ROLES),
+        default="player",
+        help="what its bearer may do (default: %(default)s)",
+    )
+    token.add_argument(
+        "--life",
+        type=values.count,
+        default=3600,
+        metavar="SECONDS",
+        help="how long it is valid (default: %(default)s)",
+    )
+
+    key = variable("signing_key")
+    for writer in (serve, seed):
+        writer.add_argument(
+            "--signing-key",
+            type=Path,
+            metavar="FILE",
+            default=key and Path(key),
+            help="the private key that signs blocks (default: made beside the database)",
+        )
+
+
+def _audit(command: AddCommand) -> None:
+    """What only reads."""
+    reconcile = command(
+        "reconcile",
+        "Sum the ledger and compare it with every balance",
+        audit.reconcile,
+        "Reads only; works while the server runs. Exit status 1 if anything differs, each finding on a line.",
+    )
+    reconcile.add_argument(
+        "--repair",
+        action="store_true",
+        help="put right what follows from the ledger (with the server stopped)",
+    )
+    reconcile.add_argument("--json", action="store_true", help="print the verdict as JSON")
+
+    verify = command(
+        "verify",
+        "Recompute everything from the file alone: history, signatures, rows, balances",
+        run_verify,
+        "Reads only; works while the server runs. Exit status 1 if anything is wrong, each finding "
+        "on a line. What it covers, and what it cannot prove, is in docs/verify.md.",
+    )
+    verify.add_argument(
+        "--head",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="heads or receipts kept elsewhere, as JSON, one a line: the file must hold their blocks",
+    )
+    verify.add_argument(
+        "--public-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a key that may be trusted, PEM; may be given again. Blocks that others signed are findings",
+    )
+    verify.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="keep there how far it came, and go on from there the next time",
+    )
+    verify.add_argument("--json", action="store_true", help="print the verdict as JSON")
+
+    statement = command(
+        "statement",
+        "Show where an account's money went",
+        statements.statement,
+        "Reads only; works while the server runs. TIME is RFC 3339, such as 2026-01-31T12:00:00Z.",
+    )
+    statement.add_argument("--user", type=values.count, required=True, metavar="ID", help="users.id")
+    statement.add_argument(
+        "--from", dest="from_us", type=values.time, metavar="TIME", help="entries from here on"
+    )
+    statement.add_argument("--to", dest="to_us", type=values.time, metavar="TIME", help="entries before this")
+    statement.add_argument(
+        "--at", dest="at_us", type=values.time, metavar="TIME", help="only the balance at this time"
+    )
+    shape = statement.add_mutually_exclusive_group()
+    shape.add_argument(
+        "--format", choices=statements.FORMATS, default="text", help="how to print it (default: %(default)s)"
+    )
+    shape.add_argument("--json", dest="format", action="store_const", const="json", help="as --format json")
+
+    doctor = command(
+        "doctor",
+        "Look for what keeps this file or machine from serving",
+        audit.doctor,
+        "Reads only. Exit status 1 if it finds something.",
+    )
+    doctor.add_argument("--redis-url", default=variable("redis_url"), help="also look at this Redis")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def _copy(command: AddCommand) -> None:
+    """What makes files."""
+    backup = command(
+        "backup",
+        "Copy the file, also while it is served, and check the copy",
+        backups.backup,
+        "Reads only. Exit status 1 if the check finds something: the copy is then kept as TARGET.suspect. "
+        "Secrets beside the file are not copied.",
+    )
+    backup.add_argument("target", type=Path, metavar="TARGET", help="the copy; must not exist yet")
+    backup.add_argument("--json", action="store_true", help="print what was copied as JSON")
+
+    restore = command(
+        "restore",
+        "Make FILE out of a backup, after checking it",
+        backups.restore,
+        "FILE must not exist yet. Exit status 1 if the check finds something: then nothing is restored.",
+    )
+    restore.add_argument("backup", type=Path, metavar="BACKUP", help="a file that backup made; is only read")
+    restore.add_argument("--json", action="store_true", help="print what was restored as JSON")
+
+
+def _prove(command: AddCommand) -> None:
+    """What others can check."""
+    receipt = command(
+        "receipt", "Print the receipt of a transaction", evidence.receipt, "JSON, for check-receipt."
+    )
+    receipt.add_argument("transaction", type=values.count, metavar="TRANSACTION", help="transactions.id")
+    receipt.add_argument(
+        "--user", type=values.count, metavar="ID", help="show the entries of this account only"
+    )
+
+    head = command("head", "Print the newest block's head, signed", evidence.head, "JSON, for check-head.")
+    head.add_argument(
+        "--since", type=values.count, metavar="BLOCK", help="prove that it comes after this block"
+    )
+
+    command("public-key", "Print the public key that receipts are checked with", evidence.public_key, "PEM.")
+
+    check_receipt = command(
+        "check-receipt", "Check a receipt, without a database", evidence.check_a_receipt, on_database=False
+    )
+    check_receipt.add_argument("receipt", type=Path, metavar="FILE", help="as `receipt` prints it")
+
+    check_head = command(
+        "check-head", "Check a head, without a database", evidence.check_a_head, on_database=False
+    )
+    check_head.add_argument("head", type=Path, metavar="FILE", help="as `head` prints it")
+    check_head.add_argument(
+        "--kept", type=Path, metavar="FILE", help="an earlier receipt or head: is it a part of this history?"
+    )
+    for check in (check_receipt, check_head):
+        check.add_argument(
+            "--public-key", type=Path, metavar="FILE", required=True, help="whose signature, PEM"
+        )
+        check.add_argument("--json", action="store_true", help="print the verdict as JSON")

@@ -1,0 +1,73 @@
+"""What the values of options mean: each reads one from the command line or the environment."""
+
+from __future__ import annotations
+
+import argparse
+
+from cli.times import parse_time_us
+from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def integer(text: str, low: int, high: int) -> int:
+    """An integer of that range. Raises `ArgumentTypeError`, as all of these do, in words for people."""
+    digits = text.removeprefix("-")
+    # The length first: int() raises for thousands of digits.
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and low <= int(text) <= high):
+        raise argparse.ArgumentTypeError(f"expected an integer from {low} to {high}, not {text[:40]!r}")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port; 0 stands for any."""
+    return integer(text, 0, 65_535)
+
+
+def count(text: str) -> int:
+    """How many, or which: from 1."""
+    return integer(text, 1, WIRE_MAX_MINOR)
+
+
+def amount(text: str) -> int:
+    """Minor units, from 0."""
+    return integer(text, 0, WIRE_MAX_MINOR)
+
+
+def seconds(text: str) -> int:
+    """A time span; 0 is one as well."""
+    return integer(text, 0, 10**9)
+
+
+def breaker_ms(text: str) -> int:
+    """A threshold of the circuit breaker."""
+    return integer(text, 500, 3_600_000)  # the circuit closes again below 250 ms: room between the two
+
+
+def floor(text: str) -> int:
+    """How far below zero a book may go, in minor units."""
+    return integer(text, BOOK_FLOOR_MINOR, 0)
+
+
+def log_level(text: str) -> str:  # argparse does not hold a default, so the environment, against `choices`
+    """One of `LOG_LEVELS`."""
+    if text not in LOG_LEVELS:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(LOG_LEVELS)}, not {text!r}")
+    return text
+
+
+def currency(text: str) -> str:
+    """A code of ISO 4217 that the engine knows."""
+    if not is_currency(text):
+        raise argparse.ArgumentTypeError(
+            f"expected one of {', '.join(sorted(CURRENCY_DECIMALS))}, not {text!r}"
+        )
+    return text
+
+
+def time(text: str) -> int:
+    """Microseconds since the Unix epoch, of an RFC 3339 time."""
+    try:
+        return parse_time_us(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
