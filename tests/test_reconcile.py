@@ -148,3 +148,15 @@ def test_a_first_block_that_does_not_begin_at_one_is_named() -> None:
     assert list(check_block(after, late, [], [])) == [
         block(1, "its time is before that of the block before it")
     ]
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_history_of_other_blocks_is_named_where_the_blocks_before_are_known(is_whole: bool) -> None:
+    """Linked and hashed as it should be: only the tree over the blocks before it tells."""
+    first = Block(1, 1, 1, 1, 1, 0, 5, GENESIS.hash, bytes(32), bytes(32), bytes(16), b"", b"", bytes(64))
+    first = first._replace(hash=hash_of(first))
+    first = first._replace(peak=leaf(first.hash))
+
+    found = [finding["why"] for finding in check_block(GENESIS, first, [], [], is_whole=is_whole)]
+
+    assert ("its history is not that of the blocks before it" in found) is is_whole
