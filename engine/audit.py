@@ -32,15 +32,15 @@ from engine.standing import Standing
 _AGAIN: Final = PAYOUT_KINDS | {"BONUS", "FREE_BET", "WALLET"}
 """The kinds of transactions that say what rows are like which no seal covers, apart from bets and holds."""
 
-_NEXT_BLOCK = f"SELECT {COLUMNS} FROM blocks WHERE id >= ? ORDER BY id LIMIT 1"  # noqa: S608
+_NEXT_BLOCK = f"SELECT {COLUMNS} FROM blocks WHERE id >= ? ORDER BY id LIMIT 1"  # noqa: S608  names and numbers of our own
 _TRANSACTIONS = f"""
     SELECT id, kind, scope, key, fingerprint, answer, block_id
     FROM transactions WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {ROWS_MAX}
-"""  # noqa: S608
+"""  # noqa: S608  names and numbers of our own
 _ENTRIES = f"""
     SELECT id, user_id, currency, amount, balance_after, ref_type, ref_id, transaction_id, block_id, prev_id
     FROM transaction_ledger WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {ROWS_MAX}
-"""  # noqa: S608
+"""  # noqa: S608  names and numbers of our own
 BLOCK_FIELDS: Final = (
     "id:i format:i first_transaction_id:i last_transaction_id:i first_entry_id:i last_entry_id:i at:i "
     "prev_hash:b history:b root:b key_id:b hash:b peak:b signature:b"

@@ -140,6 +140,7 @@ def _copy(source: sqlite3.Connection, path: Path, size_bytes: int, tell: Tell) -
         sync(path)
         done_bytes = (total - remaining) * page_bytes
         tell(done_bytes, size_bytes)
+        # In the command's own process, never on a loop: the disk is left to the server for as long.
         time.sleep(max(0.0, began_s + done_bytes / PACE_BYTES_PER_S - time.monotonic()))
 
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:

@@ -30,7 +30,7 @@ _SIGNERS = ("SELECT id, public_key FROM signers", Shape("id:b public_key:b", "si
 _KEYS = f"""
     SELECT scope, key, id FROM transactions
     WHERE (scope, key) > (?, ?) ORDER BY scope, key LIMIT {_WALKED}
-"""  # noqa: S608
+"""  # noqa: S608  names and numbers of our own
 _KEY_SHAPE: Final = Shape("scope:t key:t id:i")
 _MASK: Final = (1 << 64) - 1
 

@@ -135,6 +135,21 @@ def structural_findings(connection: sqlite3.Connection) -> Iterator[dict[str, ob
         yield {"check": "foreign_key", "table": table, "row": row_id, "parent": parent}
 
 
+def make_secret(path: Path, content: bytes) -> None:
+    """Make a file for its owner only (mode 0600), synced, unless it is there. Raises `OSError`."""
+    # Written under another name and linked into place: two processes that start together agree on one secret.
+    draft = path.with_name(f"{path.name}.new-{os.getpid()}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.close(descriptor)
+        draft.unlink()
+
+
 class WriterLock:
     """The lock beside the file that makes its holder the only process that writes.
 

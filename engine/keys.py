@@ -6,8 +6,6 @@ whatever history he likes. The public key stands in the database, in `signers`, 
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from engine.blocks import Signer, key_id_of
 from engine.errors import SolidGreenError
+from engine.files import make_secret
 
 
 class KeyUnusable(SolidGreenError):
@@ -52,7 +51,8 @@ def signing_key(db: Path, given: Path | None = None) -> SigningKey:
     path = given or key_file(db)
     try:
         if given is None and not path.exists():
-            _make(path)
+            made = Ed25519PrivateKey.generate()
+            make_secret(path, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         data = path.read_bytes()
     except OSError as error:
         raise KeyUnusable(f"{path}: {error.strerror}") from error
@@ -124,18 +124,3 @@ def newest_key_id(connection: sqlite3.Connection) -> bytes | None:
     """Which key has signed the newest block; None while there is no block."""
     row = connection.execute("SELECT key_id FROM blocks ORDER BY id DESC LIMIT 1").fetchone()
     return None if row is None else bytes(row[0])
-
-
-def _make(path: Path) -> None:
-    # Written under another name and linked into place: two processes that start together agree on one key.
-    draft = path.with_name(f"{path.name}.new-{os.getpid()}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        private_key = Ed25519PrivateKey.generate()
-        os.write(descriptor, private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        os.fsync(descriptor)
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        os.close(descriptor)
-        draft.unlink()

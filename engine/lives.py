@@ -25,13 +25,13 @@ _BETS = f"""
            state, payout, settled, cashed_stake, last_transaction_id, newest.kind, newest.answer
     FROM bets LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
     WHERE transaction_id BETWEEN ? AND ? ORDER BY transaction_id LIMIT {ROWS_MAX}
-"""  # noqa: S608
+"""  # noqa: S608  names and numbers of our own
 _HOLDS = f"""
     SELECT holds.id, user_id, currency, purpose, amount, expires_at,
            state, remaining, last_transaction_id, newest.kind, newest.answer
     FROM holds LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
     WHERE holds.id BETWEEN ? AND ? ORDER BY holds.id LIMIT {ROWS_MAX}
-"""  # noqa: S608
+"""  # noqa: S608  names and numbers of our own
 _BET_OF = """
     SELECT placing.id, placing.kind, user_id, currency, stake, placing.answer, prior.kind, prior.answer
     FROM transactions AS placing LEFT JOIN bets ON bets.transaction_id = placing.id
@@ -50,7 +50,7 @@ _PAYOUTS = f"""
            + (SELECT count(*) FROM suspended_items WHERE payout_id = payouts.id AND number >= done)
     FROM payouts LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
     WHERE payouts.id BETWEEN ? AND ? ORDER BY payouts.id LIMIT {ROWS_MAX}
-"""  # noqa: S608
+"""  # noqa: S608  names and numbers of our own
 _PAYOUT_OF = """
     SELECT currency, prior.kind, prior.answer
     FROM payouts LEFT JOIN transactions AS prior ON prior.id = ?
@@ -59,12 +59,12 @@ _PAYOUT_OF = """
 _ITEMS = f"""
     SELECT payout_id, number, user_id, amount FROM payout_items
     WHERE payout_id = ? AND number >= ? AND number < ? ORDER BY number LIMIT {ROWS_MAX}
-"""  # noqa: S608
+"""  # noqa: S608  names and numbers of our own
 _SUSPENDED = f"""
     SELECT number, reason, state, last_transaction_id, newest.kind, newest.fingerprint
     FROM suspended_items LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
     WHERE payout_id = ? AND number >= ? AND number < ? ORDER BY number LIMIT {ROWS_MAX}
-"""  # noqa: S608
+"""  # noqa: S608  names and numbers of our own
 _NEXT_WITH_ITEMS = "SELECT min(payout_id) FROM payout_items WHERE payout_id > ?"
 _NEXT_WITH_SUSPENDED = "SELECT min(payout_id) FROM suspended_items WHERE payout_id > ?"
 _NEWEST_OF_PAYOUT = "SELECT last_transaction_id FROM payouts WHERE id = ?"

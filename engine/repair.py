@@ -107,7 +107,7 @@ def _apply(path: Path, repairs: Sequence[Repair], now_us: int) -> None:
             for user_id, columns in by_user.items():
                 changes = ", ".join(f"{name} = :{name}" for name in columns)  # names of our own, above
                 connection.execute(
-                    f"UPDATE users SET {changes}, version = version + 1 WHERE id = :id",  # noqa: S608
+                    f"UPDATE users SET {changes}, version = version + 1 WHERE id = :id",  # noqa: S608  names and numbers of our own
                     columns | {"id": user_id},
                 )
             connection.executemany(

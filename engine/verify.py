@@ -31,7 +31,7 @@ from engine.file_checks import Keys, check_file, check_signers
 from engine.files import open_read_only
 from engine.keys import Signatures
 from engine.reader import Reader, Shape
-from engine.receipts import header
+from engine.receipts import as_head
 from engine.standing import Standing, standing
 
 FINDINGS_MAX: Final = 10_000
@@ -39,7 +39,7 @@ FINDINGS_MAX: Final = 10_000
 
 SAVE_EVERY_S: Final = 30.0
 
-_BLOCK = f"SELECT {COLUMNS} FROM blocks WHERE id = ?"  # noqa: S608
+_BLOCK = f"SELECT {COLUMNS} FROM blocks WHERE id = ?"  # noqa: S608  names and numbers of our own
 _BLOCK_SHAPE: Final = Shape(BLOCK_FIELDS)
 Progress = Callable[[int, int], None]
 """Hears how many transactions were read, and how many there are."""
@@ -166,7 +166,7 @@ class _Run:
         self._signed.update(kept.keys)
         self._first_hash = kept.first_hash
         self._verdict.since = self._verdict.blocks = height
-        self._verdict.head = _head(found)
+        self._verdict.head = as_head(found)
 
     def _history(self, audit: Audit, rows: Standing, signatures: Signatures) -> None:
         asked = self._asked
@@ -185,7 +185,7 @@ class _Run:
             self._signed[block.key_id.hex()] += 1
             self._first_hash = self._first_hash or block.hash
             self._verdict.blocks += 1
-            self._verdict.head = _head(block)
+            self._verdict.head = as_head(block)
             if (
                 asked.state is not None
                 and time.monotonic() - self._saved_s > SAVE_EVERY_S
@@ -229,10 +229,6 @@ class _Run:
             if len(self._verdict.findings) >= FINDINGS_MAX:
                 raise _Enough
             self._verdict.findings.append(finding)
-
-
-def _head(block: Block) -> dict[str, Any]:
-    return {"format": block.format, "block": header(block), "signature": block.signature.hex()}
 
 
 def _within(block: Block, findings: Iterable[Finding]) -> Iterator[Finding]:

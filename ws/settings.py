@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from batcher.breaker import BreakerLimits
 from engine.errors import SolidGreenError
+from engine.files import make_secret
 
 SECRET_BYTES_MIN = 32
 """HS256 wants a key at least as long as its hash (RFC 7518, section 3.2)."""
@@ -66,7 +66,7 @@ def jwt_secret(db: Path, *, create: bool, given: str | None = None) -> str:
         beside = secret_file(db)
         try:
             if create and not beside.exists():
-                _make_secret(beside)
+                make_secret(beside, secrets.token_urlsafe(48).encode())
             given = beside.read_text(encoding="ascii").strip()
         except OSError as error:
             raise SettingInvalid(f"{beside}: {error.strerror}; or set SOLIDGREEN_JWT_SECRET") from error
@@ -79,16 +79,3 @@ def jwt_secret(db: Path, *, create: bool, given: str | None = None) -> str:
     if size_bytes < SECRET_BYTES_MIN:
         raise SettingInvalid(f"the JWT secret is shorter than {SECRET_BYTES_MIN} bytes")
     return given
-
-
-def _make_secret(path: Path) -> None:
-    # Written under another name and linked into place: two processes that start together agree on one secret.
-    draft = path.with_name(f"{path.name}.new-{os.getpid()}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        os.write(descriptor, secrets.token_urlsafe(48).encode())
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        os.close(descriptor)
-        draft.unlink()
