@@ -94,7 +94,8 @@ CREATE TABLE transactions (
                       OR kind = 'RELEASE' OR kind = 'EXPIRY' OR kind = 'STATUS' OR kind = 'PAYOUT'
                       OR kind = 'PAYOUT_OPEN' OR kind = 'PAYOUT_ITEMS' OR kind = 'PAYOUT_START'
                       OR kind = 'PAYOUT_ITEM' OR kind = 'LIMIT' OR kind = 'WALLET' OR kind = 'BONUS'
-                      OR kind = 'FREE_BET' OR kind = 'REVOKE' OR kind = 'FLOOR'),
+                      OR kind = 'FREE_BET' OR kind = 'REVOKE' OR kind = 'FLOOR'
+                      OR kind = 'ARCHIVE' OR kind = 'CARRY'),
     scope       TEXT NOT NULL CHECK (scope >= ' '),
     key         TEXT NOT NULL CHECK (key >= ' '),
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
@@ -111,11 +112,14 @@ CREATE TABLE transactions (
 -- users.last_entry_id reads an account without an index by user, which would scatter every batch over
 -- hundreds of pages (docs/adr/0003). user_id and transaction_id need no foreign key: the seal looks the
 -- holders up and counts the transactions, and neither can be deleted.
+-- Where entries have been archived, what they summed up to is carried: one row for each of their holders, with
+-- the id -user_id, so that the sum is his balance still. Its prev_id is the last of them (docs/archive.md).
 CREATE TABLE transaction_ledger (
     id             INTEGER PRIMARY KEY,
     user_id        INTEGER NOT NULL,
     currency       TEXT NOT NULL,
-    amount         INTEGER NOT NULL CHECK (amount BETWEEN -9007199254740991 AND 9007199254740991 AND amount <> 0),
+    amount         INTEGER NOT NULL CONSTRAINT an_amount_is_no_more_than_the_wire_can_show CHECK (
+                      (amount BETWEEN -9007199254740991 AND 9007199254740991 AND amount <> 0) OR id < 0),
     balance_after  INTEGER NOT NULL,
     ref_type       TEXT NOT NULL CONSTRAINT known_ref_type CHECK (
                       ref_type = 'BET' OR ref_type = 'WIN' OR ref_type = 'REFUND' OR ref_type = 'ROLLBACK'
@@ -123,11 +127,11 @@ CREATE TABLE transaction_ledger (
                       OR ref_type = 'WITHDRAWAL' OR ref_type = 'TRANSFER' OR ref_type = 'CAPTURE'
                       OR ref_type = 'RECEIVABLE' OR ref_type = 'FEE' OR ref_type = 'TAX'
                       OR ref_type = 'PAYOUT' OR ref_type = 'SUSPENSE' OR ref_type = 'BONUS'
-                      OR ref_type = 'EXPIRY'),
+                      OR ref_type = 'EXPIRY' OR (ref_type = 'CARRIED' AND id < 0)),
     ref_id         TEXT NOT NULL CHECK (ref_id >= ' '),
     transaction_id INTEGER NOT NULL,
     block_id       INTEGER NOT NULL,
-    prev_id        INTEGER NOT NULL CHECK (prev_id >= 0 AND prev_id < id)
+    prev_id        INTEGER NOT NULL CHECK (prev_id >= 0 AND (prev_id < id OR id < 0))
 ) STRICT;
 
 -- The state of one bet, keyed by the transaction that placed it; its bet_id is that transaction's key. What
@@ -312,6 +316,37 @@ CREATE TABLE blocks (
     CHECK (last_entry_id >= first_entry_id - 1)
 ) STRICT;
 
+-- What was moved, or is being moved, into a file beside this one: all entries up to a block, and the transactions up
+-- to it that nothing in this file rests on, with their bets. Keyed by the transaction that began it.
+-- last_transaction_id as in bets: 0, or the one that carries what is left behind; from then on rows are deleted.
+CREATE TABLE archives (
+    id                   INTEGER PRIMARY KEY,
+    block_id             INTEGER NOT NULL,
+    upto_transaction_id  INTEGER NOT NULL,
+    upto_entry_id        INTEGER NOT NULL,
+    state                TEXT NOT NULL DEFAULT 'copying' CONSTRAINT known_state_of_archive CHECK (
+                             state = 'copying' OR state = 'moving'),
+    -- SHA-256 of the balances of all holders at that block, and of `carried`: zeros until they are known.
+    openings             BLOB NOT NULL DEFAULT (zeroblob(32)) CHECK (length(openings) = 32),
+    carried              BLOB NOT NULL DEFAULT (zeroblob(32)) CHECK (length(carried) = 32),
+    last_transaction_id  INTEGER NOT NULL DEFAULT 0,
+    -- Up to where rows have been deleted here. No default, which UPDATE OR REPLACE would put in the place of a NULL.
+    moved_transaction_id INTEGER NOT NULL CHECK (moved_transaction_id <= upto_transaction_id),
+    moved_entry_id       INTEGER NOT NULL CHECK (moved_entry_id <= upto_entry_id)
+) STRICT;
+
+-- What an audit has to know of all that was archived, to go on behind it (engine/origin.py). Its hash is in `archives`.
+CREATE TABLE carried (
+    archive_id INTEGER PRIMARY KEY,
+    state      BLOB NOT NULL
+) STRICT;
+
+-- The first half of the SHA-256 of scope and key of each transaction that was archived (engine/archived_keys.py), so
+-- that none of them happens twice.
+CREATE TABLE archived_keys (
+    hash BLOB PRIMARY KEY CHECK (length(hash) = 16)
+) STRICT, WITHOUT ROWID;
+
 -- What `solidgreen reconcile --repair` has put right in users, so that no repair goes unseen; block_id is the newest
 -- block of that time, 0 before the first.
 CREATE TABLE repairs (
@@ -326,14 +361,27 @@ CREATE TABLE repairs (
 ) STRICT;
 
 -- History is evidence: a correction is a new transaction. These hold whatever the pragmas are.
+-- What is carried is changed by the step that carries it, and by nothing else: only in the middle of that is an entry
+-- still there that is moved (archives_carry_what_they_move).
 CREATE TRIGGER ledger_is_never_updated BEFORE UPDATE ON transaction_ledger
+WHEN NOT EXISTS (
+    SELECT 1 FROM archives, transaction_ledger AS moved WHERE moved.id BETWEEN 1 AND archives.moved_entry_id)
 BEGIN SELECT RAISE(ABORT, 'transaction_ledger is append-only'); END;
 CREATE TRIGGER ledger_is_never_deleted BEFORE DELETE ON transaction_ledger
-BEGIN SELECT RAISE(ABORT, 'transaction_ledger is append-only'); END;
+WHEN OLD.id < 0 OR NOT EXISTS (SELECT 1 FROM archives WHERE moved_entry_id >= OLD.id)
+BEGIN SELECT RAISE(ABORT, 'transaction_ledger is append-only, but for what is archived'); END;
 CREATE TRIGGER transactions_are_never_updated BEFORE UPDATE ON transactions
 BEGIN SELECT RAISE(ABORT, 'transactions is append-only'); END;
+-- But for deposits, withdrawals and transfers; for the bet of which the row is gone; and for what became of that, which
+-- names it. What rows of other tables rest on stays.
 CREATE TRIGGER transactions_are_never_deleted BEFORE DELETE ON transactions
-BEGIN SELECT RAISE(ABORT, 'transactions is append-only'); END;
+WHEN NOT EXISTS (SELECT 1 FROM archives WHERE state = 'moving' AND upto_transaction_id >= OLD.id)
+  OR (OLD.kind = 'BET' AND EXISTS (SELECT 1 FROM bets WHERE transaction_id = OLD.id))
+  OR (OLD.kind <> 'BET' AND OLD.kind <> 'DEPOSIT' AND OLD.kind <> 'WITHDRAWAL' AND OLD.kind <> 'TRANSFER'
+      AND (json_extract(OLD.answer, '$.bet.bet_id') IS NULL
+           OR EXISTS (SELECT 1 FROM transactions
+                      WHERE scope = 'bet' AND key = json_extract(OLD.answer, '$.bet.bet_id'))))
+BEGIN SELECT RAISE(ABORT, 'transactions is append-only, but for what is archived'); END;
 CREATE TRIGGER blocks_are_never_updated BEFORE UPDATE ON blocks
 BEGIN SELECT RAISE(ABORT, 'blocks is append-only'); END;
 CREATE TRIGGER blocks_are_never_deleted BEFORE DELETE ON blocks
@@ -350,8 +398,24 @@ CREATE TRIGGER refusals_are_never_updated BEFORE UPDATE ON refusals
 BEGIN SELECT RAISE(ABORT, 'refusals is append-only'); END;
 CREATE TRIGGER refusals_are_never_deleted BEFORE DELETE ON refusals
 BEGIN SELECT RAISE(ABORT, 'refusals is append-only'); END;
+-- But for one that is over, and was so by the end of what is archived; where it was free, its free bet rests on it.
 CREATE TRIGGER bets_are_never_deleted BEFORE DELETE ON bets
+WHEN OLD.state = 'confirmed'
+  OR NOT EXISTS (SELECT 1 FROM archives
+                 WHERE state = 'moving' AND upto_transaction_id >= OLD.last_transaction_id)
+  OR EXISTS (SELECT 1 FROM transactions
+             WHERE id = OLD.transaction_id AND json_extract(answer, '$.free_bet') IS NOT NULL)
 BEGIN SELECT RAISE(ABORT, 'bets are not deleted: roll them back'); END;
+CREATE TRIGGER archives_are_never_deleted BEFORE DELETE ON archives
+BEGIN SELECT RAISE(ABORT, 'archives is append-only'); END;
+CREATE TRIGGER carried_is_never_updated BEFORE UPDATE ON carried
+BEGIN SELECT RAISE(ABORT, 'carried is append-only'); END;
+CREATE TRIGGER carried_is_never_deleted BEFORE DELETE ON carried
+BEGIN SELECT RAISE(ABORT, 'carried is append-only'); END;
+CREATE TRIGGER archived_keys_are_never_updated BEFORE UPDATE ON archived_keys
+BEGIN SELECT RAISE(ABORT, 'archived_keys is append-only'); END;
+CREATE TRIGGER archived_keys_are_never_deleted BEFORE DELETE ON archived_keys
+BEGIN SELECT RAISE(ABORT, 'archived_keys is append-only'); END;
 CREATE TRIGGER holds_are_never_deleted BEFORE DELETE ON holds
 BEGIN SELECT RAISE(ABORT, 'holds are not deleted: release them'); END;
 CREATE TRIGGER participants_are_never_deleted BEFORE DELETE ON participants
@@ -407,6 +471,8 @@ BEGIN SELECT RAISE(ABORT, 'open_batch: a batch ends with its block'); END;
 -- written, not after, since with journal_mode=OFF an abort undoes nothing.
 CREATE TRIGGER ledger_only_grows BEFORE INSERT ON transaction_ledger
 WHEN NOT EXISTS (SELECT 1 FROM open_batch WHERE id = NEW.block_id AND first_entry_id <= NEW.id AND frozen = 0)
+ AND NOT EXISTS (
+    SELECT 1 FROM archives, transaction_ledger AS moved WHERE moved.id BETWEEN 1 AND archives.moved_entry_id)
 BEGIN SELECT RAISE(ABORT, 'transaction_ledger: an entry follows the newest block, in the open batch'); END;
 CREATE TRIGGER transactions_only_grow BEFORE INSERT ON transactions
 WHEN NOT EXISTS (SELECT 1 FROM open_batch
@@ -445,9 +511,16 @@ WHEN NEW.last_transaction_id <= max(OLD.last_transaction_id, OLD.transaction_id)
         = json_array((SELECT key FROM transactions WHERE id = OLD.transaction_id), NEW.state,
                      nullif(NEW.payout, 0), nullif(NEW.settled, 0), nullif(NEW.cashed_stake, 0)))
 BEGIN SELECT RAISE(ABORT, 'bets: it changes as a new transaction of the open batch says'); END;
+-- So does what an archive takes with it, from the batch behind the one that began it; not where a free bet rests on it.
 CREATE TRIGGER bets_end_for_good BEFORE UPDATE ON bets
 WHEN OLD.state = 'cashed_out' OR OLD.state = 'rolled_back' OR NEW.cashed_stake < OLD.cashed_stake
-BEGIN SELECT RAISE(ABORT, 'bets: what was cashed out or rolled back stays so'); END;
+  OR (OLD.state <> 'confirmed'
+      AND EXISTS (SELECT 1 FROM archives, open_batch
+                  WHERE archives.id < open_batch.first_transaction_id
+                    AND archives.upto_transaction_id >= OLD.last_transaction_id)
+      AND NOT EXISTS (SELECT 1 FROM transactions
+                      WHERE id = OLD.transaction_id AND json_extract(answer, '$.free_bet') IS NOT NULL))
+BEGIN SELECT RAISE(ABORT, 'bets: what is over for good stays so'); END;
 CREATE TRIGGER holds_only_grow BEFORE INSERT ON holds
 WHEN NEW.id <= (SELECT max(id) FROM holds)
   OR (NEW.state, NEW.remaining, NEW.last_transaction_id) IS NOT ('open', NEW.amount, 0)
@@ -650,6 +723,86 @@ CREATE TRIGGER refusals_only_grow BEFORE INSERT ON refusals
 WHEN EXISTS (SELECT 1 FROM refusals WHERE bet_id = NEW.bet_id)
 BEGIN SELECT RAISE(ABORT, 'refusals: this bet was refused before'); END;
 
+-- One archive after another: the next begins where nothing of the one before is left to be moved, at a later block.
+CREATE TRIGGER archives_only_grow BEFORE INSERT ON archives
+WHEN EXISTS (SELECT 1 FROM archives
+             WHERE moved_entry_id < upto_entry_id OR moved_transaction_id < upto_transaction_id
+                OR block_id >= NEW.block_id)
+  OR (NEW.state, NEW.openings, NEW.carried, NEW.last_transaction_id, NEW.moved_transaction_id)
+     IS NOT ('copying', zeroblob(32), zeroblob(32), 0, 0)
+  OR NEW.moved_entry_id IS NOT (SELECT coalesce(max(upto_entry_id), 0) FROM archives)
+  OR NOT EXISTS (
+    SELECT 1 FROM blocks
+    WHERE id = NEW.block_id
+      AND (last_transaction_id, last_entry_id) = (NEW.upto_transaction_id, NEW.upto_entry_id))
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS beginning
+    WHERE frozen = 0 AND beginning.block_id = open_batch.id AND beginning.id = NEW.id AND beginning.kind = 'ARCHIVE'
+      AND json_extract(beginning.answer, '$.archive.id', '$.archive.state', '$.archive.block_id')
+        = json_array(NEW.id, 'copying', NEW.block_id))
+BEGIN SELECT RAISE(ABORT, 'archives: one after another, as a new transaction of the open batch says'); END;
+CREATE TRIGGER archives_keep_their_terms BEFORE UPDATE ON archives
+WHEN (NEW.id, NEW.block_id, NEW.upto_transaction_id, NEW.upto_entry_id)
+  IS NOT (OLD.id, OLD.block_id, OLD.upto_transaction_id, OLD.upto_entry_id)
+BEGIN SELECT RAISE(ABORT, 'archives: only what became of it changes'); END;
+-- As with bets: once, and only then can anything be deleted.
+CREATE TRIGGER archives_change_by_a_transaction
+BEFORE UPDATE OF state, openings, carried, last_transaction_id ON archives
+WHEN (NEW.state, NEW.openings, NEW.carried, NEW.last_transaction_id)
+     IS NOT (OLD.state, OLD.openings, OLD.carried, OLD.last_transaction_id)
+ AND (OLD.state <> 'copying' OR NEW.state <> 'moving'
+  OR NOT EXISTS (SELECT 1 FROM carried WHERE archive_id = OLD.id)
+  OR NOT EXISTS (
+    SELECT 1 FROM open_batch, transactions AS newest
+    WHERE frozen = 0 AND newest.block_id = open_batch.id AND newest.id = NEW.last_transaction_id
+      AND newest.kind = 'CARRY'
+      AND json_extract(newest.answer, '$.archive.id', '$.archive.state', '$.archive.openings', '$.archive.carried')
+        = json_array(OLD.id, NEW.state, lower(hex(NEW.openings)), lower(hex(NEW.carried)))))
+BEGIN SELECT RAISE(ABORT, 'archives: it changes as a new transaction of the open batch says'); END;
+CREATE TRIGGER archives_move_on BEFORE UPDATE OF moved_transaction_id, moved_entry_id ON archives
+WHEN NEW.moved_transaction_id < OLD.moved_transaction_id
+  OR NEW.moved_entry_id < OLD.moved_entry_id
+  OR (OLD.state <> 'moving' AND (NEW.moved_transaction_id, NEW.moved_entry_id)
+                            IS NOT (OLD.moved_transaction_id, OLD.moved_entry_id))
+BEGIN SELECT RAISE(ABORT, 'archives: what is carried moves on, and never back'); END;
+-- Entries go as one: whoever says how far they are moved has them carried and deleted, and their sum stays the same.
+CREATE TRIGGER archives_carry_what_they_move AFTER UPDATE OF moved_entry_id ON archives
+WHEN NEW.moved_entry_id > OLD.moved_entry_id
+BEGIN
+    INSERT INTO transaction_ledger
+        (id, user_id, currency, amount, balance_after, ref_type, ref_id, transaction_id, block_id, prev_id)
+    SELECT -moved.user_id, moved.user_id, moved.currency,
+           moved.amount + coalesce(carried.amount, 0), moved.amount + coalesce(carried.amount, 0),
+           'CARRIED', NEW.id, NEW.last_transaction_id, NEW.block_id, moved.last_id
+    FROM (SELECT user_id, currency, sum(amount) AS amount, max(id) AS last_id
+          FROM transaction_ledger WHERE id BETWEEN 1 AND NEW.moved_entry_id GROUP BY user_id) AS moved
+    LEFT JOIN transaction_ledger AS carried ON carried.id = -moved.user_id
+    WHERE 1 -- else SQLite takes ON CONFLICT for a part of the join (sqlite.org/lang_upsert.html, section 2.2)
+    ON CONFLICT (id) DO UPDATE
+    SET amount = excluded.amount, balance_after = excluded.balance_after, ref_id = excluded.ref_id,
+        transaction_id = excluded.transaction_id, block_id = excluded.block_id, prev_id = excluded.prev_id;
+
+    SELECT RAISE(ABORT, 'archives: what is carried is the balance behind the newest of the entries')
+    WHERE EXISTS (
+        SELECT 1
+        FROM (SELECT user_id, balance_after, max(id) AS id
+              FROM transaction_ledger WHERE id BETWEEN 1 AND NEW.moved_entry_id GROUP BY user_id) AS last
+        LEFT JOIN transaction_ledger AS carried ON carried.id = -last.user_id
+        WHERE (carried.prev_id, carried.amount) IS NOT (last.id, last.balance_after));
+
+    DELETE FROM transaction_ledger WHERE id BETWEEN 1 AND NEW.moved_entry_id;
+
+    SELECT RAISE(ABORT, 'archives: what is moved is still there')
+    WHERE EXISTS (SELECT 1 FROM transaction_ledger WHERE id BETWEEN 1 AND NEW.moved_entry_id);
+END;
+CREATE TRIGGER carried_follows_its_archive BEFORE INSERT ON carried
+WHEN EXISTS (SELECT 1 FROM carried WHERE archive_id = NEW.archive_id)
+  OR NOT EXISTS (SELECT 1 FROM archives WHERE id = NEW.archive_id)
+BEGIN SELECT RAISE(ABORT, 'carried: that of an archive, once'); END;
+CREATE TRIGGER archived_keys_only_grow BEFORE INSERT ON archived_keys
+WHEN NOT EXISTS (SELECT 1 FROM archives WHERE state = 'copying')
+BEGIN SELECT RAISE(ABORT, 'archived_keys: while an archive is being copied'); END;
+
 -- Opening balances are deposits, like any other money: an account begins with nothing. A book of the house's may
 -- go down to -2^62 until a FLOOR says otherwise; wallets, and the clearing accounts of payouts, stay at 0.
 CREATE TRIGGER users_begin_empty BEFORE INSERT ON users
@@ -732,7 +885,7 @@ BEGIN
 
     SELECT RAISE(ABORT, 'blocks: does not end at the newest transaction and entry')
     WHERE NEW.last_transaction_id IS NOT (SELECT max(id) FROM transactions)
-       OR NEW.last_entry_id IS NOT (SELECT coalesce(max(id), 0) FROM transaction_ledger);
+       OR NEW.last_entry_id IS NOT (SELECT max(NEW.first_entry_id - 1, coalesce(max(id), 0)) FROM transaction_ledger);
 
     SELECT RAISE(ABORT, 'blocks: a transaction in its range names another block')
     WHERE NEW.last_transaction_id - NEW.first_transaction_id + 1 <> (

@@ -20,7 +20,7 @@ from pathlib import Path
 from engine.drafts import Draft, refuse_to_overwrite, sync
 from engine.errors import FileUnusable
 from engine.files import WriterLock, check_is_ours, open_read_only, structural_findings
-from engine.verify import Verdict, verify
+from engine.verify import Asked, Verdict, verify
 
 STEP_BYTES = 1 << 20
 """Copied, then synced: one sync of the whole file at its end would hold up those of the server."""
@@ -91,7 +91,8 @@ def restore(backup: Path, target: Path, tell: Tell = lambda done, total: None) -
 
 
 def check(path: Path) -> Verdict:
-    """Whether a copy that nobody else has opened is good: all that this program can say of a file.
+    """Whether a copy that nobody else has opened is good: all that this program can say of a file, without
+    the archives that it may have.
 
     What cannot be read is a finding, like what does not add up.
     """
@@ -100,7 +101,7 @@ def check(path: Path) -> Verdict:
         check_is_ours(path, writing=False)
         with contextlib.closing(open_read_only(path)) as connection:
             structural = list(structural_findings(connection))
-        report = verify(path)
+        report = verify(path, Asked(alone=True))
         report.findings[:0] = structural
     except FileUnusable as error:
         report.findings.append({"check": "file", "why": str(error)})

@@ -8,7 +8,7 @@ VALUES steps once for all of them (docs/adr/0004).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any, Final
@@ -22,7 +22,20 @@ def in_bulk(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple
 
     `statement` says `{rows}` where a SELECT of the rows goes; its columns are column1, column2 …
     """
-    changed = start = 0
+    return sum(run.rowcount for run in _runs(connection, statement, rows))
+
+
+def found_in_bulk(
+    connection: sqlite3.Connection, query: str, rows: Sequence[tuple[Any, ...]]
+) -> list[tuple[Any, ...]]:
+    """What `query` finds for all `rows` of one width, which it names as in `in_bulk`; in any order."""
+    return list(chain.from_iterable(_runs(connection, query, rows)))
+
+
+def _runs(
+    connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]
+) -> Iterator[sqlite3.Cursor]:
+    start = 0
     while start < len(rows):
         width = len(rows[start])
         run = rows[start : start + (VARIABLES_MAX - 1) // width]
@@ -30,9 +43,8 @@ def in_bulk(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple
         values = list(chain.from_iterable(run))
         values += [0] * ((room - len(run)) * width)
         values.append(len(run))
-        changed += connection.execute(_expanded(statement, width, room), values).rowcount
+        yield connection.execute(_expanded(statement, width, room), values)
         start += len(run)
-    return changed
 
 
 def _room(rows: int, most: int) -> int:

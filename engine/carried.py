@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from engine.audit import Carried
 from engine.errors import SolidGreenError
+from engine.origin import Carried
 
 FORMAT: Final = 1
 

@@ -32,10 +32,14 @@ bonus        the terms of a bonus wallet change along `lifecycle.BONUSES`, by wh
              when it is due, and its row is what was told last
 free_bet     likewise a free bet, along `lifecycle.FREE_BETS`; the bet that used it is the one that gives it
              back
+archive      an archive goes up to the end of a block, as was asked for, one after another, and its row is
+             what was told last; what is left of it here is what its CARRY has sealed, and its file holds
+             what was moved, and nothing else
 
-From `legs` on they stand in leg_checks.py, life_checks.py, hold_checks.py, payout_checks.py, floor_checks.py
-and bonus_checks.py; `participant` here. Not checked: what is used up of a limit, whether a wallet was blocked
-when a winner's turn or a grant came, and whether a stake was split in the order in which it should be spent.
+From `legs` on they stand in leg_checks.py, life_checks.py, hold_checks.py, payout_checks.py, floor_checks.py,
+bonus_checks.py and archive_checks.py; `participant` here. Not checked: what is used up of a limit, whether a
+wallet was blocked when a winner's turn or a grant came, and whether a stake was split in the order in which
+it should be spent.
 """
 
 from __future__ import annotations
@@ -94,12 +98,13 @@ class Running:
 def check_block(
     before: Head,
     block: Block,
-    transactions: Sequence[Transaction],
+    transactions: Sequence[Transaction] | None,
     entries: Sequence[Entry],
     *,
     is_whole: bool = True,
 ) -> Iterator[Finding]:
-    """The seal: does `block` follow `before`, and do its rows give its root and hash?
+    """The seal: does `block` follow `before`, and do its rows give its root and hash? None: they are in an
+    archive that is not looked at.
 
     Not `is_whole`: one of the blocks before it is not what it was, so nobody knows the tree over them.
     """
@@ -120,17 +125,24 @@ def check_block(
         yield wrong("its range does not follow that of the block before it")
     if block.at_us < before.at_us:
         yield wrong("its time is before that of the block before it")
-    numbers = {row.block_id for row in transactions} | {row.block_id for row in entries}
-    if numbers - {block.id}:
-        yield wrong("a row in its range names another block")
-    if {row.transaction_id for row in entries} - {row.id for row in transactions}:
-        yield wrong("an entry in its range belongs to a transaction outside of it")
-    if root_of(block.first_entry_id, transactions, entries) != block.root:
-        yield wrong("its rows do not give its root: they were changed after it was sealed")
+    if transactions is not None:
+        yield from map(wrong, _why_rows_differ(block, transactions, entries))
     if hash_of(block) != block.hash:
         yield wrong("its header does not give its hash")
     elif is_whole and peaks_after(before, block.hash)[-1] != block.peak:
         yield wrong("its peak is not that of the blocks up to it")
+
+
+def _why_rows_differ(
+    block: Block, transactions: Sequence[Transaction], entries: Sequence[Entry]
+) -> Iterator[str]:
+    numbers = {row.block_id for row in transactions} | {row.block_id for row in entries}
+    if numbers - {block.id}:
+        yield "a row in its range names another block"
+    if {row.transaction_id for row in entries} - {row.id for row in transactions}:
+        yield "an entry in its range belongs to a transaction outside of it"
+    if root_of(block.first_entry_id, transactions, entries) != block.root:
+        yield "its rows do not give its root: they were changed after it was sealed"
 
 
 def check_entries(entries: Sequence[Entry], holders: dict[int, Running]) -> Iterator[Finding]:

@@ -306,6 +306,24 @@ class SetFloor(Keyed, frozen=True, gc=False):
     floor_minor: int
 
 
+class OpenArchive(Keyed, frozen=True, gc=False):
+    """Begin to move what is older than `before_us` (wall clock, in the past) out of the file: all that
+    stands in the blocks before it."""
+
+    before_us: int
+
+
+class CarryArchive(Keyed, frozen=True, gc=False):
+    """Seal what is left behind by an archive that was copied and checked, so that it can be deleted here.
+
+    `openings` and `carried`: SHA-256, see `engine.origin`.
+    """
+
+    archive_id: int
+    openings: bytes
+    carried: bytes
+
+
 Command = PlaceBet | Keyed
 
 KINDS: dict[type[Keyed], str] = {
@@ -336,6 +354,8 @@ KINDS: dict[type[Keyed], str] = {
     RevokeFreeBet: "free-bet-revoke",
     ExpireFreeBet: "free-bet-expire",
     SetFloor: "floor",
+    OpenArchive: "archive",
+    CarryArchive: "archive-carry",
 }
 """Each kind of command, as its scope and its fingerprint name it."""
 
@@ -351,11 +371,13 @@ class Touched(NamedTuple):
     free_bet_ids: list[int]
     payout_ids: list[int]
     item_ranges: list[tuple[int, int, int]]
+    boundaries: list[int]
+    """Times up to which something is to be archived."""
 
 
 def touched_by(commands: Iterable[Command]) -> Touched:
     """What has to be looked up before `commands` are decided."""
-    touched = Touched([], set(), [], [], [], [], [])
+    touched = Touched([], set(), [], [], [], [], [], [])
     keys, user_ids = touched.keys, touched.user_ids
     for command in commands:
         if isinstance(command, PlaceBet):
@@ -394,6 +416,8 @@ def touched_by(commands: Iterable[Command]) -> Touched:
                 user_ids.add(command.user_id)
             case GrantBonus() | ExpireBonus() | GrantFreeBet():
                 user_ids.add(command.user_id)
+            case OpenArchive():
+                touched.boundaries.append(command.before_us)
     return touched
 
 

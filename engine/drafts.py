@@ -43,7 +43,7 @@ class Draft:
     def __enter__(self) -> Draft:
         refuse_to_overwrite(self.target)
         try:
-            _sweep(self.target.parent)
+            sweep(self.target.parent)
             self._folder.mkdir(mode=0o700)
             self._lock = _locked(self._folder)
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -134,7 +134,7 @@ def _move_unless_taken(source: Path, target: Path) -> None:
         source.rename(target)
 
 
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Remove what killed runs left here, whatever their target was: each is as large as the file."""
     for left in folder.glob(f"*{UNFINISHED}"):
         with contextlib.suppress(OSError):  # under way, of another user, or not made by this program

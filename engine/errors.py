@@ -2,6 +2,9 @@
 
 SolidGreenError
 ├── FileUnusable          the file is missing, foreign, of another version, read-only or served already
+│   └── FileServed        by another process
+├── ArchiveUnusable       the file of an archive is not what these books were moved into
+│   └── ArchiveMissing    it is not there, and what is asked for is in it
 ├── HistoryBroken         entries do not continue each other, or are not what was sealed: they were touched
 └── StoreFault            while writing; each says what is known about the money
     ├── BatchAborted      rolled back before COMMIT, because of something in the batch: bisect it
@@ -11,13 +14,39 @@ SolidGreenError
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 
 class SolidGreenError(Exception):
     """Whatever this engine raises on purpose."""
 
+    def __reduce__(self) -> tuple[Callable[..., SolidGreenError], tuple[Any, ...]]:
+        """Pickled with the words that it has: some make theirs of what they are given."""
+        return _again, (type(self), self.args, self.__dict__)
+
 
 class FileUnusable(SolidGreenError):
     """The database file cannot be opened as asked. The message is one line that says what to do."""
+
+
+class FileServed(FileUnusable):
+    """Another process has the database file, and is the only one that may write."""
+
+
+class ArchiveUnusable(SolidGreenError):
+    """The file of an archive is there and is not what the books say that they were moved into. The message
+    is one line that names the file, without its folder: it stands beside the books.
+    """
+
+
+class ArchiveMissing(ArchiveUnusable):
+    """What is asked for was moved into `names`, and there is no such file."""
+
+    def __init__(self, names: str) -> None:
+        super().__init__(
+            f"{names}: not there, and what is asked for may be in it; an archive stands beside its books"
+        )
 
 
 class HistoryBroken(SolidGreenError):
@@ -56,3 +85,12 @@ class CommitUnknown(StoreFault):
     def has_begun(self) -> bool:
         """False for a batch that came after that one: nothing of it has happened."""
         return self.operation != "begin"
+
+
+def _again(
+    kind: type[SolidGreenError], arguments: tuple[Any, ...], fields: dict[str, Any]
+) -> SolidGreenError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(fields)
+    return error

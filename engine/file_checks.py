@@ -84,13 +84,26 @@ def check_signers(reader: Reader) -> tuple[dict[bytes, bytes], list[Finding]]:
 
 def check_file(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
     """What SQLite itself finds."""
-    is_small = path.stat().st_size <= WHOLE_MAX_BYTES
-    for what in (str(_COMPLAINTS_MAX),) if is_small else _SMALL_TABLES:
-        for (complaint,) in connection.execute(f"PRAGMA integrity_check({what})").fetchall():
-            if complaint != "ok":
-                yield {"check": "integrity", "why": str(complaint)}
-    tables = ("users", "participants") if not is_small else (None,)
+    is_whole = is_small(path)
+    for what in (_COMPLAINTS_MAX,) if is_whole else _SMALL_TABLES:
+        for complaint in complaints_of(connection, "main", what):
+            yield {"check": "integrity", "why": complaint}
+    tables = ("users", "participants") if not is_whole else (None,)
     for table in tables:
-        asked = "PRAGMA foreign_key_check" + (f"({table})" if table else "")
+        asked = "PRAGMA main.foreign_key_check" + (f"({table})" if table else "")
         for row in connection.execute(asked).fetchmany(_COMPLAINTS_MAX):
             yield {"check": "foreign", "table": row[0], "row": row[1], "parent": row[2]}
+
+
+def is_small(path: Path) -> bool:
+    """Whether SQLite may look over the whole of it."""
+    return path.stat().st_size <= WHOLE_MAX_BYTES
+
+
+def complaints_of(
+    connection: sqlite3.Connection, schema: str, what: str | int = _COMPLAINTS_MAX
+) -> Iterator[str]:
+    """What SQLite says of a file, or of one of its tables."""
+    for (complaint,) in connection.execute(f"PRAGMA {schema}.integrity_check({what})").fetchall():
+        if complaint != "ok":
+            yield str(complaint)

@@ -6,6 +6,7 @@ Every refusal is a `FileUnusable` of one line that says what to do.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from engine.errors import FileUnusable
+from engine.errors import FileServed, FileUnusable
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x53474C44
@@ -76,12 +77,9 @@ def check_is_ours(path: Path, *, writing: bool) -> None:
         raise FileUnusable(f"{path}: is read-only; the server must be able to write to it")
     if writing and not os.access(path.parent, os.W_OK):
         raise FileUnusable(f"{path.parent}: is read-only; the server keeps its write-ahead log there")
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-    except OSError as error:
-        raise FileUnusable(f"{path}: cannot be read: {error.strerror}") from error
-    if magic != _MAGIC:
+    if not os.access(path, os.R_OK):
+        raise FileUnusable(f"{path}: cannot be read: {os.strerror(errno.EACCES)}")
+    if not path.stat().st_size:
         raise FileUnusable(f"{path}: is not an SQLite database")
     try:
         with contextlib.closing(open_read_only(path)) as connection:
@@ -89,6 +87,11 @@ def check_is_ours(path: Path, *, writing: bool) -> None:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             drift = _schema_drift(connection)
     except sqlite3.Error as error:
+        # Only now: who closes a file lets go of all locks that SQLite has on it in this process. Another one
+        # then takes itself for the last to close it, and deletes the write-ahead log that is written to here
+        # (sqlite.org/howtocorrupt.html, section 2.2).
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB and _magic_of(path) != _MAGIC:
+            raise FileUnusable(f"{path}: is not an SQLite database") from error
         raise FileUnusable(f"{path}: cannot be read as a database: {error}") from error
     if application_id != APPLICATION_ID:
         raise FileUnusable(f"{path}: is an SQLite database, but not one of Solid Green's")
@@ -98,6 +101,11 @@ def check_is_ours(path: Path, *, writing: bool) -> None:
         )
     if drift:
         raise FileUnusable(f"{path}: its schema has been altered: {drift}")
+
+
+def _magic_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC))
 
 
 def _exists(path: Path) -> bool:
@@ -167,7 +175,7 @@ class WriterLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._descriptor)
-            raise FileUnusable(f"{path}: is being served by another process; stop that one first") from error
+            raise FileServed(f"{path}: is being served by another process; stop that one first") from error
 
     def release(self) -> None:
         """Let another process write. May be called once."""

@@ -143,6 +143,13 @@ class PayoutState(StrEnum):
     PAID = "paid"
 
 
+class ArchiveState(StrEnum):
+    """The values of `archives.state`, in their order."""
+
+    COPYING = "copying"
+    MOVING = "moving"
+
+
 class ItemState(StrEnum):
     """The values of `suspended_items.state`."""
 

@@ -20,49 +20,52 @@ from engine.payout_checks import PayoutFound, PayoutRow, SuspendedRow
 from engine.reader import ROWS_MAX, Reader, Shape
 from engine.records import Bet, Item
 
+# Look-ups of one row of another table stand as scalar subqueries, not as joins: where archives are joined, a
+# table is a view, and SQLite would make a table of all of it for an outer join (engine/archives.py).
+_NEWEST = """
+    (SELECT kind FROM transactions AS newest WHERE newest.id = last_transaction_id),
+    (SELECT answer FROM transactions AS newest WHERE newest.id = last_transaction_id)
+"""
+_PRIOR = """
+    (SELECT kind FROM transactions AS prior WHERE prior.id = ?),
+    (SELECT answer FROM transactions AS prior WHERE prior.id = ?)
+"""
 _BETS = f"""
     SELECT transaction_id, user_id, currency, stake, game, round, selection, odds_milli,
-           state, payout, settled, cashed_stake, last_transaction_id, newest.kind, newest.answer
-    FROM bets LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
-    WHERE transaction_id BETWEEN ? AND ? ORDER BY transaction_id LIMIT {ROWS_MAX}
+           state, payout, settled, cashed_stake, last_transaction_id, {_NEWEST}
+    FROM bets WHERE transaction_id BETWEEN ? AND ? ORDER BY transaction_id LIMIT {ROWS_MAX}
 """  # noqa: S608  names and numbers of our own
 _HOLDS = f"""
-    SELECT holds.id, user_id, currency, purpose, amount, expires_at,
-           state, remaining, last_transaction_id, newest.kind, newest.answer
-    FROM holds LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
-    WHERE holds.id BETWEEN ? AND ? ORDER BY holds.id LIMIT {ROWS_MAX}
+    SELECT id, user_id, currency, purpose, amount, expires_at,
+           state, remaining, last_transaction_id, {_NEWEST}
+    FROM holds WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {ROWS_MAX}
 """  # noqa: S608  names and numbers of our own
-_BET_OF = """
-    SELECT placing.id, placing.kind, user_id, currency, stake, placing.answer, prior.kind, prior.answer
-    FROM transactions AS placing LEFT JOIN bets ON bets.transaction_id = placing.id
-    LEFT JOIN transactions AS prior ON prior.id = ?
-    WHERE placing.scope = ? AND placing.key = ?
-"""
-_HOLD_OF = """
-    SELECT user_id, currency, purpose, amount, expires_at, prior.kind, prior.answer
-    FROM holds LEFT JOIN transactions AS prior ON prior.id = ?
-    WHERE holds.id = ?
-"""
+_BET_OF = f"""
+    SELECT id, kind,
+           (SELECT user_id FROM bets WHERE transaction_id = placing.id),
+           (SELECT currency FROM bets WHERE transaction_id = placing.id),
+           (SELECT stake FROM bets WHERE transaction_id = placing.id), answer, {_PRIOR}
+    FROM transactions AS placing WHERE scope = ? AND key = ?
+"""  # noqa: S608  names of our own
+_HOLD_OF = f"""
+    SELECT user_id, currency, purpose, amount, expires_at, {_PRIOR} FROM holds WHERE id = ?
+"""  # noqa: S608  names of our own
 _PAYOUTS = f"""
-    SELECT payouts.id, caller, currency, state, items, total, done, suspended, last_transaction_id,
-           newest.kind, newest.answer,
+    SELECT id, caller, currency, state, items, total, done, suspended, last_transaction_id, {_NEWEST},
            (SELECT count(*) FROM payout_items WHERE payout_id = payouts.id AND number >= items)
            + (SELECT count(*) FROM suspended_items WHERE payout_id = payouts.id AND number >= done)
-    FROM payouts LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
-    WHERE payouts.id BETWEEN ? AND ? ORDER BY payouts.id LIMIT {ROWS_MAX}
+    FROM payouts WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {ROWS_MAX}
 """  # noqa: S608  names and numbers of our own
-_PAYOUT_OF = """
-    SELECT currency, prior.kind, prior.answer
-    FROM payouts LEFT JOIN transactions AS prior ON prior.id = ?
-    WHERE payouts.id = ?
-"""
+_PAYOUT_OF = f"SELECT currency, {_PRIOR} FROM payouts WHERE id = ?"  # noqa: S608  names of our own
 _ITEMS = f"""
     SELECT payout_id, number, user_id, amount FROM payout_items
     WHERE payout_id = ? AND number >= ? AND number < ? ORDER BY number LIMIT {ROWS_MAX}
 """  # noqa: S608  names and numbers of our own
 _SUSPENDED = f"""
-    SELECT number, reason, state, last_transaction_id, newest.kind, newest.fingerprint
-    FROM suspended_items LEFT JOIN transactions AS newest ON newest.id = last_transaction_id
+    SELECT number, reason, state, last_transaction_id,
+           (SELECT kind FROM transactions AS newest WHERE newest.id = last_transaction_id),
+           (SELECT fingerprint FROM transactions AS newest WHERE newest.id = last_transaction_id)
+    FROM suspended_items
     WHERE payout_id = ? AND number >= ? AND number < ? ORDER BY number LIMIT {ROWS_MAX}
 """  # noqa: S608  names and numbers of our own
 _NEXT_WITH_ITEMS = "SELECT min(payout_id) FROM payout_items WHERE payout_id > ?"
@@ -129,14 +132,14 @@ class Lives:
 
     def bet_of(self, told: BetTold) -> BetFound | None:
         """The bet that `told` is about, and the transaction before; None if no such bet was ever heard of."""
-        row = self._reader.row(_BET_OF, (told.before, BET_SCOPE, told.bet_id), _BURIED)
+        row = self._reader.row(_BET_OF, (told.before, told.before, BET_SCOPE, told.bet_id), _BURIED)
         if row is None:
             return None
         return BetFound(*(row if row[2] is None else _BET_FOUND.sound(row, [])))
 
     def hold_of(self, told: HoldTold) -> HoldFound | None:
         """Likewise the hold."""
-        row = self._reader.row(_HOLD_OF, (told.before, told.id), _HOLD_FOUND)
+        row = self._reader.row(_HOLD_OF, (told.before, told.before, told.id), _HOLD_FOUND)
         return None if row is None else HoldFound(*row)
 
     def payouts(self, first_id: int, last_id: int) -> list[PayoutRow]:
@@ -145,7 +148,7 @@ class Lives:
 
     def payout_of(self, told: PayoutTold) -> PayoutFound | None:
         """As `bet_of`, the payout."""
-        row = self._reader.row(_PAYOUT_OF, (told.before, told.id), _PAYOUT_FOUND)
+        row = self._reader.row(_PAYOUT_OF, (told.before, told.before, told.id), _PAYOUT_FOUND)
         return None if row is None else PayoutFound(*row)
 
     def items(self, payout_id: int, first: int, last: int) -> tuple[list[Item], list[SuspendedRow]]:

@@ -161,6 +161,23 @@ class FloorTold(msgspec.Struct, frozen=True, gc=False):
     floor_minor: int
 
 
+class ArchiveTold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a command made of an archive. `before_us`: what was asked for; up to which block that is,
+    and to which transaction and entry. `openings` and `carried`: SHA-256 in hexadecimal; `before` as in
+    `BetTold`.
+    """
+
+    id: int
+    state: str
+    block_id: int
+    upto_transaction_id: int
+    upto_entry_id: int
+    before_us: int = 0
+    openings: str = ""
+    carried: str = ""
+    before: int = 0
+
+
 class Source(msgspec.Struct, frozen=True, gc=False):
     """Who paid a part of a stake, or all of it, beside the wallet that placed the bet."""
 
@@ -188,6 +205,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     bonus: BonusTold | None = None
     free_bet: FreeBetTold | None = None
     floor: FloorTold | None = None
+    archive: ArchiveTold | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -213,6 +231,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     bonus: BonusTold | None = None
     free_bet: FreeBetTold | None = None
     floor: FloorTold | None = None
+    archive: ArchiveTold | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
@@ -224,6 +243,8 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     wallet: Wallet | None = None
     replayed: bool = False
     retry_after_us: int | None = None
+    is_archived: bool = False
+    """Whether it was refused because what its key did, or the bet that it is about, is in an archive."""
 
 
 Outcome = Accepted | Rejected

@@ -11,16 +11,21 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from engine.accounts import last_user_id
+from engine.archived_keys import hash_of_key
+from engine.bulk import found_in_bulk
 from engine.commands import BET_SCOPE, CLEARING_ID_BASE, Touched
+from engine.history import newest_block
 from engine.merkle import peak_ends
 from engine.records import GENESIS, Account, Head, Item, Limit, Refusal, Transaction
-from engine.subjects import Bonus, FreeBet, Hold, LiveBet, Payout, Suspended
+from engine.subjects import Archive, Bonus, FreeBet, Hold, LiveBet, Payout, Suspended
+from engine.view import Boundary
 from engine.warm import Books, Found
 
 _HEAD = """
     SELECT id, hash, at, last_transaction_id, last_entry_id FROM blocks ORDER BY id DESC LIMIT 1
 """
 _PEAKS = "SELECT peak FROM blocks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+_ENDS = "SELECT last_transaction_id, last_entry_id FROM blocks WHERE id = ?"
 _BOOKS = "SELECT kind, currency, id FROM users WHERE participant_id IS NULL AND id < ?"
 # One row for all accounts: each row would be a step of its own (see bulk.py).
 _ACCOUNTS = """
@@ -74,6 +79,18 @@ _ITEMS = """
 _SUSPENDED = """
     SELECT payout_id, number, reason, state, last_transaction_id
     FROM suspended_items WHERE payout_id = ? AND number >= ? AND number < ?
+"""
+
+_ARCHIVE = """
+    SELECT id, block_id, upto_transaction_id, upto_entry_id, state, last_transaction_id, openings, carried
+    FROM archives ORDER BY id DESC LIMIT 1
+"""
+# CROSS JOIN: one key after another is looked up, in their order; an IN would sort them once more.
+_ARCHIVED = "SELECT hash FROM ({rows}) CROSS JOIN archived_keys ON hash = column1"
+_MOVED = """
+    SELECT count(*), coalesce(max(id) FILTER (WHERE moved_transaction_id = upto_transaction_id
+                                                AND moved_entry_id = upto_entry_id), 0)
+    FROM archives
 """
 
 _LIMITS = """
@@ -152,9 +169,32 @@ def look_up(
             *(item.user_id for item in items),
         },
     )
+    archived: frozenset[tuple[str, str]] = frozenset()
+    newest_archive = connection.execute(_ARCHIVE).fetchone()
+    if newest_archive is not None:
+        # Behind the look at `transactions`: a key is written here before its transaction goes there.
+        unknown = set(touched.keys) - {(each.scope, each.key) for each in known}
+        archived = _archived(connection, unknown)
+    boundaries = {before_us: _boundary(connection, before_us) for before_us in touched.boundaries}
     newest = read_head(connection) if head else None
     last_id = last_user_id(connection) if head else None
-    return Found(accounts, known, refused, bets, holds, payouts, items, suspended, free_bets, newest, last_id)
+    archive = Archive(*newest_archive) if newest_archive is not None and head else None
+    return Found(
+        accounts,
+        known,
+        refused,
+        bets,
+        holds,
+        payouts,
+        items,
+        suspended,
+        free_bets,
+        newest,
+        last_id,
+        archive,
+        archived,
+        boundaries,
+    )
 
 
 def _look_up_accounts(connection: sqlite3.Connection, wanted: set[int]) -> list[Account]:
@@ -175,6 +215,19 @@ def _look_up_accounts(connection: sqlite3.Connection, wanted: set[int]) -> list[
                     found[id_].bonus = bonus
         wanted = beside - found.keys() - wanted
     return list(found.values())
+
+
+def _archived(connection: sqlite3.Connection, keys: set[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    by_hash = {hash_of_key(*key): key for key in keys}
+    found = found_in_bulk(connection, _ARCHIVED, [(hash_,) for hash_ in sorted(by_hash)])
+    return frozenset(by_hash[hash_] for (hash_,) in found)
+
+
+def _boundary(connection: sqlite3.Connection, before_us: int) -> Boundary:
+    archives, moved_id = connection.execute(_MOVED).fetchone()
+    block_id = newest_block(connection, before_us - 1)
+    transaction_id, entry_id = connection.execute(_ENDS, (block_id,)).fetchone() or (0, 0)
+    return Boundary(block_id, transaction_id, entry_id, moved_id, archives)
 
 
 def _add_limits(connection: sqlite3.Connection, limited: dict[int, Account]) -> None:

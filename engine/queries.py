@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 
+from engine.archived_keys import hash_of_key
+from engine.archives import across, demand
 from engine.commands import BET_SCOPE
 from engine.limits import told, used
 from engine.records import Limit
 from engine.snapshots import (
+    ArchiveState,
     BetState,
     FreeBetState,
     ItemState,
@@ -37,7 +40,7 @@ def wallet(connection: sqlite3.Connection, user_id: int) -> WalletState | None:
 
 def bet(connection: sqlite3.Connection, bet_id: str) -> BetState | None:
     """The state of a bet that was confirmed, refused for good or rolled back before it came; None if this
-    file knows nothing of it.
+    file, with the archives that are joined, knows nothing of it.
 
     Rolled back before it came, it is nobody's (user 0), until it comes and is refused. `seq` is that of the
     entry that staked it.
@@ -58,6 +61,20 @@ def bet(connection: sqlite3.Connection, bet_id: str) -> BetState | None:
         {"scope": BET_SCOPE, "bet_id": bet_id},
     ).fetchone()
     return None if row is None else BetState(*row)
+
+
+def is_archived(connection: sqlite3.Connection, bet_id: str) -> bool:
+    """Whether a bet of this id is in an archive, or is being moved there."""
+    hash_ = hash_of_key(BET_SCOPE, bet_id)
+    return connection.execute("SELECT 1 FROM archived_keys WHERE hash = ?", (hash_,)).fetchone() is not None
+
+
+def archived_bet(connection: sqlite3.Connection, bet_id: str) -> BetState | None:
+    """As `bet`, of one that `is_archived`. Raises `ArchiveUnusable`, also where its archive is missing."""
+    found = across(connection, lambda: bet(connection, bet_id))
+    if found is None:
+        demand(connection)
+    return found
 
 
 def expiries_due(connection: sqlite3.Connection, now_us: int, most: int) -> list[tuple[str, int, int]]:
@@ -124,6 +141,20 @@ def payout(
     return PayoutState(id_, state, items, total_minor, done, suspended, in_suspense)
 
 
+def archive(connection: sqlite3.Connection, archive_id: int | None) -> ArchiveState | None:
+    """An archive of this file, the newest one if `archive_id` is None; None if there is none."""
+    row = connection.execute(
+        """
+        SELECT id, iif(moved_transaction_id = upto_transaction_id AND moved_entry_id = upto_entry_id
+                       AND state = 'moving', 'moved', state),
+               block_id, upto_transaction_id, upto_entry_id, moved_transaction_id, moved_entry_id
+        FROM archives WHERE id = coalesce(?, (SELECT max(id) FROM archives))
+        """,
+        (archive_id,),
+    ).fetchone()
+    return None if row is None else ArchiveState(*row)
+
+
 def limits(connection: sqlite3.Connection, user_id: int, at_us: int) -> list[LimitState]:
     """The limits of a wallet as they are at this time, also those that were taken away; and whether its
     player has excluded himself, which is written at his first wallet."""
@@ -175,22 +206,36 @@ def free_bets(connection: sqlite3.Connection, user_id: int, most: int) -> list[F
 
 def entries_after(
     connection: sqlite3.Connection, user_id: int, from_seq: int, most: int
-) -> tuple[list[PostedEntry], bool]:
-    """The holder's entries with an id above `from_seq`, oldest first, at most `most`; and whether there are
-    more.
+) -> tuple[list[PostedEntry], bool, bool]:
+    """The holder's entries in the hot file with an id above `from_seq`, oldest first, at most `most`; whether
+    there are more; and whether there are others between, which were archived.
 
     Follows the account's chain back from its newest entry, so it costs one look-up for each later entry.
     """
+    connection.execute("BEGIN")  # one snapshot: entries are archived meanwhile
+    try:
+        return _entries_after(connection, user_id, from_seq, most)
+    finally:
+        connection.execute("COMMIT")
+
+
+def _entries_after(
+    connection: sqlite3.Connection, user_id: int, from_seq: int, most: int
+) -> tuple[list[PostedEntry], bool, bool]:
+    archived = connection.execute(
+        "SELECT prev_id FROM main.transaction_ledger WHERE id = ?", (-user_id,)
+    ).fetchone()
+    archived_upto = 0 if archived is None else archived[0]
     (ids,) = connection.execute(
         """
         WITH RECURSIVE chain (id) AS (
-            SELECT last_entry_id FROM users WHERE id = :user_id AND last_entry_id > :from_seq
+            SELECT last_entry_id FROM users WHERE id = :user_id AND last_entry_id > :after
             UNION ALL
-            SELECT prev_id FROM chain JOIN transaction_ledger USING (id) WHERE prev_id > :from_seq
+            SELECT prev_id FROM chain JOIN main.transaction_ledger USING (id) WHERE prev_id > :after
         )
         SELECT json_group_array(id) FROM (SELECT id FROM chain ORDER BY id LIMIT :most)
         """,
-        {"user_id": user_id, "from_seq": from_seq, "most": most + 1},
+        {"user_id": user_id, "after": max(from_seq, archived_upto), "most": most + 1},
     ).fetchone()
     found = connection.execute(
         """
@@ -198,10 +243,10 @@ def entries_after(
         entry.balance_after,
                entry.ref_id, blocks.at
         FROM json_each(?) AS wanted
-        JOIN transaction_ledger AS entry ON entry.id = wanted.value
+        JOIN main.transaction_ledger AS entry ON entry.id = wanted.value
         JOIN blocks ON blocks.id = entry.block_id
         ORDER BY entry.id
         """,
         (ids,),
     ).fetchall()
-    return [PostedEntry(*row) for row in found[:most]], len(found) > most
+    return [PostedEntry(*row) for row in found[:most]], len(found) > most, archived_upto > from_seq

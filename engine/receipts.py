@@ -6,11 +6,14 @@ The formats stand in docs/evidence.md; `verifier/` checks them. Plain `sqlite3`,
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_left
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from engine import merkle
+from engine.archives import across, demand
 from engine.blocks import COLUMNS, FORMAT, Block, entry_leaf, leaves_of
 from engine.errors import HistoryBroken
 from engine.outcomes import Answer
@@ -40,19 +43,21 @@ def receipt(connection: sqlite3.Connection, transaction_id: int, user_id: int | 
     are more than `WHOLE_ENTRIES_MAX`: then with none.
 
     None if there is no such transaction, or it does not concern `user_id`. Reads the whole block. Raises
-    `HistoryBroken` where that is not what was sealed.
+    `HistoryBroken` where that is not what was sealed, and `ArchiveMissing` where it cannot be told.
     """
-    found = connection.execute("SELECT block_id FROM transactions WHERE id = ?", (transaction_id,)).fetchone()
+    sql = "SELECT block_id FROM transactions WHERE id = ?"
+    found = across(connection, partial(_first, connection, sql, transaction_id))
     block = None if found is None else read_block(connection, found[0])
     if block is None:
+        if transaction_id > 0:
+            demand(connection, block_id=_block_at(connection, transaction_id))
         return None
-    placed = (block.first_transaction_id, block.last_transaction_id)
-    transactions = [Transaction(*row) for row in connection.execute(_TRANSACTION, placed)]
-    entries = [
-        Entry(*row) for row in connection.execute(_ENTRIES, (block.first_entry_id, block.last_entry_id))
-    ]
+    transactions, entries = across(connection, partial(_rows, connection, block))
     leaves = leaves_of(block.first_entry_id, transactions, entries)
     if leaves is None or merkle.root(leaves) != block.root:
+        if len(entries) <= block.last_entry_id - block.first_entry_id:
+            demand(connection, entry_id=block.last_entry_id)
+        demand(connection, block_id=block.id)
         raise HistoryBroken(f"block {block.id}: its rows do not give its root, nothing in it can be proven")
     index = transaction_id - block.first_transaction_id
     transaction = transactions[index]
@@ -123,6 +128,27 @@ def header(block: Block) -> Json:
     return {"format": shown.pop("format")} | _as_json(shown)
 
 
+def _rows(connection: sqlite3.Connection, block: Block) -> tuple[list[Transaction], list[Entry]]:
+    placed = (block.first_transaction_id, block.last_transaction_id)
+    posted = (block.first_entry_id, block.last_entry_id)
+    return (
+        [Transaction(*row) for row in connection.execute(_TRANSACTION, placed)],
+        [Entry(*row) for row in connection.execute(_ENTRIES, posted)],
+    )
+
+
+def _block_at(connection: sqlite3.Connection, transaction_id: int) -> int:
+    """The block in whose range this transaction is, or would be: a binary search."""
+
+    def last_of(block_id: int) -> int:
+        sql = "SELECT last_transaction_id FROM blocks WHERE id = ?"
+        row = connection.execute(sql, (block_id,)).fetchone()
+        return -1 if row is None else int(row[0])
+
+    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM blocks").fetchone()
+    return 1 + bisect_left(range(1, newest + 1), transaction_id, key=last_of)
+
+
 def _concerns(connection: sqlite3.Connection, transaction: Transaction, user_id: int) -> bool:
     """Whether a transaction without an entry of this wallet is about its bet, its hold or its limit."""
     if transaction.kind == "BET":
@@ -132,16 +158,20 @@ def _concerns(connection: sqlite3.Connection, transaction: Transaction, user_id:
     except msgspec.MsgspecError:
         return False
     if told.bet is not None:
-        query, key = (
-            "SELECT user_id FROM bets JOIN transactions ON transactions.id = bets.transaction_id "
-            "WHERE scope = 'bet' AND key = ?",
-            told.bet.bet_id,
-        )
-        return bool(connection.execute(query, (key,)).fetchone() == (user_id,))
+        query = """
+            SELECT (SELECT user_id FROM bets WHERE bets.transaction_id = placing.id)
+            FROM transactions AS placing WHERE scope = 'bet' AND key = ?
+        """
+        look = partial(_first, connection, query, told.bet.bet_id)
+        return bool(across(connection, look) == (user_id,))
     if told.hold is not None:
         query = "SELECT user_id FROM holds WHERE id = ?"
         return bool(connection.execute(query, (told.hold.id,)).fetchone() == (user_id,))
     return told.limit is not None and told.limit.user_id == user_id
+
+
+def _first(connection: sqlite3.Connection, sql: str, value: object) -> Any:
+    return connection.execute(sql, (value,)).fetchone()
 
 
 def _columns(entry: Entry) -> Json:

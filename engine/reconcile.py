@@ -1,21 +1,23 @@
 """Sums the ledger and compares it with every balance: can these books be trusted? Reads only.
 
 Works beside a running server: the balances and the newest block are taken in one snapshot, then the history
-up to that block is read block by block (`engine.audit`). What is checked, by name, stands in
-`engine/checks.py`.
+up to that block is read block by block (`engine.audit`); what was archived stands in them as it is carried
+(`engine.left_behind`). What is checked, by name, stands in `engine/checks.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.audit import Audit
 from engine.checks import Finding
 from engine.files import open_read_only
+from engine.left_behind import go_behind, has_begun_to_move, left_behind
 from engine.reader import Reader
-from engine.standing import standing
+from engine.standing import Standing, standing
 
 
 @dataclass
@@ -32,14 +34,28 @@ class Report:
 
 
 def reconcile(path: Path) -> Report:
-    """Check the whole file. Raises `sqlite3.Error` where it cannot be read."""
-    with contextlib.closing(open_read_only(path)) as connection:
-        reader = Reader(connection)
-        rows = standing(connection, reader)
-        report = Report(users=len(rows.users), findings=rows.unsealed)
-        audit = Audit(reader, rows)
-        for _, findings in audit.history():
+    """Check the whole file, without its archives. Raises `sqlite3.Error` where it cannot be read."""
+    while True:
+        with contextlib.closing(open_read_only(path)) as connection:
+            reader = Reader(connection)
+            rows = standing(connection, reader)
+            report = _reconcile(connection, reader, rows)
+            if report.ok or not has_begun_to_move(reader, rows):
+                return report
+
+
+def _reconcile(connection: sqlite3.Connection, reader: Reader, rows: Standing) -> Report:
+    report = Report(users=len(rows.users), findings=rows.unsealed)
+    audit = Audit(reader, rows)
+    left = left_behind(connection, reader, rows)
+    if left is not None:
+        report.findings += left.findings
+        if left.origin is None:
+            return report
+        for _, findings in go_behind(connection, audit, left):
             report.findings += findings
-        report.findings += audit.verdict()
-        report.entries = audit.entries
+    for _, findings in audit.history():
+        report.findings += findings
+    report.findings += audit.verdict()
+    report.entries = audit.entries
     return report

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from engine.blocks import Block
 from engine.bulk import in_bulk
 from engine.records import Account
-from engine.subjects import Bonus, FreeBet, Hold, LiveBet, Payout, Suspended
+from engine.subjects import Archive, Bonus, FreeBet, Hold, LiveBet, Payout, Suspended
 from engine.view import Changes, View
 
 _OPEN_BATCH = "INSERT INTO open_batch (id, first_transaction_id, first_entry_id) VALUES (?, ?, ?)"
@@ -68,6 +68,11 @@ _ADD: dict[type, str] = {
         SELECT *, column5 FROM ({rows})
     """,
     Payout: "INSERT INTO payouts (id, caller, currency) {rows}",
+    Archive: """
+        INSERT INTO archives
+            (id, block_id, upto_transaction_id, upto_entry_id, moved_transaction_id, moved_entry_id)
+        SELECT *, 0, (SELECT coalesce(max(upto_entry_id), 0) FROM archives) FROM ({rows})
+    """,
 }
 _ADD_SUSPENDED = "INSERT INTO suspended_items (payout_id, number, reason) {rows}"
 # Guarded by the version of their player, who is changed with them.
@@ -109,6 +114,12 @@ _CHANGE: dict[type, str] = {
             last_transaction_id = column6
         FROM ({rows})
         WHERE id = column7 AND last_transaction_id = column8
+    """,
+    Archive: """
+        UPDATE archives
+        SET state = column1, openings = column2, carried = column3, last_transaction_id = column4
+        FROM ({rows})
+        WHERE id = column5 AND last_transaction_id = column6
     """,
     Suspended: """
         UPDATE suspended_items SET state = column1, last_transaction_id = column2

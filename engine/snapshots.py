@@ -21,6 +21,19 @@ class WalletState(NamedTuple):
     seq: int
 
 
+class ArchiveState(NamedTuple):
+    """An archive now. `state`: `copying`, `moving` or `moved`; where it ends, and up to where rows are
+    moved."""
+
+    id: int
+    state: str
+    block_id: int
+    upto_transaction_id: int
+    upto_entry_id: int
+    moved_transaction_id: int
+    moved_entry_id: int
+
+
 class WalletOf(NamedTuple):
     """A wallet of a person's, now. From `wallet_id` on: the terms of a bonus wallet, None of any other."""
 

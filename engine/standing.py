@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from engine.archive_checks import ArchiveRow
 from engine.bonus_checks import FreeBetRow
 from engine.checks import BonusRow, Finding, HolderRow
 from engine.payout_checks import LimitRow
@@ -59,8 +60,21 @@ _NEWEST_BLOCK = (
     "SELECT id, last_transaction_id FROM blocks ORDER BY id DESC LIMIT 1",
     Shape("id:i last_transaction_id:i"),
 )
+_ARCHIVES = (
+    """
+    SELECT id, block_id, upto_transaction_id, upto_entry_id, state, openings, carried, last_transaction_id,
+           moved_transaction_id, moved_entry_id
+    FROM archives ORDER BY id
+    """,
+    Shape(
+        "id:i block_id:i upto_transaction_id:i upto_entry_id:i state:t openings:b carried:b "
+        "last_transaction_id:i moved_transaction_id:i moved_entry_id:i",
+        "archives",
+    ),
+)
+# What is carried has ids below 0, and is held against its archives (engine/archive_checks.py).
 _OUTSIDE = """
-    SELECT '{what}', {column} FROM {table} WHERE {column} < 1
+    SELECT '{what}', {column} FROM {table} WHERE {column} < 1{but}
     UNION ALL SELECT '{what}', {column} FROM {table}
     WHERE {column} > (SELECT coalesce(max({last}), 0) FROM blocks)
 """
@@ -75,11 +89,21 @@ _UNSEALED = (
     " UNION ALL ".join(
         [
             _OUTSIDE.format(
-                what="transaction", table="transactions", column="id", last="last_transaction_id"
+                what="transaction",
+                table="transactions",
+                column="id",
+                last="last_transaction_id",
+                but="",
             ),
-            _OUTSIDE.format(what="entry", table="transaction_ledger", column="id", last="last_entry_id"),
+            _OUTSIDE.format(
+                what="entry",
+                table="transaction_ledger",
+                column="id",
+                last="last_entry_id",
+                but=" AND NOT (id < 0 AND ref_type = 'CARRIED' AND EXISTS (SELECT 1 FROM archives))",
+            ),
             *(
-                _OUTSIDE.format(what=what, table=table, column=column, last="last_transaction_id")
+                _OUTSIDE.format(what=what, table=table, column=column, last="last_transaction_id", but="")
                 for what, table, column in _BY_TRANSACTION
             ),
             "SELECT 'block', id FROM open_batch LIMIT 1000",
@@ -91,7 +115,8 @@ _UNSEALED = (
 
 class Standing(NamedTuple):
     """Rows of one moment. `held`: what is left of the open holds of each wallet; `waiting`: what the items in
-    suspense come to, by currency; `newest`: the id of the newest block, and its last transaction.
+    suspense come to, by currency; `archives`: oldest first; `newest`: the id of the newest block, and its
+    last transaction.
     """
 
     users: list[HolderRow]
@@ -101,6 +126,7 @@ class Standing(NamedTuple):
     participants: set[int]
     bonuses: list[BonusRow]
     free_bets: list[FreeBetRow]
+    archives: list[ArchiveRow]
     newest: int
     last_transaction_id: int
     unsealed: list[Finding]
@@ -108,7 +134,7 @@ class Standing(NamedTuple):
 
 def standing(connection: sqlite3.Connection, reader: Reader) -> Standing:
     """What stands in the file. What was found unsound stays with `reader`."""
-    with _snapshot(connection):
+    with snapshot(connection):
         newest, last_transaction_id = reader.row(*_asked(_NEWEST_BLOCK)) or (0, 0)
         return Standing(
             users=[HolderRow(*row) for row in reader.rows(*_asked(_USERS))],
@@ -118,6 +144,7 @@ def standing(connection: sqlite3.Connection, reader: Reader) -> Standing:
             participants={id_ for (id_,) in reader.rows(*_asked(_PARTICIPANTS))},
             bonuses=[BonusRow(*row) for row in reader.rows(*_asked(_BONUSES))],
             free_bets=[FreeBetRow(*row) for row in reader.rows(*_asked(_FREE_BETS))],
+            archives=[ArchiveRow(*row) for row in reader.rows(*_asked(_ARCHIVES))],
             newest=newest,
             last_transaction_id=last_transaction_id,
             unsealed=[{"check": "unsealed", what: id_} for what, id_ in reader.rows(*_asked(_UNSEALED))],
@@ -125,7 +152,8 @@ def standing(connection: sqlite3.Connection, reader: Reader) -> Standing:
 
 
 @contextlib.contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read inside is of one moment."""
     connection.execute("BEGIN")
     try:
         yield

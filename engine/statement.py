@@ -60,8 +60,8 @@ def statement(
         user_id,
         account.kind,
         account.currency,
-        history.balance_after(connection, marked[-1]),
-        history.balance_after(connection, newest),
+        history.balance_after(connection, user_id, marked[-1]),
+        history.balance_after(connection, user_id, newest),
         history.entries(connection, user_id, marked),
     )
 
@@ -74,4 +74,4 @@ def balance_at(connection: sqlite3.Connection, user_id: int, at_us: int) -> Bala
     if account is None:
         return None
     newest = history.newest_upto(connection, account, at_us)
-    return Balance(user_id, account.currency, history.balance_after(connection, newest))
+    return Balance(user_id, account.currency, history.balance_after(connection, user_id, newest))

@@ -1,6 +1,7 @@
 """The one module that imports aiosqlite: open the file, commit a batch, read.
 
-One connection writes and checkpoints, in one process (`files.WriterLock`); three others only read. A batch
+One connection writes and checkpoints, in one process (`files.WriterLock`); three others only read, and a
+fourth, once it is asked for, reads the archives as well. A batch
 is two hops: its keys are looked up on a reading connection's thread while the batch before it is being
 written, it is decided on the event loop, and the writer's thread does BEGIN IMMEDIATE, guarded writes and
 COMMIT. aiosqlite's public methods would cost a hop (50-100 us) for each statement, so its private
@@ -21,6 +22,7 @@ import aiosqlite
 import msgspec
 
 from engine import prefetch, rows
+from engine.archives import joined
 from engine.blocks import Block, Signer, seal
 from engine.commands import Command, Touched, touched_by
 from engine.decide import decide
@@ -54,9 +56,8 @@ SICK: Final = frozenset(
 """Likewise; before COMMIT such a batch is rolled back like any other and has surely not happened."""
 
 
-_AHEAD, _SHORT, _LONG = range(
-    3
-)  # whom the three reading connections serve: the next batch, `read`, `read_long`
+_AHEAD, _SHORT, _LONG, _PAST = range(4)
+# Whom the reading connections serve: the next batch, `read`, `read_long`, `read_past`.
 
 
 class Asked(msgspec.Struct, eq=False, gc=False):
@@ -97,6 +98,7 @@ class Store:
         self._books: Books = {}
         self._warm = Warm()
         self._preparing = asyncio.Lock()
+        self._opening = asyncio.Lock()
         self._next_turn = Turn(0, 0)  # on the writer's thread
         self._data_version = -1  # of the writing connection; -1: something else than a batch has written
 
@@ -134,9 +136,7 @@ class Store:
         try:
             await _on_thread(writer, _prepare_writer)
             for _ in (_AHEAD, _SHORT, _LONG):
-                reader = await aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None)
-                store._readers.append(reader)
-                await reader.execute("PRAGMA query_only = ON")
+                await store._add_reader()
             await store.set_up(partial(introduce, key=key))
             store._books = await store.set_up(prefetch.read_books)
             store._data_version = await _on_thread(writer, _read_data_version)
@@ -237,10 +237,31 @@ class Store:
         other reader may wait."""
         return await _on_thread(self._readers[_LONG], look)
 
+    async def read_past(self, look: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """As `read_long`, on another connection, which reads the archives together with the hot file (see
+        `archives.joined`). Raises `ArchiveUnusable`, and what `look` does.
+        """
+        async with self._opening:
+            if len(self._readers) == _PAST:
+                await self._add_reader()
+        return await _on_thread(self._readers[_PAST], _look_at_all, look)
+
     async def set_up(self, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Run `change` on the writer's thread, in a transaction of its own unless it only reads. For set-up
         (books, accounts), never for money."""
         return await _on_thread(self._writer, self._set_up, change)
+
+    async def tidy(self, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Run `change` on the writer's thread, in a transaction of its own, between two batches. For
+        what no batch rests on: those that are decided ahead stay true. It is to be short: bets wait
+        behind it.
+
+        Raises what `change` does, `BatchAborted` or `BatchRefused` (rolled back: nothing has happened) or
+        `CommitUnknown` (and from then on so does every batch).
+        """
+        if self.failure is not None:
+            raise CommitUnknown("begin", self.failure)
+        return await _on_thread(self._writer, self._tidy, change)
 
     async def refresh_books(self) -> None:
         """Read the house's books again, after `set_up` has added some."""
@@ -252,6 +273,11 @@ class Store:
             await reader.close()
         await self._writer.close()
         self._lock.release()
+
+    async def _add_reader(self) -> None:
+        reader = await aiosqlite.connect(read_only_uri(self.path), uri=True, isolation_level=None)
+        self._readers.append(reader)
+        await reader.execute("PRAGMA query_only = ON")
 
     async def _next_view(self, touched: Touched, now_us: int) -> View:
         user_ids = touched.user_ids.union(self._books.values())
@@ -295,6 +321,11 @@ class Store:
         except Exception as error:
             self._roll_back(connection)
             raise _fault("write", error) from error
+        self._commit(connection)
+        self._next_turn = Turn(turn.epoch, turn.batches + 1)
+        return True
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -306,8 +337,6 @@ class Store:
                 raise CommitUnknown("commit", str(error)) from error
             self._roll_back(connection)
             raise fault from error
-        self._next_turn = Turn(turn.epoch, turn.batches + 1)
-        return True
 
     def _is_as_we_left_it(self, connection: sqlite3.Connection) -> bool:
         """Whether only batches have changed the file since this was last asked. In a transaction."""
@@ -319,6 +348,18 @@ class Store:
     ) -> Answer:
         self._data_version = -1
         return _in_transaction(connection, change)
+
+    def _tidy(self, connection: sqlite3.Connection, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        if self.failure is not None:  # since it has waited for the writer
+            raise CommitUnknown("begin", self.failure)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            changed = change(connection)
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        self._commit(connection)
+        return changed
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         if not connection.in_transaction:  # some errors, such as FULL, make SQLite roll back by itself
@@ -358,6 +399,11 @@ def _prepare_writer(connection: sqlite3.Connection) -> None:
     if busy:
         # A reader pins the WAL. What it holds is committed; only its sync into the database must wait.
         connection.execute("PRAGMA wal_checkpoint(FULL)")
+
+
+def _look_at_all(connection: sqlite3.Connection, look: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    joined(connection)
+    return look(connection)
 
 
 def _read_data_version(connection: sqlite3.Connection) -> int:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-Row = tuple[int | str, ...]
+Row = tuple[int | str | bytes, ...]
 """The columns of a row as a statement of `rows.py` binds them."""
 
 
@@ -174,6 +174,34 @@ class Payout(msgspec.Struct, array_like=True, gc=False):
             self.total_minor,
             self.done,
             self.suspended,
+            self.last_transaction_id,
+            self.id,
+            self.opening_transaction_id,
+        )
+
+
+class Archive(msgspec.Struct, array_like=True, gc=False):
+    """What is moved out of the file: up to the end of `block_id`, which is the transaction and the
+    entry `upto`. `state`: `copying`, or `moving` once what is left behind is sealed."""
+
+    id: int
+    block_id: int
+    upto_transaction_id: int
+    upto_entry_id: int
+    state: str
+    last_transaction_id: int
+    openings: bytes = bytes(32)
+    carried: bytes = bytes(32)
+    opening_transaction_id: int = 0
+
+    def as_made(self) -> Row:
+        return self.id, self.block_id, self.upto_transaction_id, self.upto_entry_id
+
+    def as_changed(self) -> Row:
+        return (
+            self.state,
+            self.openings,
+            self.carried,
             self.last_transaction_id,
             self.id,
             self.opening_transaction_id,

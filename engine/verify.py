@@ -9,6 +9,10 @@ head       a head that was kept elsewhere is not in the file: its end was cut of
 state      the block up to which an earlier run has verified is no longer what it was
 key, signer, integrity, foreign: see engine/file_checks.py
 
+What was archived is read with the file, if all its archives are at hand: then it is all of history that is
+checked, as if nothing had ever been moved. Otherwise, or if so asked, the file alone: of the blocks up to the
+newest archive what they say of themselves, and behind it all that there is (engine/left_behind.py).
+
 Each block is a short snapshot; memory grows with the accounts and the free bets, not with entries or bets.
 """
 
@@ -20,16 +24,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from engine.archive_checks import ArchiveRow
+from engine.archive_files import check_files, check_sealed
+from engine.archives import file_of, joined
 from engine.audit import BLOCK_FIELDS, Audit
 from engine.blocks import COLUMNS, Block, hash_of, header_of, key_id_of
 from engine.carried import FORMAT, CarriedUnusable, Kept, load, save
 from engine.checks import Finding
+from engine.errors import ArchiveUnusable
 from engine.file_checks import Keys, check_file, check_signers
 from engine.files import open_read_only
 from engine.keys import Signatures
+from engine.left_behind import (
+    LeftBehind,
+    go_behind,
+    has_begun_to_move,
+    left_behind,
+)
+from engine.lifecycle import ArchiveState
 from engine.reader import Reader, Shape
 from engine.receipts import as_head
 from engine.standing import Standing, standing
@@ -55,17 +71,19 @@ class KeptHead(NamedTuple):
 
 class Asked(NamedTuple):
     """What is to be verified beside the file itself. `trusted`: public keys (32 bytes), None if any will do;
-    `state`: where it is kept how far this and earlier runs came."""
+    `state`: where it is kept how far this and earlier runs came; `alone`: without its archives."""
 
     trusted: Sequence[bytes] | None = None
     heads: Iterable[KeptHead] = ()
     state: Path | None = None
+    alone: bool = False
 
 
 @dataclass
 class Verdict:
     """`blocks`, `entries` and `users` say how many there are; `since` from behind which block on sealed rows
-    were looked at. `keys`: the id of each key and how many blocks it has signed."""
+    were looked at. `keys`: the id of each key and how many blocks it has signed. `archives`: how many were
+    read; `alone`: none were, though there are some, of which `missing` are not at hand."""
 
     blocks: int = 0
     entries: int = 0
@@ -74,6 +92,9 @@ class Verdict:
     head: dict[str, Any] | None = None
     keys: list[dict[str, Any]] = field(default_factory=list)
     heads: int = 0
+    archives: int = 0
+    alone: bool = False
+    missing: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -95,17 +116,30 @@ def verify(path: Path, asked: Asked = Asked(), progress: Progress = lambda done,
     `sqlite3.Error` where nothing can be read at all.
     """
     kept = None if asked.state is None else load(asked.state)
-    verdict = Verdict()
-    with contextlib.closing(open_read_only(path)) as connection:
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        try:
-            _Run(connection, path, asked, verdict, progress).run(kept)
-        except sqlite3.DatabaseError as error:
-            verdict.findings.append({"check": "integrity", "why": str(error)})
-        except _Enough:
-            why = f"there are more than {FINDINGS_MAX} findings: it was not looked any further"
-            verdict.findings.append({"check": "integrity", "why": why})
-    return verdict
+    while True:
+        verdict = Verdict()
+        with contextlib.closing(open_read_only(path)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            run = _Run(connection, path, asked, verdict, progress)
+            with _as_findings(verdict):
+                run.look(kept)
+            if not verdict.ok and run.has_missed_some():
+                continue
+            with _as_findings(verdict):
+                run.conclude()
+        return verdict
+
+
+@contextlib.contextmanager
+def _as_findings(verdict: Verdict) -> Iterator[None]:
+    """What makes an end of looking."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        verdict.findings.append({"check": "integrity", "why": str(error)})
+    except _Enough:
+        why = f"there are more than {FINDINGS_MAX} findings: it was not looked any further"
+        verdict.findings.append({"check": "integrity", "why": why})
 
 
 class _Run:
@@ -123,33 +157,80 @@ class _Run:
         self._verdict = verdict
         self._progress = progress
         self._reader = Reader(connection)
+        self._rows: Standing | None = None
+        self._audit: Audit | None = None
+        self._moving: list[ArchiveRow] = []
+        self._left: LeftBehind | None = None
         self._keys = Keys()
         self._signed: Counter[str] = Counter()
         self._first_hash = b""
         self._saved_s = time.monotonic()
 
-    def run(self, kept: Kept | None) -> None:
-        rows = standing(self._connection, self._reader)
+    def look(self, kept: Kept | None) -> None:
+        """Go through all there is."""
+        rows = self._rows = standing(self._connection, self._reader)
+        self._moving = [row for row in rows.archives if row.state == ArchiveState.MOVING]
         self._verdict.users = len(rows.users)
         self._found(rows.unsealed)
         self._found(check_file(self._connection, self._path))
         signers, unsound = check_signers(self._reader)
         self._found(unsound)
+        left = self._left = left_behind(self._connection, self._reader, rows)
+        if left is not None:
+            self._found(left.findings)
+            self._join()
         audit = Audit(self._reader, rows)
-        if kept is not None:
-            self._resume(audit, kept, rows)
-        self._history(audit, rows, Signatures(signers.values()))
+        behind: Iterator[tuple[Block | None, list[Finding]]] = iter(())
+        if left is not None and self._verdict.alone:
+            if left.origin is None:
+                return
+            behind = go_behind(self._connection, audit, left)
+            if kept is not None and kept.carried.block_id < left.archive.block_id:
+                kept = None
+        if kept is not None and self._resume(audit, kept, rows):
+            behind = iter(())
+        self._audit = audit
+        self._history(chain(behind, audit.history()), audit, rows, Signatures(signers.values()))
         self._found(audit.verdict())
         self._found(self._keys.check(self._reader, rows.last_transaction_id))
+        self._verdict.entries = audit.entries
+        self._verdict.keys = [{"id": id_, "blocks": count} for id_, count in sorted(self._signed.items())]
+
+    def has_missed_some(self) -> bool:
+        """Whether rows were moved out of the file that it was to read."""
+        try:
+            return self._rows is not None and has_begun_to_move(self._reader, self._rows)
+        except sqlite3.DatabaseError:
+            return False
+
+    def conclude(self) -> None:
+        """Compare it with what was kept elsewhere, and keep how far this came."""
         for head in self._asked.heads:
             self._verdict.heads += 1
             self._found(self._kept(head))
-        self._verdict.entries = audit.entries
-        self._verdict.keys = [{"id": id_, "blocks": count} for id_, count in sorted(self._signed.items())]
-        if self._asked.state is not None and self._verdict.ok:
-            self._save(self._asked.state, audit)
+        if self._asked.state is not None and self._verdict.ok and self._audit is not None:
+            self._save(self._asked.state, self._audit)
 
-    def _resume(self, audit: Audit, kept: Kept, rows: Standing) -> None:
+    def _join(self) -> None:
+        """Read the archives too, if they are at hand."""
+        verdict = self._verdict
+        names = [file_of(self._path, row.block_id) for row in self._moving]
+        verdict.missing = [name.name for name in names if not name.exists()]
+        if self._asked.alone or verdict.missing:
+            verdict.alone = True
+            return
+        try:
+            verdict.missing = [name.name for name in joined(self._connection)]
+        except ArchiveUnusable as error:
+            verdict.alone = True
+            self._found([{"check": "archive", "why": str(error)}])
+            return
+        verdict.alone = bool(verdict.missing)
+        if not verdict.alone:
+            verdict.archives = len(self._moving)
+            self._found(check_files(self._connection, self._reader, self._moving, self._path))
+
+    def _resume(self, audit: Audit, kept: Kept, rows: Standing) -> bool:
         """Go on behind the block up to which an earlier run has verified, if it is still that one."""
         height = kept.carried.block_id
         first = self._read_block(1)
@@ -159,7 +240,7 @@ class _Run:
         if found is None or hash_of(found) != kept.carried.hash or found.hash != kept.carried.hash:
             why = "it is not the block that was verified before: everything is checked again"
             self._found([{"check": "state", "block": height, "why": why}])
-            return
+            return False
         for block, findings in audit.resume(kept.carried):
             self._read(audit, rows)
             self._found(_within(block, findings))
@@ -167,11 +248,21 @@ class _Run:
         self._first_hash = kept.first_hash
         self._verdict.since = self._verdict.blocks = height
         self._verdict.head = as_head(found)
+        return True
 
-    def _history(self, audit: Audit, rows: Standing, signatures: Signatures) -> None:
+    def _history(
+        self,
+        history: Iterable[tuple[Block | None, list[Finding]]],
+        audit: Audit,
+        rows: Standing,
+        signatures: Signatures,
+    ) -> None:
         asked = self._asked
+        if audit.origin is not None:
+            # Before that there is nothing yet to go on from.
+            self._verdict.since = max(self._verdict.since, audit.origin.carried.block_id)
         trusted = None if asked.trusted is None else {key_id_of(key) for key in asked.trusted}
-        for block, findings in audit.history():
+        for block, findings in history:
             if block is None:
                 self._found(findings)
                 continue
@@ -186,8 +277,11 @@ class _Run:
             self._first_hash = self._first_hash or block.hash
             self._verdict.blocks += 1
             self._verdict.head = as_head(block)
+            if not self._verdict.alone:
+                self._found(check_sealed(self._reader, audit, block, self._moving))
             if (
                 asked.state is not None
+                and block.id > self._verdict.since
                 and time.monotonic() - self._saved_s > SAVE_EVERY_S
                 and self._verdict.ok
             ):

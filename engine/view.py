@@ -8,17 +8,32 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from engine.commands import BET_SCOPE
 from engine.records import Account, Bet, Entry, Head, Item, LimitRow, Refusal, Transaction, new_entry
-from engine.subjects import Bonus, FreeBet, Hold, LiveBet, Payout, Row, Subject, Suspended
+from engine.subjects import Archive, Bonus, FreeBet, Hold, LiveBet, Payout, Row, Subject, Suspended
 
 Changing = TypeVar("Changing", bound=Subject)
+
+
+class Boundary(NamedTuple):
+    """Up to where an archive would go: the newest block before a time, 0 if there is none, and where it ends.
+    `moved_id`: the newest archive of which nothing is left to be moved, 0 if there is none. `archives`: how
+    many there are."""
+
+    block_id: int
+    transaction_id: int
+    entry_id: int
+    moved_id: int
+    archives: int
+
+
+NOWHERE: Final[Mapping[int, Boundary]] = {}
 
 
 class Changes(NamedTuple):
@@ -57,6 +72,9 @@ class View:
         suspended: dict[tuple[int, int], Suspended],
         free_bets: dict[int, FreeBet],
         last_user_id: int,
+        archive: Archive | None = None,
+        archived: Collection[tuple[str, str]] = frozenset(),
+        boundaries: Mapping[int, Boundary] = NOWHERE,
     ) -> None:
         self.head = head
         self.block_id = head.block_id + 1
@@ -74,6 +92,12 @@ class View:
         self.free_bets = free_bets
         self.last_user_id = last_user_id
         """The newest of the numbers that wallets are given in a row."""
+        self.archive = archive
+        """The newest one."""
+        self.archived = archived
+        """Of the batch's keys, those of commands that were archived."""
+        self.boundaries = boundaries
+        """By the times that commands name."""
         self.sources: dict[str, tuple[int, int, int]] = {}
         """Of bets of this batch: `source_id`, `source_minor` and `free_bet_id`, where there are any."""
         self.new_transactions: list[Transaction] = []
@@ -150,6 +174,18 @@ class View:
         assert free_bet.id == self.next_transaction_id
         self.free_bets[free_bet.id] = free_bet
         self.made[FreeBet].append(free_bet.as_made())
+
+    def is_closed_for_good(self, bet: LiveBet) -> bool:
+        """Whether a bet that is over may not be changed any more: it is going to be archived."""
+        upto = 0 if self.archive is None else self.archive.upto_transaction_id
+        return 0 < bet.last_transaction_id <= upto and not bet.free_bet_id
+
+    def open_archive(self, archive: Archive) -> Archive:
+        """Make `archive` of the transaction being decided."""
+        assert archive.id == self.next_transaction_id
+        self.archive = archive
+        self.made[Archive].append(archive.as_made())
+        return archive
 
     def open_payout(self, payout: Payout) -> Payout:
         """Make `payout` of the transaction being decided."""

@@ -9,14 +9,14 @@ Pure.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from engine.blocks import Block, head_after
 from engine.commands import Touched
 from engine.records import Account, Head, Item, Refusal, Transaction
-from engine.subjects import FreeBet, Hold, LiveBet, Payout, Suspended
-from engine.view import View
+from engine.subjects import Archive, FreeBet, Hold, LiveBet, Payout, Suspended
+from engine.view import NOWHERE, Boundary, View
 
 ACCOUNTS_MAX: Final = 200_000
 """Accounts that are kept, at about 300 bytes; beyond it they are all forgotten, and read as they come."""
@@ -27,7 +27,7 @@ Books = dict[tuple[str, str], int]
 
 class Found(NamedTuple):
     """What the file says of what a batch touches, and of accounts that were asked for. `head`, and
-    `last_user_id` with it, is None if it was not.
+    `last_user_id` with it, is None if it was not; `archive`, the newest one, likewise, or if there is none.
     """
 
     accounts: list[Account]
@@ -41,6 +41,9 @@ class Found(NamedTuple):
     free_bets: list[FreeBet]
     head: Head | None
     last_user_id: int | None
+    archive: Archive | None = None
+    archived: frozenset[tuple[str, str]] = frozenset()
+    boundaries: Mapping[int, Boundary] = NOWHERE
 
 
 class Turn(NamedTuple):
@@ -60,6 +63,7 @@ class Warm:
         self._accounts: dict[int, Account] = {}
         self._head: Head | None = None
         self._last_user_id = 0  # as of the head
+        self._archive: Archive | None = None  # likewise
         self._under_way: deque[View] = deque()
 
     @property
@@ -94,6 +98,7 @@ class Warm:
         if self._head is None:
             self._head = found.head
             self._last_user_id = found.last_user_id or 0
+            self._archive = found.archive
         assert self._head is not None
         transactions = {(each.scope, each.key): each for each in found.transactions}
         refusals = {each.bet_id: each for each in found.refusals}
@@ -130,12 +135,16 @@ class Warm:
             suspended=suspended,
             free_bets=free_bets,
             last_user_id=self._last_user_id,
+            archive=self._archive,
+            archived=found.archived,
+            boundaries=found.boundaries,
         )
 
     def decided(self, view: View, block: Block | None) -> None:
         """`view` has changed something and will be written; the next one begins where it ends."""
         self._under_way.append(view)
         self._last_user_id = view.last_user_id
+        self._archive = view.archive
         if block is not None:
             assert self._head is not None, "something was decided on it"
             self._head = head_after(self._head, block)

@@ -177,7 +177,7 @@ def _amount(amount: int) -> str:
 
 VALUES = [
     *attacks(
-        "CHECK constraint failed: amount",
+        "CHECK constraint failed: an_amount",
         {
             "an amount of zero": batch(debit={"amount": 0}, credit={"amount": 0}),
             "an amount of 2^53": _amount(BIG),
@@ -208,7 +208,7 @@ VALUES = [
     Attack("an unknown ref_type", batch(debit={"ref_type": "GIFT"}), "known_ref_type"),
     Attack("an empty ref_id", batch(debit={"ref_id": ""}), "ref_id >= ' '"),
     *attacks(
-        "prev_id >= 0 AND prev_id < id",
+        "prev_id >= 0 AND",
         {
             "an entry before itself": batch(debit={"prev_id": 9}),
             "an entry before the first": batch(debit={"prev_id": -1}),

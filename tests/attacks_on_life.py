@@ -29,7 +29,7 @@ from books import (
 )
 
 AS_SAID = "bets: it changes as a new transaction of the open batch says"
-STAYS = "bets: what was cashed out or rolled back stays so"
+STAYS = "bets: what is over for good stays so"
 TERMS = "bets: only what became of it changes"
 BETS_BEGIN = "bets: a bet follows the newest one, in the open batch, and begins as placed"
 NOT_NULL = "NOT NULL constraint failed"

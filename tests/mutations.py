@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import bonus_forgeries
 import life_forgeries
+import moved_books
 import test_reconcile_payouts
 from books_open import NOW_US, look, place, play, seed, with_store
 from forgeries import forge, reseal
@@ -36,15 +37,25 @@ MONEY = ("balance", "held", "floor")
 ROWS = ("transactions", "transaction_ledger", "bets", "blocks", "holds", "payouts", "payout_items", "bonuses",
         "free_bets", "limits", "suspended_items")  # fmt: skip
 """Where rows are deleted and inserted."""
-KEYS = {"bets": "transaction_id", "bonuses": "user_id"}
+KEYS = {
+    "bets": "transaction_id",
+    "bonuses": "user_id",
+    "carried": "archive_id",
+    "archived_keys": "hash",
+    "keys": "hash",
+    "archive": "archive_id",
+}
 """The column that names a row, where it is not `id`; those that two columns name have none."""
+OF_ARCHIVES = ("archives", "carried", "archived_keys", "keys", "archive")
 TWO_KEYS = ("payout_items", "suspended_items", "limits")
 
 
 class Books(NamedTuple):
-    """Valid books at each height: the last is whole, those before are what a cut leaves of it."""
+    """Valid books at each height: the last is whole, those before are what a cut leaves of it. `archive`: the
+    file that old history was moved into."""
 
     heights: list[Path]
+    archive: Path | None = None
 
     @property
     def whole(self) -> Path:
@@ -74,7 +85,16 @@ def histories(folder: Path) -> list[Books]:
         path = seed(folder / f"{name}.db", 1000, 500)
         with_store(path, lambda store: store.set_up(lambda connection: open_wallets(connection, "EUR", 1)))
         made.append(Books(list(_played(path, batches))) if name != "bonus" else _bonus(folder, bonus))
-    return made
+    return [*made, _moved(folder)]
+
+
+def _moved(folder: Path) -> Books:
+    """Those of life_forgeries, moved up to block 4."""
+    (folder / "moved").mkdir()
+    path = moved_books.life(folder / "moved" / "mutated.db")
+    at_height = path.with_name("begun.db")
+    copyfile(path, at_height)
+    return Books([at_height, path], moved_books.archive(path, 4).path)
 
 
 def _bonus(folder: Path, batches: Sequence[tuple[list[Command], int]]) -> Books:
@@ -92,8 +112,11 @@ def _played(path: Path, batches: Sequence[tuple[list[Command], int]]) -> Iterato
 
 
 def mutate(path: Path, books: Books, random: Random) -> Mutation | None:
-    """Make one mutation of `path`, a copy of the whole books; None if this one changes nothing."""
+    """Make one mutation of `path`, a copy of the whole books, or of its archive; None if this one changes
+    nothing."""
     sort = random.choices(list(SORTS), [WEIGHTS.get(sort, 1) for sort in SORTS])[0]
+    if books.archive is not None and sort in IN_ARCHIVES and random.random() < 0.5:
+        path = path.with_name(books.archive.name)
     before = _dump(path)
     try:
         words = SORTS[sort](path, books, random)
@@ -103,8 +126,16 @@ def mutate(path: Path, books: Books, random: Random) -> Mutation | None:
 
 
 def _flip(path: Path, books: Books, random: Random) -> str | None:
-    table = random.choice(COVERED)
+    table = random.choice(_tables(path, COVERED))
     return _flip_in(path, table, random)
+
+
+def _tables(path: Path, tables: Sequence[str]) -> list[str]:
+    """Those of them that the file has, and what only a file has that has to do with archives."""
+    there = {name for (name,) in look(path, "SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    return [
+        table for table in (*tables, *OF_ARCHIVES) if table in there and look(path, f"SELECT 1 FROM {table}")
+    ]
 
 
 def _flip_in(path: Path, table: str, random: Random) -> str | None:
@@ -112,7 +143,7 @@ def _flip_in(path: Path, table: str, random: Random) -> str | None:
     column = random.choice(MONEY if table == "users" else columns)
     key = KEYS.get(table, "id")
     where, value = random.choice(look(path, f"SELECT {key}, {column} FROM {table}"))
-    forge(path, f"UPDATE {table} SET {column} = {_other(value, random)} WHERE {key} = {where}")
+    forge(path, f"UPDATE {table} SET {column} = {_other(value, random)} WHERE {key} = {_sql(where)}")
     return f"{table}.{column} of {where}, which was {value!r}"
 
 
@@ -131,7 +162,7 @@ def _other(value: object, random: Random) -> str:
 
 
 def _delete(path: Path, books: Books, random: Random) -> str | None:
-    table = random.choice(ROWS)
+    table = random.choice(_tables(path, ROWS))
     rows = look(path, f"SELECT * FROM {table}")
     if not rows:
         return None
@@ -144,13 +175,16 @@ def _delete(path: Path, books: Books, random: Random) -> str | None:
 
 
 def _insert(path: Path, books: Books, random: Random) -> str | None:
-    table = random.choice(ROWS)
+    table = random.choice(_tables(path, ROWS))
     rows = look(path, f"SELECT * FROM {table}")
     if not rows:
         return None
     row = list(random.choice(rows))
     first = row[0]
-    row[0] = random.choice([max(each[0] for each in rows) + 1, 0, -first, first + 1, 2**62, -(2**63)])
+    if isinstance(first, bytes):
+        row[0] = random.randbytes(len(first))
+    else:
+        row[0] = random.choice([max(each[0] for each in rows) + 1, 0, -first, first + 1, 2**62, -(2**63)])
     if table == "transactions":
         row[3] = f"{row[3]} "
     forge(path, f"INSERT INTO {table} VALUES ({', '.join(map(_sql, row))})")
@@ -158,7 +192,9 @@ def _insert(path: Path, books: Books, random: Random) -> str | None:
 
 
 def _swap(path: Path, books: Books, random: Random) -> str | None:
-    table = random.choice([table for table in COVERED if table != "users"])
+    table = random.choice(
+        [table for table in _tables(path, COVERED) if table in COVERED and table != "users"]
+    )
     key = KEYS.get(table, "id")
     ids = [id_ for (id_,) in look(path, f"SELECT {key} FROM {table}")]
     if len(ids) < 2:
@@ -207,6 +243,7 @@ SORTS: dict[str, Callable[[Path, Books, Random], str | None]] = {
     "cut off": _cut,
 }
 WEIGHTS = {"flipped": 6}
+IN_ARCHIVES = frozenset({"flipped", "deleted", "inserted", "swapped"})
 
 
 def _sql(value: object) -> str:
@@ -246,6 +283,8 @@ def run(folder: Path, count: int, first_seed: int = 0) -> tuple[Counter[str], li
         books = random.choice(all_books)
         path = folder / "mutated.db"
         copyfile(books.whole, path)
+        if books.archive is not None:
+            copyfile(books.archive, path.with_name(books.archive.name))
         mutation = mutate(path, books, random)
         if mutation is None:
             continue

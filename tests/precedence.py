@@ -16,6 +16,7 @@ from engine.commands import (
     AddPayoutItems,
     Command,
     Leg,
+    OpenArchive,
     OpenPayout,
     PayoutItem,
     PlaceHold,
@@ -33,13 +34,15 @@ from engine.decide.place import REFUSALS_PER_MINUTE
 from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import Accepted, Code, Outcome
 from engine.records import GENESIS, Account
-from engine.view import MINUTE_US, View
+from engine.view import MINUTE_US, Boundary, View
 
 DOLLAR_DAVE: Final = 20
 STAKE_MINOR: Final = 30
 PAYOUT_MINOR: Final = 90
 HOLD_ID: Final = 1
 PAYOUT_ID: Final = 1
+ARCHIVE_ID: Final = 1
+LONG_AGO_US: Final = 1
 NEXT_WALLET: Final = 101
 """The number of the next wallet that is opened."""
 
@@ -177,6 +180,18 @@ def refused_too_often(situation: Situation) -> None:
 def the_clawback_is_lent_by_nobody(situation: Situation) -> None:
     alice_has(0)(situation)
     nothing_left_in("receivable")(situation)
+
+
+def blocks_are_sealed(situation: Situation) -> None:
+    """Three blocks up to a second ago, and no more up to now."""
+    sealed = Boundary(3, 5, 9, moved_id=0, archives=0)
+    situation.view.boundaries = {NOW_US + each: sealed for each in (0, 1)}
+    situation.view.boundaries |= {LONG_AGO_US: Boundary(0, 0, 0, moved_id=0, archives=0)}
+
+
+def an_archive_is_begun(situation: Situation) -> None:
+    blocks_are_sealed(situation)
+    situation.happens(OpenArchive(NOW_US, **EARLIER))
 
 
 def with_legs(*amounts: tuple[int, int]) -> Spoil:

@@ -5,6 +5,7 @@ from typing import Final
 from books_open import ALICE, BOB, CASH, NOBODY, NOW_US, bet_id, place
 from precedence import (
     ADDED,
+    ARCHIVE_ID,
     BLOCKED,
     CLOSED,
     DOLLAR_DAVE,
@@ -14,6 +15,7 @@ from precedence import (
     HOLD_ID,
     HOUSE_AT_ITS_FLOOR,
     KEY,
+    LONG_AGO_US,
     NO_ACCOUNT,
     NO_SUCH_BET,
     NO_SUCH_CURRENCY,
@@ -38,6 +40,8 @@ from precedence import (
     a_moment_later,
     alice_has,
     alice_may_only,
+    an_archive_is_begun,
+    blocks_are_sealed,
     happened,
     nothing_left_in,
     refused_too_often,
@@ -51,11 +55,13 @@ from engine.commands import (
     CHUNK_ITEMS,
     AddPayoutItems,
     CaptureHold,
+    CarryArchive,
     CashOutBet,
     Deposit,
     Exclude,
     ExpireHold,
     Leg,
+    OpenArchive,
     OpenPayout,
     Pay,
     PayChunk,
@@ -302,5 +308,19 @@ WALLET_CASES: Final = {
         ResolveItem(PAYOUT_ID, 0, True, **KEY),
         (Pay("EUR", TO_NOBODY, **EARLIER),),
         {Code.NOT_FOUND: said(payout_id=NOBODY), Code.PAYOUT_CLOSED: happened(RETURNED)},
+    ),
+    "archive": Case(
+        OpenArchive(NOW_US, **KEY),
+        (),
+        {Code.INVALID_REQUEST: said(before_us=NOW_US + 1), Code.NOT_FOUND: said(before_us=LONG_AGO_US)},
+        ({Code.INVALID_REQUEST, Code.NOT_FOUND},),  # before the first block is not to come
+        blocks_are_sealed,
+    ),
+    "carry an archive": Case(
+        CarryArchive(ARCHIVE_ID, bytes(32), bytes(32), **KEY),
+        (),
+        {Code.NOT_FOUND: said(archive_id=NOBODY)},
+        (),
+        an_archive_is_begun,
     ),
 }

@@ -12,6 +12,7 @@ from engine.commands import (
     CLEARING_ID_BASE,
     AddPayoutItems,
     CaptureHold,
+    CarryArchive,
     CashOutBet,
     Command,
     Deposit,
@@ -22,6 +23,7 @@ from engine.commands import (
     GrantBonus,
     GrantFreeBet,
     Leg,
+    OpenArchive,
     OpenPayout,
     OpenWallet,
     Pay,
@@ -65,6 +67,7 @@ class Scene:
         self.names = names | {player: "player", friend: "friend"}
         self.books = {name: id_ for id_, name in names.items()}
         self.hold_id = self.payout_id = self.bonus_id = self.free_bet_id = self.second_id = 0
+        self.archive_id = 0
         self.currency = currency
         self.number, self._keys = number, 0
 
@@ -293,6 +296,16 @@ def set_floor(book: str, floor: int, key: str = "") -> Step:
         return SetFloor(ids.get(book, NOBODY), floor, **scene.named(key))
 
     return ask
+
+
+def open_archive(ago_s: int, key: str = "") -> Step:
+    """Of what is older than so many seconds."""
+    return lambda s: OpenArchive(s.now_us - ago_s * SECOND_US, **s.named(key))
+
+
+def carry_archive(archive_id: int | None = None) -> Step:
+    """What is left behind by the archive that is there, or by this one."""
+    return lambda s: CarryArchive(archive_id or s.archive_id, bytes(32), bytes(32), **s.named())
 
 
 def wait(seconds: int) -> Step:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from attacks_on_archives import ARCHIVES
 from attacks_on_batches import BATCHES
 from attacks_on_bonus import BONUS
 from attacks_on_floors import FLOORS
@@ -39,6 +40,7 @@ from books import (
     batch,
     insert,
 )
+from books_archive import ARCHIVING
 from books_bonus import GRANTING
 
 # A row of each table that is accepted as it is: alone, or in its place in a batch.
@@ -58,6 +60,9 @@ ACCEPTED_ROWS: dict[str, tuple[Template | None, str, Row]] = {
     "payout_items": (PAYING, "item", PAYING["item"][1]),
     "suspended_items": (PAYING, "suspended", PAYING["suspended"][1]),
     "limits": (PAYING, "limit", PAYING["limit"][1]),
+    "archives": (ARCHIVING, "archive", ARCHIVING["archive"][1]),
+    "carried": (ARCHIVING, "carried", ARCHIVING["carried"][1]),
+    "archived_keys": (ARCHIVING, "key", ARCHIVING["key"][1]),
     "blocks": (NEXT, "block", NEXT["block"][1]),
 }
 
@@ -107,7 +112,7 @@ def _wrong_types() -> Iterator[Attack]:
                 words = (
                     "cannot store|datatype mismatch"
                     if value is not None
-                    else "NOT NULL|follows the newest|an item, once|one of a wallet|blocks: does not"
+                    else "NOT NULL|follows the newest|an item, once|one of a wallet|blocks: does not|one af"
                 )
                 yield Attack(f"{table}.{column} is {name}", sql, words)
 
@@ -129,6 +134,7 @@ ATTACKS = [
     *FLOORS,
     *SIGNERS,
     *REPAIRS,
+    *ARCHIVES,
     *VALUES,
     *_wrong_types(),
     *NULLS_OF_THE_FIRST_BLOCK,

@@ -24,6 +24,8 @@ TABLES: Final = {
     "block_id, prev_id",
     "blocks": "id, format, first_transaction_id, last_transaction_id, first_entry_id, last_entry_id, at, "
     "prev_hash, history, root, key_id, hash, peak, signature",
+    "archives": "id, block_id, upto_transaction_id, upto_entry_id, state, openings, carried, "
+    "last_transaction_id, moved_transaction_id, moved_entry_id",
 }
 
 

@@ -14,6 +14,7 @@ from scenes import (
     add_items,
     by_the_friend,
     capture,
+    carry_archive,
     cash_out,
     deposit,
     exclude,
@@ -26,6 +27,7 @@ from scenes import (
     limit,
     objected,
     on,
+    open_archive,
     open_payout,
     open_wallet,
     pay,
@@ -420,6 +422,13 @@ BONUS_SITUATIONS: Final = (
     when(SECOND, "Deposit to the second, at a deposit limit of 0 of the first", open_wallet(),
          limit("deposit", 0), on("second", deposit())),
     when(SECOND, "PlaceBet on the second, which is empty", open_wallet(), on("second", place())),
+    when("OpenArchive", "of what is to come", open_archive(-1)),
+    when("OpenArchive", "of what was before the first block", open_archive(10_000_000)),
+    when("OpenArchive", "of what is older than a second", wait(2), open_archive(1)),
+    when("OpenArchive", "while one is under way", wait(2), open_archive(1)),
+    when("CarryArchive", "no such archive", carry_archive(NOBODY)),
+    when("CarryArchive", "it is copied", carry_archive()),
+    when("CarryArchive", "it is carried already", carry_archive()),
 )  # fmt: skip
 """Further wallets, bonus money and free bets."""
 

@@ -14,8 +14,15 @@ OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room
 PURE = {
     *("engine.money", "engine.commands", "engine.outcomes", "engine.records", "engine.view"),
     *("engine.blocks", "engine.merkle"),
-    *("engine.decide", "engine.decide.answers", "engine.decide.place", "engine.decide.bets"),
     *(
+        "engine.archived_keys",
+        "engine.decide",
+        "engine.decide.answers",
+        "engine.decide.place",
+        "engine.decide.bets",
+    ),
+    *(
+        "engine.decide.archive",
         "engine.decide.books",
         "engine.decide.cash",
         "engine.decide.holds",
@@ -32,9 +39,10 @@ PURE = {
     ),
     *("engine.errors", "engine.checks", "engine.snapshots", "engine.warm", "engine.counterparties"),
     *("engine.leg_checks", "engine.life_checks", "engine.hold_checks", "engine.payout_checks"),
-    *("engine.bonus_checks", "engine.floor_checks"),
+    *("engine.bonus_checks", "engine.floor_checks", "engine.archive_checks", "engine.origin"),
     *("batcher.policy", "batcher.breaker", "batcher.undecided"),
     *(
+        "ws.archives",
         "ws.books",
         "ws.fields",
         "ws.messages",
@@ -82,9 +90,17 @@ ONLY_IMPORTER = {
 # The engine measured in its own process; every other load comes through the door.
 IN_PROCESS = {
     ROOT / "bench" / name
-    for name in ("engine.py", "bare.py", "bets.py", "fill_wal.py", "ledger.py", "one_by_one.py")
+    for name in (
+        "engine.py",
+        "bare.py",
+        "bets.py",
+        "fill_wal.py",
+        "ledger.py",
+        "old_books.py",
+        "one_by_one.py",
+    )
 }
-MAY_OPEN_THE_STORE = {"ws.app", "cli.operate"}
+MAY_OPEN_THE_STORE = {"ws.app", "cli.archive", "cli.operate"}
 SECOND_LOOK_LINES = 500
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 

@@ -120,13 +120,15 @@ def test_the_line_that_calls_says_which_table_is_written(
 
 
 def test_a_commit_is_told_from_what_comes_before_it(table: StageTable) -> None:
-    for statement, stage in (
-        ('connection.execute("COMMIT")\n', "COMMIT (WAL, fsync)"),
-        ('connection.execute("BEGIN IMMEDIATE")\n', "begin, call the next batch"),
+    for function, statement, stage in (
+        ("Store._commit", 'connection.execute("COMMIT")\n', "COMMIT (WAL, fsync)"),
+        ("Store._write", 'connection.execute("BEGIN IMMEDIATE")\n', "begin, call the next batch"),
     ):
         source = (ROOT / "engine/store.py").read_text()
-        line = source.count("\n", 0, source.index(statement, source.index("    def _write("))) + 1
-        (stack,) = read_stacks(f"thread (5582): Thread-1;{THREAD};Store._write (engine/store.py:{line}) 1")
+        begins = source.index(f"    def {function.removeprefix('Store.')}(")
+        line = source.count("\n", 0, source.index(statement, begins)) + 1
+        calls = f"{THREAD};Store._write (engine/store.py:277);{function} (engine/store.py:{line})"
+        (stack,) = read_stacks(f"thread (5582): Thread-1;{calls} 1")
         assert table.stage_of(stack) == stage
 
 

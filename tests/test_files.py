@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, balances, look, place, play, seed
+from books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
 
 from engine import files
 from engine.errors import FileUnusable
@@ -340,3 +340,19 @@ def test_a_relative_name_is_the_same_file(books: Path, monkeypatch: pytest.Monke
     play(Path("books.db"), [place(1)])
 
     assert balances(books)[ALICE] == 70
+
+
+def test_looking_at_a_file_lets_go_of_no_lock_that_its_writer_has(tmp_path: Path) -> None:
+    """Else whoever opens and closes it next deletes the write-ahead log that is still written to."""
+    path = seed(tmp_path / "books.db", 1000)
+    log = path.with_name("books.db-wal")
+
+    async def use(store: Store) -> None:
+        check_is_ours(path, writing=True)
+        read = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM blocks').fetchall()"
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", read, str(path)], check=True)
+        assert log.exists()
+        await store.commit(asked(place(1)), NOW_US)
+        assert look(path, "SELECT count(*) FROM blocks") == [(2,)]
+
+    with_store(path, use)

@@ -175,6 +175,8 @@ def test_a_known_key_with_other_terms_is_a_conflict_whatever_else_is_wrong(name:
         "transfer out of a bonus wallet": {"legs": (Leg(ALICE, 11), Leg(BOB, -11))},
         "unsettle, of a free bet that was void": {"bet_id": bet_id(3)},
         "roll back, of a free bet": {"stake_minor": STAKE_MINOR},
+        "archive": {"before_us": NOW_US - 1},
+        "carry an archive": {"openings": bytes([1]) * 32},
         "open a wallet": {"participant_id": BOB},
         "open a wallet of somebody new": {"participant_id": ALICE},
         "expire a bonus": {"user_id": BOB},

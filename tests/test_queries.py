@@ -93,7 +93,7 @@ def test_a_wallet_without_entries_has_seq_0(tmp_path: Path) -> None:
 
     with contextlib.closing(open_read_only(path)) as connection:
         assert queries.wallet(connection, BOB) == WalletState(BOB, "EUR", "open", 0, 0, 0, 0)
-        assert queries.entries_after(connection, BOB, 0, 10) == ([], False)
+        assert queries.entries_after(connection, BOB, 0, 10) == ([], False, False)
 
 
 def test_a_confirmed_bet_and_a_refused_one(reader: sqlite3.Connection) -> None:
@@ -202,13 +202,13 @@ ALICES = [
 def test_entries_after_one_page_by_page(
     reader: sqlite3.Connection, from_seq: int, most: int, found: list[PostedEntry], more: bool
 ) -> None:
-    assert queries.entries_after(reader, ALICE, from_seq, most) == (found, more)
+    assert queries.entries_after(reader, ALICE, from_seq, most) == (found, more, False)
 
 
 def test_pages_put_together_are_the_whole(reader: sqlite3.Connection) -> None:
     pages, seq, more = [], 0, True
     while more:
-        page, more = queries.entries_after(reader, ALICE, seq, 1)
+        page, more, _ = queries.entries_after(reader, ALICE, seq, 1)
         pages += page
         seq = page[-1].id
 
@@ -216,7 +216,7 @@ def test_pages_put_together_are_the_whole(reader: sqlite3.Connection) -> None:
 
 
 def test_entries_of_nobody(reader: sqlite3.Connection) -> None:
-    assert queries.entries_after(reader, NOBODY, 0, 10) == ([], False)
+    assert queries.entries_after(reader, NOBODY, 0, 10) == ([], False, False)
 
 
 def test_nothing_is_found_by_a_look_at_a_whole_table(reader: sqlite3.Connection) -> None:

@@ -201,7 +201,7 @@ def test_it_works_while_bets_are_settled_and_holds_released(
 def test_every_look_up_goes_by_key(books: Path, name: str) -> None:
     """A look-up is made for each transaction: one that reads a whole table would take for ever."""
     sql = getattr(lives, name)
-    if not isinstance(sql, str) or "SELECT" not in sql:
+    if not isinstance(sql, str) or not sql.lstrip().startswith("SELECT"):
         return
     connection = open_read_only(books)
     try:
@@ -210,5 +210,5 @@ def test_every_look_up_goes_by_key(books: Path, name: str) -> None:
         connection.close()
 
     assert plan
-    steps = ("SEARCH", "CORRELATED SCALAR SUBQUERY")
+    steps = ("SEARCH", "CORRELATED SCALAR SUBQUERY", "SCALAR SUBQUERY")
     assert not [step for *_, step in plan if not step.startswith(steps)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from attacks_on_archives import BURYING, SECOND_ONE, archived, later
 from attacks_on_holds import given_back
 from attacks_on_life import FOURTH, ended
 from attacks_on_limits import OWN, by_a_limit, by_nothing
@@ -26,27 +27,45 @@ from attacks_on_payouts import (
 from books import (
     ALICE,
     BALANCES_FOLLOW,
+    BOB,
+    BONUS_BOOK,
+    CASH,
     CLEARING,
     ENGINE_PRAGMAS,
     HASH_2,
     HASH_3,
+    HOUSE,
     NEXT,
     SQLITE_DEFAULTS,
+    SUSPENSE,
     Attack,
     Row,
+    Template,
     attempt,
     batch,
+    becomes,
     block,
     clearing,
     content,
     event,
     insert,
+    of_bet,
     of_payout,
     opening,
     payout,
     payout_becomes,
 )
-from books_bonus import open_history
+from books_archive import (
+    ARCHIVE,
+    CARRY,
+    CARRYING,
+    HASH_8,
+    LAST_MOVES,
+    UPTO_BLOCK,
+    archive_becomes,
+    open_history,
+)
+from books_bonus import OF_ALICE, OF_ALICE_TOO, OF_BOB, REFUNDED_BET
 from schema_attacks import ACCEPTED_ROWS, ATTACKS, STOPPED_BY_FOREIGN_KEYS
 
 PRAGMAS = [pytest.param(ENGINE_PRAGMAS, id="engine"), pytest.param(SQLITE_DEFAULTS, id="defaults")]
@@ -366,6 +385,73 @@ def test_a_transaction_that_changed_a_bet_can_be_replaced_until_its_batch_is_fro
 
     assert attempt(db, replaced) is None
     assert "transactions is append-only" in str(attempt(open_history(ENGINE_PRAGMAS, blocks=3), replaced))
+
+
+WHAT_IT_LEAVES = [
+    (CASH, -1500, 3),
+    (HOUSE, 263, 45),
+    (SUSPENSE, 7, 25),
+    (ALICE, 750, 34),
+    (BOB, 510, 24),
+    (OF_ALICE, 100, 27),
+    (OF_BOB, 40, 29),
+    (OF_ALICE_TOO, 0, 32),
+    (BONUS_BOOK, -190, 44),
+    (CLEARING + 15, 20, 21),
+]
+"""Of each holder: his balance behind the fifth block, and his newest entry up to it."""
+
+
+@pytest.mark.parametrize("pragmas", PRAGMAS)
+def test_an_archive_is_carried_and_moved_to_its_end_and_the_next_one_begins(pragmas: dict[str, str]) -> None:
+    db = open_history(pragmas, blocks=7)
+
+    assert attempt(db, LAST_MOVES) is None
+
+    assert db.execute(BALANCES_EQUAL_LEDGER).fetchone() == (0,)
+    carried = db.execute("SELECT user_id, amount, prev_id FROM transaction_ledger WHERE id < 0").fetchall()
+    assert sorted(carried) == sorted(WHAT_IT_LEAVES)
+    same = "SELECT DISTINCT amount = balance_after, id = -user_id, ref_type, ref_id, transaction_id, block_id"
+    assert db.execute(f"{same} FROM transaction_ledger WHERE id < 0").fetchall() == [
+        (1, 1, "CARRIED", str(ARCHIVE), CARRY, UPTO_BLOCK)
+    ]
+    assert db.execute("SELECT id FROM transaction_ledger WHERE id > 0").fetchall() == [(46,), (47,)]
+    moved = "SELECT count(*) FROM transactions WHERE id IN (1, 2, 4, 8, 9, 10)"
+    assert db.execute(moved).fetchone() == (0,)
+    assert db.execute("SELECT count(*) FROM transactions").fetchone() == (CARRY - 6,)
+    assert db.execute("SELECT transaction_id FROM bets").fetchall() == [(3,), (30,), (31,), (34,)]
+
+    # The next batch has no entry, and the ledger may end behind it; then another archive is begun.
+    assert attempt(db, later(SECOND_ONE)) is None
+    assert db.execute("SELECT id, state FROM archives").fetchall() == [(ARCHIVE, "moving"), (42, "copying")]
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize("pragmas", PRAGMAS)
+def test_a_batch_without_entries_is_sealed_where_all_entries_are_carried(pragmas: dict[str, str]) -> None:
+    """It ends where it begins, and not at the newest row of the ledger, which has a number below zero."""
+    db = open_history(pragmas, blocks=4)
+    following: Template = {
+        "batch": ("open_batch", opening(8, 26, 26)),
+        "event": ("transactions", event(26, 8, "STATUS", "op:STATUS", "x")),
+        "block": ("blocks", block(8, (26, 26), (26, 25), HASH_8, bytes([9]) * 32)),
+    }
+
+    assert attempt(db, archived(BURYING, then=archive_becomes(24, moved_entry_id=25))) is None
+    assert db.execute("SELECT max(id) < 0 FROM transaction_ledger").fetchone() == (1,)
+    assert attempt(db, batch(following)) is None
+
+
+@pytest.mark.parametrize("pragmas", PRAGMAS)
+def test_a_bet_that_used_a_free_bet_may_be_unsettled_whatever_is_archived(pragmas: dict[str, str]) -> None:
+    """It stays in the file, with what rests on it."""
+    db = open_history(pragmas, blocks=6)
+    said = {"kind": "UNSETTLE", "scope": "op:UNSETTLE", "answer": of_bet(REFUNDED_BET, "confirmed")}
+
+    assert (
+        attempt(db, batch(CARRYING, event=said, late=becomes(34, state="confirmed", last_transaction_id=41)))
+        is None
+    )
 
 
 def test_strict_takes_whole_numbers_in_other_clothes() -> None:

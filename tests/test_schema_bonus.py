@@ -20,6 +20,7 @@ from books import (
     person,
     wallet,
 )
+from books_archive import open_history
 from books_bonus import (
     ALICE_USD,
     AMOUNT,
@@ -37,7 +38,6 @@ from books_bonus import (
     free_bet_becomes,
     of_bonus,
     of_free_bet,
-    open_history,
 )
 
 PRAGMAS = [pytest.param(ENGINE_PRAGMAS, id="engine"), pytest.param(SQLITE_DEFAULTS, id="defaults")]

@@ -39,6 +39,7 @@ from books import (
     suspended,
     wallet,
 )
+from books_archive import HASH_7, open_history
 from books_bonus import (
     AMOUNT,
     OF_ALICE,
@@ -48,12 +49,11 @@ from books_bonus import (
     free_bet_becomes,
     of_bonus,
     of_free_bet,
-    open_history,
 )
 from schema_attacks import ACCEPTED_ROWS
 
 LOOK_UPS = {
-    "transaction_ledger": 1,
+    "transaction_ledger": 3,
     "transactions": 2,
     "bets": 2,
     "holds": 2,
@@ -61,20 +61,21 @@ LOOK_UPS = {
     "free_bets": 4,
     "payout_items": 3,
 }
-"""Tables and indexes that the rules open for one new row: the open batch; for a transaction its key as well,
-for a bet or a hold the newest one, for a bonus and a free bet the wallets and the grant too, for an item of a
+"""Tables and indexes that the rules open for one new row: the open batch; for an entry outside of one, which
+only a step of an archive adds, the archives and what that moves; for a transaction its key as well, for a
+bet or a hold the newest one, for a bonus and a free bet the wallets and the grant too, for an item of a
 payout the one before it and the payout."""
 
 CHANGES = {
-    "bets": (becomes(3, state="won", last_transaction_id=13), 3),
+    "bets": (becomes(3, state="won", last_transaction_id=13), 6),
     "holds": (hold_becomes(5, state="released", last_transaction_id=13), 2),
     "bonuses": (bonus_becomes(OF_ALICE, state="expired", last_transaction_id=13), 2),
     "free_bets": (free_bet_becomes(UNUSED, state="used", last_transaction_id=13), 9),
     "payouts": (payout_becomes(15, done=2, last_transaction_id=21), 3),
 }
 """Tables and indexes that the rules open for one change: the open batch and the transaction that made it, for
-a bet the transaction that placed it as well, for a payout its items, for a free bet its bet, the transaction
-that placed that, and the one before."""
+a bet the transaction that placed it as well, and for one that was over the archives, the batch and that
+again; for a payout its items, for a free bet its bet, the transaction that placed it, and the one before."""
 
 OF_A_BET = {
     **{table: insert(table, ACCEPTED_ROWS[table][2]) for table in ("open_batch", "blocks")},
@@ -128,6 +129,31 @@ def test_a_bet_opens_no_table_of_persons_bonuses_or_free_bets(table: str) -> Non
 def test_no_list_is_built_for_a_row(table: str) -> None:
     """As an IN of three or more does in a CHECK, each time that it is looked at."""
     assert "OpenEphemeral" not in opcodes(insert(table, ACCEPTED_ROWS[table][2]))
+
+
+def won_at_once(at: int, first: int, entry_: int, prev: bytes) -> str:
+    """The next batch of a file that ends there: a bet is placed and won."""
+    own: Row = {"transaction_id": first, "block_id": at}
+    late = insert("transactions", event(first + 1, at, "WIN", "op:WIN", "x", of_bet("bet-x", "won")))
+    late += becomes(first, state="won", last_transaction_id=first + 1)
+    return batch(
+        batch=opening(at, first, entry_),
+        event={"id": first, "block_id": at, "key": "bet-x"},
+        debit={"id": entry_, **own},
+        credit={"id": entry_ + 1, **own},
+        bet={"transaction_id": first},
+        late=late,
+        block=block(at, (first, first + 1), (entry_, entry_ + 1), prev, bytes([at + 1]) * 32),
+    )
+
+
+def test_a_bet_costs_the_same_where_something_is_archived() -> None:
+    """Only an entry outside of a batch looks at the archives, and a change of a bet that was over."""
+    before = steps(open_history(ENGINE_PRAGMAS, blocks=5), won_at_once(6, 38, 46, HASH_5))
+    behind = steps(open_history(ENGINE_PRAGMAS, blocks=7), won_at_once(8, 42, 48, HASH_7))
+
+    assert before > 400  # else nothing was counted
+    assert behind == before
 
 
 def test_a_balance_that_changes_looks_nothing_up() -> None:

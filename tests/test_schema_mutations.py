@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Iterator
 
 import pytest
-from books import ENGINE_PRAGMAS, SCHEMA, SQLITE_DEFAULTS, attempt, content
-from books_bonus import open_history
+from books import ENGINE_PRAGMAS, SCHEMA, SQLITE_DEFAULTS, Attack, attempt, content
+from books_archive import open_history
 from schema_attacks import ATTACKS, STOPPED_BY_FOREIGN_KEYS
 
 OF_TRANSACTIONS = "blocks_seal_what_they_say (blocks: a transaction in its range names another block) without"
@@ -26,6 +26,7 @@ HOLD_STATES = ("open", "captured", "released", "expired")
 BONUS_STATES = ("open", "expired")
 FREE_BET_STATES = ("open", "used", "revoked", "expired")
 PAYOUT_STATES = ("collecting", "paying", "paid")
+ARCHIVE_STATES = ("copying", "moving")
 ITEM_STATES = ("suspended", "paid", "returned")
 
 
@@ -140,6 +141,16 @@ SURVIVORS_BY_REASON: dict[str, list[str]] = {
     "the entries of the open batch are counted, and the seal takes none of another's transactions": [
         "suspended_items_change_by_a_transaction without newest.block_id = open_batch.id"
     ],
+    "the triggers on archives name the states, compare the row with the answer, and look the block up": [
+        f"archives: CHECK {_any_of('state', ARCHIVE_STATES)}",
+        "archives: block_id NOT NULL",
+        "archives: upto_transaction_id NOT NULL",
+        "archives: upto_entry_id NOT NULL",
+        "archives: state NOT NULL",
+        "archives: openings NOT NULL",
+        "archives: carried NOT NULL",
+        "archives: last_transaction_id NOT NULL",
+    ],
     "the seal looks the wallet of a hold up": ["holds: user_id NOT NULL", "holds: currency NOT NULL"],
 }
 HELD_TWICE = {rule for rules in SURVIVORS_BY_REASON.values() for rule in rules}
@@ -238,6 +249,12 @@ PLAIN = re.sub(r"--.*", "", SCHEMA)
 MUTANTS = [*_weakened_triggers(PLAIN), *_weakened_tables(PLAIN)]
 
 
+WORDS: dict[str, list[str]] = {
+    name: re.findall(r"RAISE\(ABORT,\s*'([^']+)'", body)
+    for name, body in re.findall(r"CREATE TRIGGER (\w+) (.*?END;)", PLAIN, re.DOTALL)
+}
+"""What each trigger says."""
+
 TABLES: dict[str, str] = dict(
     re.findall(r"CREATE TRIGGER (\w+) (?:BEFORE|AFTER) \w+(?: OF [\w, ]+)? ON (\w+)", PLAIN)
 )
@@ -246,13 +263,20 @@ TABLES: dict[str, str] = dict(
 
 def _first_success(rule: str, schema: str) -> str | None:
     """The first attack that goes through on a file with this schema, and changes it. Those come first that
-    name the table of the rule: most rules are needed by one of them.
+    are refused in the words of the rule, or name its table: most rules are needed by one of them. Of a rule
+    that is held twice, only those are tried.
     """
     name = re.split(r"\W", rule, maxsplit=1)[0]
-    table = TABLES.get(name, name)
+    table, words = TABLES.get(name, name), WORDS.get(name, [rule.partition("CHECK ")[2]])
+
+    def is_near(attack: Attack) -> bool:
+        return any(attack.words in said or said in attack.words for said in words if said)
+
     for pragmas, stopped in [(SQLITE_DEFAULTS, ATTACKS), (ENGINE_PRAGMAS, ATTACKS + STOPPED_BY_FOREIGN_KEYS)]:
         files: dict[int, tuple[sqlite3.Connection, list[str]]] = {}
-        for attack in sorted(stopped, key=lambda each: table not in each.sql):
+        for attack in sorted(stopped, key=lambda each: (not is_near(each), table not in each.sql)):
+            if rule in HELD_TWICE and not is_near(attack) and table not in attack.sql:
+                break
             if attack.blocks not in files:
                 try:
                     history = open_history(pragmas, schema=schema, blocks=attack.blocks)
@@ -282,9 +306,10 @@ def test_every_rule_of_the_schema_is_weakened_once() -> None:
     assert len(whole) == PLAIN.count("CREATE TRIGGER")
     assert sum(": CHECK " in rule for rule in rules) == PLAIN.count("CHECK (")
     not_null = PLAIN.count("NOT NULL") - PLAIN.count("IS NOT NULL")
-    assert sum(rule.endswith(" NOT NULL") for rule in rules) == not_null
+    assert sum(bool(re.search(r": \w+ NOT NULL$", rule)) for rule in rules) == not_null
     assert sum(": REFERENCES " in rule for rule in rules) == PLAIN.count("REFERENCES")
     assert sum(rule.endswith(": STRICT") for rule in rules) == PLAIN.count("CREATE TABLE")
     assert sum(" for '" in rule for rule in rules) == PLAIN.count("' THEN ")
-    # The seal raises for many reasons, the end of a batch for none, every other trigger for one.
-    assert sum(" raises " in rule for rule in rules) == PLAIN.count("SELECT RAISE") - (len(whole) - 2)
+    # The seal and a step of an archive raise for many reasons, the end of a batch for none, every other
+    # trigger for one.
+    assert sum(" raises " in rule for rule in rules) == PLAIN.count("SELECT RAISE") - (len(whole) - 3)

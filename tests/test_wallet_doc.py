@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -24,7 +26,7 @@ from engine.commands import (
     KINDS,
     Deposit,
 )
-from engine.lifecycle import BETS, BONUSES, FREE_BETS, HOLDS, ItemState, PayoutState
+from engine.lifecycle import BETS, BONUSES, FREE_BETS, HOLDS, ArchiveState, ItemState, PayoutState
 from engine.limits import NONE, LimitKind
 from engine.outcomes import Accepted, Code, LimitTold, Outcome
 from engine.store import Asked, Store
@@ -69,6 +71,7 @@ async def _set_the_stage(store: Store, path: Path, number: int, currency: str, n
     """A player and his friend, with 100 each."""
     player, friend = await store.set_up(lambda connection: open_wallets(connection, currency, 2))
     scene = Scene(number, player, friend, _names_of_books(path, currency), currency, now_us)
+    ((scene.archive_id,),) = look(path, "SELECT coalesce(max(id), 0) FROM archives")
     for user_id in (player, friend):
         await store.commit([Asked(Deposit(user_id, 100, **scene.named()))], scene.now_us)
     return scene
@@ -82,7 +85,14 @@ async def _play(store: Store, scene: Scene, step: Step) -> Outcome | None:
     (outcome,) = await store.commit([asked if isinstance(asked, Asked) else Asked(asked)], scene.now_us)
     if isinstance(outcome, Accepted):
         _remember(scene, outcome)
+        if outcome.archive is not None and outcome.archive.state == ArchiveState.COPYING:
+            await store.tidy(partial(_keep_a_state, archive_id=outcome.archive.id))
     return outcome
+
+
+def _keep_a_state(connection: sqlite3.Connection, archive_id: int) -> None:
+    """As if it had been copied: else it cannot be carried."""
+    connection.execute("INSERT INTO carried VALUES (?, x'00')", (archive_id,))
 
 
 def _remember(scene: Scene, accepted: Accepted) -> None:
@@ -134,6 +144,8 @@ def _answer_in_words(outcome: Outcome, scene: Scene) -> str:
         told.append(f"{outcome.bonus.state}, spent {outcome.bonus.spend}")
     if outcome.free_bet is not None:
         told.append(f"free bet {outcome.free_bet.state}")
+    if outcome.archive is not None:
+        told.append(outcome.archive.state)
     if outcome.floor is not None:
         told.append(_signed(outcome.floor.floor_minor))
     answer = ("replayed" if outcome.replayed else "accepted") + (": " if told else "") + "; ".join(told)

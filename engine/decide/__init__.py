@@ -12,6 +12,7 @@ writes. Commands of a batch are decided one after another on the same view, in a
     holds.py       money set aside
     limits.py      what a player allows himself
     payouts.py     many winners at a time
+    archive.py     what is moved out of the file
     answers.py     what the first answer was, and is again
 """
 
@@ -23,6 +24,7 @@ from typing import Any, Final
 from engine.commands import (
     AddPayoutItems,
     CaptureHold,
+    CarryArchive,
     CashOutBet,
     Command,
     Deposit,
@@ -33,6 +35,7 @@ from engine.commands import (
     GrantBonus,
     GrantFreeBet,
     Keyed,
+    OpenArchive,
     OpenPayout,
     OpenWallet,
     Pay,
@@ -53,7 +56,8 @@ from engine.commands import (
     Withdraw,
     fingerprint,
 )
-from engine.decide.answers import replay_or_conflict
+from engine.decide.answers import ARCHIVED, replay_or_conflict
+from engine.decide.archive import carry_archive, open_archive
 from engine.decide.bets import cash_out, roll_back, settle, unsettle
 from engine.decide.bonus import expire_bonus, expire_free_bet, grant_bonus, grant_free_bet, revoke_free_bet
 from engine.decide.books import set_floor
@@ -72,6 +76,8 @@ _BY_TYPE: Final[dict[type[Keyed], Callable[[View, Any, bytes], Outcome]]] = {
     SetStatus: set_status,
     OpenWallet: open_wallet,
     SetFloor: set_floor,
+    OpenArchive: open_archive,
+    CarryArchive: carry_archive,
     GrantBonus: grant_bonus,
     ExpireBonus: expire_bonus,
     GrantFreeBet: grant_free_bet,
@@ -109,6 +115,8 @@ def decide(view: View, command: Command, now_us: int, objection: Code | None = N
     known = view.transactions.get((command.scope, command.key))
     if known is not None:
         return replay_or_conflict(known, mark)
+    if (command.scope, command.key) in view.archived:
+        return ARCHIVED
     if objection is not None:
         return Rejected(objection)
     return _BY_TYPE[type(command)](view, command, mark)

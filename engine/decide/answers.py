@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from engine.commands import Keyed
 from engine.outcomes import (
     Accepted,
     Answer,
+    ArchiveTold,
     BetTold,
     BonusTold,
     Code,
@@ -53,15 +56,21 @@ def accept(
     bonus: BonusTold | None = None,
     free_bet: FreeBetTold | None = None,
     floor: FloorTold | None = None,
+    archive: ArchiveTold | None = None,
 ) -> Accepted:
     """Record the transaction that has just been applied to `view`, with its answer."""
     wallet = None if account is None else wallet_of(account)
-    answer = Answer(wallet, bet, hold, payout, limit, opened, bonus, free_bet, floor)
+    answer = Answer(wallet, bet, hold, payout, limit, opened, bonus, free_bet, floor, archive)
     transaction_id = view.next_transaction_id
     view.record(
         Transaction(transaction_id, kind, command.scope, command.key, mark, as_text(answer), view.block_id)
     )
     return _accepted(transaction_id, view.block_id, answer, entries=entries, at_us=view.at_us)
+
+
+ARCHIVED: Final = Rejected(Code.IDEMPOTENCY_CONFLICT, is_archived=True)
+"""What a command is told whose key is that of one that was archived: nobody here knows whether it is
+the same."""
 
 
 def replay_or_conflict(known: Transaction, mark: bytes) -> Outcome:
@@ -105,6 +114,7 @@ def _accepted(
         answer.bonus,
         answer.free_bet,
         answer.floor,
+        answer.archive,
     )
 
 

@@ -6,6 +6,8 @@ A bet that was paid from two wallets pays into both, and each gives back its own
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine.commands import BET_SCOPE, CashOutBet, Result, RollBackBet, SettleBet, UnsettleBet
 from engine.decide.answers import accept, as_text, replay, wallet_of
 from engine.decide.bonus import may_use_again, move_free_bet, paid_by
@@ -18,6 +20,9 @@ from engine.view import View
 
 TOMBSTONE = "TOMBSTONE"
 """The kind of the transaction that takes the `bet_id` of a bet that was rolled back before it came."""
+
+ARCHIVED_BET: Final = Rejected(Code.BET_CLOSED, is_archived=True)
+"""What a command is told that is about a bet which was archived."""
 
 _KINDS = {Result.WON: "WIN", Result.LOST: "LOSS", Result.VOID: "REFUND"}
 
@@ -71,6 +76,8 @@ def unsettle(view: View, command: UnsettleBet, mark: bytes) -> Outcome:
     state = BETS.get((BetState(bet.state), BetEvent.UNSETTLE))
     if state is None:
         return Rejected(_closed(bet), wallet_of(account))
+    if view.is_closed_for_good(bet):
+        return Rejected(Code.BET_CLOSED, wallet_of(account), is_archived=True)
     is_refund = bet.state == BetState.VOID
     if is_refund and not may_use_again(view, bet):
         return Rejected(Code.BET_CLOSED, wallet_of(account))
@@ -137,7 +144,7 @@ def roll_back(view: View, command: RollBackBet, mark: bytes) -> Outcome:
     """
     bet = view.bet(command.bet_id)
     if bet is None:
-        return _bury(view, command, mark)
+        return ARCHIVED_BET if _is_archived(view, command.bet_id) else _bury(view, command, mark)
     account = view.accounts[bet.user_id]
     if command.user_id not in (None, bet.user_id):
         return Rejected(Code.NOT_FOUND)
@@ -193,7 +200,16 @@ def _bury(view: View, command: RollBackBet, mark: bytes) -> Outcome:
     return outcome
 
 
+def _is_archived(view: View, bet_id: str) -> bool:
+    """Of a bet that is in no row any more: it is in an archive, or on its way there."""
+    placing = view.transactions.get((BET_SCOPE, bet_id))
+    is_placed = placing is not None and placing.kind != TOMBSTONE
+    return is_placed or (BET_SCOPE, bet_id) in view.archived
+
+
 def _no_such_bet(view: View, bet_id: str) -> Rejected:
+    if _is_archived(view, bet_id):
+        return ARCHIVED_BET
     is_buried = (BET_SCOPE, bet_id) in view.transactions
     return Rejected(Code.BET_ROLLED_BACK if is_buried else Code.NOT_FOUND)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from engine.bonus import bonus_part, is_usable
 from engine.commands import BET_SCOPE, PlaceBet, fingerprint_bet
-from engine.decide.answers import as_text, replay_or_conflict, wallet_of
+from engine.decide.answers import ARCHIVED, as_text, replay_or_conflict, wallet_of
 from engine.decide.bets import TOMBSTONE
 from engine.decide.bonus import move_free_bet, usable_free_bet
 from engine.lifecycle import FreeBetEvent
@@ -48,6 +48,8 @@ def place(view: View, command: PlaceBet, now_us: int, objection: Code | None) ->
     known = view.transactions.get((BET_SCOPE, bet_id))
     if known is not None and known.kind != TOMBSTONE:
         return replay_or_conflict(known, fingerprint)
+    if (BET_SCOPE, bet_id) in view.archived:
+        return ARCHIVED
     refused = view.refusals.get(bet_id)
     if refused is not None:
         return _stay_refused(refused, fingerprint)
