@@ -85,8 +85,8 @@ class Batcher:
             turn_away=self._turn_away,
         )
         self._news = CircuitNews()
-        self._expiry = Expiry(store, self.submit, wall_clock, self._room_for_background)
-        self._paying = Paying(store, self.submit, clock, self._room_for_background)
+        self._expiry = Expiry(store, self.submit, wall_clock, self.room_for_background)
+        self._paying = Paying(store, self.submit, clock, self.room_for_background)
         self._turned_away: list[Job] = []
         self._stopping = False
         self._stopped = False
@@ -159,6 +159,13 @@ class Batcher:
         """Commands that wait for a batch."""
         return len(self._pipeline)
 
+    def room_for_background(self) -> int:
+        """How many commands of the server's own are welcome now: none while they would only be turned away;
+        one as a probe, or bets would find no slot."""
+        if self._stopping or self._pipeline.failure is not None:
+            return 0
+        return _ROOM[self.breaker_status().state]
+
     def abandon(self) -> None:
         """Stop the tasks wherever they are: for a stop that can wait no longer."""
         for task in self._tasks:
@@ -186,12 +193,6 @@ class Batcher:
             return Code.CIRCUIT_OPEN
         job.is_probe = admission is _PROBE
         return None
-
-    def _room_for_background(self) -> int:
-        """None while they would only be turned away; one as a probe, or bets would find no slot."""
-        if self._stopping or self._pipeline.failure is not None:
-            return 0
-        return _ROOM[self.breaker_status().state]
 
     def _turn_away(self, jobs: Iterable[Job], objection: Code) -> None:
         """Have `jobs` answered without executing them. "Rejected" must be true, so the key is looked up

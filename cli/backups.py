@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from cli.audit import count_of, line_of
+from engine.archives import files_beside
 from engine.backup import Copied, Tell, back_up
 from engine.backup import restore as restore_file
 from ws.settings import secret_file
@@ -24,13 +25,16 @@ def backup(options: argparse.Namespace) -> int:
     """Copy the file and check the copy; 1 if the check finds something."""
     os.nice(NICENESS)
     copied = back_up(options.db, options.target, _teller())
-    beside = [str(file) for file in (secret_file(options.db), _signing_key(options.db)) if file.exists()]
+    secrets = [file for file in (secret_file(options.db), _signing_key(options.db)) if file.exists()]
+    archives = files_beside(options.db)
     if options.json:
-        print(json.dumps(_as_json(copied) | {"not_copied": beside}))
+        print(json.dumps(_as_json(copied) | {"not_copied": [str(file) for file in (*secrets, *archives)]}))
     elif copied.report.ok:
         print(f"{copied.path}: {_summary(copied)}")
-        for file in beside:
+        for file in secrets:
             print(f"not in it, keep it apart from the backup: {file}")
+        for file in archives:
+            print(f"not in it, keep it with the backup: {file}")
     else:
         _print_findings(copied)
         print(f"{copied.path}: is no good backup, {count_of(copied.report.findings)}: look at {options.db}")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine import receipts
+from engine.archives import joined
 from engine.errors import SolidGreenError
 from engine.files import check_is_ours, open_read_only
 from engine.keys import as_pem, public_key_file, public_keys
@@ -29,6 +30,7 @@ def receipt(options: argparse.Namespace) -> int:
     """Print the receipt of a transaction."""
     check_is_ours(options.db, writing=False)
     with contextlib.closing(open_read_only(options.db)) as connection:
+        joined(connection)
         found = receipts.receipt(connection, options.transaction, options.user)
     if found is None:
         whose = "" if options.user is None else f" that concerns {options.user}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from batcher.breaker import BreakerLimits
-from cli import audit, backups, evidence, operate, statements, values
+from cli import archive, audit, backups, evidence, operate, statements, values
 from cli.verify import verify as run_verify
 from engine.money import BOOK_FLOOR_MINOR
 from ws.protocol import ROLES
@@ -189,10 +189,11 @@ def _audit(command: AddCommand) -> None:
 
     verify = command(
         "verify",
-        "Recompute everything from the file alone: history, signatures, rows, balances",
+        "Recompute everything from the file: history, signatures, rows, balances",
         run_verify,
-        "Reads only; works while the server runs. Exit status 1 if anything is wrong, each finding "
-        "on a line. What it covers, and what it cannot prove, is in docs/verify.md.",
+        "Reads only, also its archives if all are beside it; works while the server runs. Exit status 1 if "
+        "anything is wrong, each finding on a line. What it covers, and what it cannot prove, is in "
+        "docs/verify.md.",
     )
     verify.add_argument(
         "--head",
@@ -215,6 +216,11 @@ def _audit(command: AddCommand) -> None:
         type=Path,
         metavar="FILE",
         help="keep there how far it came, and go on from there the next time",
+    )
+    verify.add_argument(
+        "--alone",
+        action="store_true",
+        help="without its archives: behind the newest, from what is carried of it",
     )
     verify.add_argument("--json", action="store_true", help="print the verdict as JSON")
 
@@ -255,10 +261,32 @@ def _copy(command: AddCommand) -> None:
         "Copy the file, also while it is served, and check the copy",
         backups.backup,
         "Reads only. Exit status 1 if the check finds something: the copy is then kept as TARGET.suspect. "
-        "Secrets beside the file are not copied.",
+        "Secrets and archives beside the file are not copied.",
     )
     backup.add_argument("target", type=Path, metavar="TARGET", help="the copy; must not exist yet")
     backup.add_argument("--json", action="store_true", help="print what was copied as JSON")
+
+    archiving = command(
+        "archive",
+        "Move what is old out of the file, into one beside it",
+        archive.archive,
+        "Also while it is served: then the server does it, and this waits for the end. An archive that is "
+        "under way goes on first, whatever TIME says. What moves, and what is left behind: docs/archive.md.",
+    )
+    archiving.add_argument(
+        "--before",
+        dest="before_us",
+        type=values.time,
+        required=True,
+        metavar="TIME",
+        help="what is older, up to the end of a block; RFC 3339, such as 2026-01-31T12:00:00Z",
+    )
+    archiving.add_argument(
+        "--url",
+        default=variable("url", "ws://127.0.0.1:8000/ws"),
+        help="of the server, if the file is served (default: %(default)s)",
+    )
+    archiving.add_argument("--json", action="store_true", help="print what was moved as JSON")
 
     restore = command(
         "restore",

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Final
 
 from cli.times import rfc3339
+from engine.archives import joined
 from engine.counterparties import Counterparty
 from engine.files import check_is_ours, open_read_only
 from engine.history import StatedEntry
@@ -44,6 +45,7 @@ def statement(options: argparse.Namespace) -> int:
         print(f"solidgreen statement: {why}", file=sys.stderr)
         return 2
     with contextlib.closing(open_read_only(options.db)) as connection:
+        joined(connection)
         if options.at_us is not None:
             balance = balance_at(connection, options.user, options.at_us)
             if balance is not None:

@@ -1,4 +1,4 @@
-"""The command `verify`: the file alone is asked, and heads that were kept elsewhere."""
+"""The command `verify`: the file is asked, with its archives, and heads that were kept elsewhere."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def verify(options: argparse.Namespace) -> int:
         pass
     bar = Bar()
     try:
-        verdict = verify_file(options.db, Asked(trusted, kept_heads(options.head), options.state), bar.draw)
+        verdict = verify_file(options.db, _asked(options, trusted), bar.draw)
     finally:
         bar.clear()
     if options.json:
@@ -47,11 +47,27 @@ def verify(options: argparse.Namespace) -> int:
         print(f"the first bad block is {verdict.first_bad_block}")
     for key in verdict.keys:
         print(f"{key['blocks']} blocks are signed by the key {key['id']}{_trust(trusted)}")
-    since = f" (sealed rows from block {verdict.since + 1} on)" if verdict.since else ""
     heads = f", {verdict.heads} heads kept elsewhere" if verdict.heads else ""
-    counted = f"{verdict.blocks} blocks, {verdict.entries} entries, {verdict.users} accounts{heads}{since}"
-    print(f"{options.db}: {counted}: {'everything holds' if verdict.ok else count_of(verdict.findings)}")
+    counted = f"{verdict.blocks} blocks, {verdict.entries} entries, {verdict.users} accounts{heads}"
+    found = "everything holds" if verdict.ok else count_of(verdict.findings)
+    print(f"{options.db}: {counted}{_reach(verdict)}: {found}")
     return 0 if verdict.ok else 1
+
+
+def _asked(options: argparse.Namespace, trusted: Sequence[bytes] | None) -> Asked:
+    return Asked(trusted, kept_heads(options.head), options.state, options.alone)
+
+
+def _reach(verdict: Verdict) -> str:
+    """What was looked at, where that is not the file and all of it."""
+    if verdict.alone:
+        count = len(verdict.missing)
+        files = "1 archive file is" if count == 1 else f"{count} archive files are"
+        away = f"; {files} not at hand: {', '.join(verdict.missing)}"
+        return f" (behind block {verdict.since}{away if count else ', without its archives'})"
+    count = verdict.archives
+    read = f", {count} archive{'s' if count > 1 else ''}" if count else ""
+    return read + (f" (sealed rows from block {verdict.since + 1} on)" if verdict.since else "")
 
 
 def kept_heads(paths: Sequence[Path]) -> Iterator[KeptHead]:
@@ -102,6 +118,9 @@ def _as_json(verdict: Verdict) -> dict[str, object]:
         "head": verdict.head,
         "keys": verdict.keys,
         "since": verdict.since,
+        "archives": verdict.archives,
+        "alone": verdict.alone,
+        "missing": verdict.missing,
         "first_bad_block": verdict.first_bad_block,
         "findings": verdict.findings,
     }

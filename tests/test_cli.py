@@ -27,7 +27,7 @@ from harness.wire import bet, connect
 
 COMMANDS = (
     *("serve", "seed", "token", "reconcile", "verify", "statement", "backup", "restore", "doctor"),
-    *("receipt", "head", "public-key"),
+    *("receipt", "head", "public-key", "archive"),
 )
 OFFLINE = ("check-receipt", "check-head")
 

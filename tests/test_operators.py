@@ -22,6 +22,7 @@ from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import (
     RETRYABLE,
     Accepted,
+    ArchiveTold,
     BetTold,
     BonusTold,
     Code,
@@ -33,6 +34,7 @@ from engine.outcomes import (
     WalletTold,
 )
 from engine.records import Entry
+from ws.archives import ArchiveGet
 from ws.codec import WORDS, Malformed, answer, decode_frame, wallet_entry
 from ws.fields import EXPECTED, EXPECTED_OF, Reply, Request
 from ws.limits import LimitGet
@@ -78,6 +80,7 @@ SOUND: dict[str, dict[str, Any]] = {
     "free_bet.grant": {"user_id": 7, "amount": 100, "expires_at": NOW_MS},
     "free_bet.revoke": {"free_bet_id": 88},
     "book.floor": {"user_id": 1, "floor": -5000},
+    "archive.begin": {"before": NOW_MS},
 }
 """Each message with all its fields, but those that all have: type, id, key."""
 
@@ -120,6 +123,7 @@ COMMANDS: dict[str, Keyed] = {
     "free_bet.grant": commands.GrantFreeBet(7, 100, NOW_MS * 1000, **OWN),
     "free_bet.revoke": commands.RevokeFreeBet(88, **OWN),
     "book.floor": commands.SetFloor(1, -5000, **OWN),
+    "archive.begin": commands.OpenArchive(NOW_MS * 1000, **OWN),
 }
 
 
@@ -225,6 +229,7 @@ BAD: dict[str, list[Any]] = {
     "number": [*NO_INTEGERS, None, -1, WIRE_MAX_MINOR + 1, 2**63],
     "total": [*NO_INTEGERS, None, 0, -1, WIRE_MAX_MINOR + 1, 2**63],
     "returns": [0, 1, None, "true", "", [], {}],
+    "before": [*NO_INTEGERS, None, -1, WIRE_MAX_MINOR + 1, 2**63],
     "until": [*NO_INTEGERS, None, -1, WIRE_MAX_MINOR + 1, 2**63],
     "kind": [1, True, None, [], {}, "", "STAKE", "exclusion", "session"],
     "period": [1, True, None, [], {}, "", "DAY", "ever", "year"],
@@ -339,6 +344,8 @@ def test_an_unknown_field_of_a_leg_is_refused_by_name(name: str) -> None:
         ("limit.set", "amount", None),
         ("limit.set", "amount", WIRE_MAX_MINOR),
         ("limit.exclude", "until", WIRE_MAX_MINOR),
+        ("archive.begin", "before", 0),
+        ("archive.begin", "before", WIRE_MAX_MINOR),
         ("wallet.open", "participant_id", None),
         ("book.floor", "floor", 0),
         ("book.floor", "floor", BOOK_FLOOR_MINOR),
@@ -520,6 +527,18 @@ def test_what_became_of_a_wallet_shows_it_and_the_hold(
             {"floor": FloorTold(1, -5000)},
             {"type": "book.changed", "user_id": 1, "floor": -5000},
         ),
+        (
+            "archive.begin",
+            {"archive": ArchiveTold(88, "copying", 310, 60, 120, NOW_US)},
+            {
+                "type": "archive",
+                "archive_id": 88,
+                "state": "copying",
+                "upto_block": 310,
+                "upto_transaction_id": 60,
+                "upto_entry_id": 120,
+            },
+        ),
         *(
             (
                 f"free_bet.{verb}",
@@ -559,13 +578,29 @@ def test_each_code_is_an_error(type_: str, code: Code) -> None:
     words = told.pop("message")
     named = (
         "payout|stake|expires_at|legs|amount|status|first|items|items, total|until|participant_id|currency|"
-        "user_id|floor"
+        "user_id|floor|before"
     )
     assert words == WORDS[code] or re.match(f"({named}): |this free bet ", words)
     assert told == {
         "type": "error", "id": "r1", "code": code.name, "retryable": code in RETRYABLE, "retry_after_ms": 2,
     }  # fmt: skip
     assert "retry_after_ms" not in as_json(answer("r1", COMMANDS[type_], Rejected(code)))
+
+
+@pytest.mark.parametrize("type_", SOUND)
+@pytest.mark.parametrize("code", [Code.IDEMPOTENCY_CONFLICT, Code.BET_CLOSED])
+def test_what_is_refused_because_of_an_archive_says_so(type_: str, code: Code) -> None:
+    told = as_json(answer("r1", COMMANDS[type_], Rejected(code, is_archived=True)))
+    assert (told["type"], told["code"], told["retryable"]) == ("error", code.name, False)
+    assert "archived" in told["message"]
+
+
+def test_a_bet_whose_key_is_archived_is_no_rejected_one() -> None:
+    """It may have moved money: an `error` says nothing about that, and bet.get does."""
+    told = as_json(answer("r1", place(1, 250), Rejected(Code.IDEMPOTENCY_CONFLICT, is_archived=True)))
+    assert (told["type"], told["code"]) == ("error", "IDEMPOTENCY_CONFLICT")
+    assert "archived" in told["message"]
+    assert "bet.get" in told["message"]
 
 
 def told_by_the_engine(type_: str, **changes: object) -> dict[str, Any]:
@@ -668,6 +703,7 @@ def test_the_page_shows_every_message_as_it_decodes() -> None:
     others: dict[str, type[Request]] = {
         "payout.get": PayoutGet, "payout.follow": PayoutFollow, "limit.get": LimitGet,
         "wallet.list": WalletList, "bet.place": BetPlace, "receipt.get": ReceiptGet, "head.get": HeadGet,
+        "archive.get": ArchiveGet,
     }  # fmt: skip
     assert {request["type"] for request in requests} == SOUND.keys() | others.keys()
     wrong = [each for each in requests if not isinstance(one(each), others.get(each["type"], Move))]
@@ -680,7 +716,7 @@ def test_the_page_shows_every_reply_as_it_is_encoded() -> None:
     assert {reply["type"] for reply in replies} == {
         "bet.settled", "bet.unsettled", "bet.rolled_back", "bet.cashed_out", "wallet.moved", "error",
         "wallet.entry", "payout", "payout.progress", "limit.changed", "limits", "wallet.opened", "wallets",
-        "bonus.granted", "free_bet.changed", "bet.confirmed", "book.changed", "receipt", "head",
+        "bonus.granted", "free_bet.changed", "bet.confirmed", "book.changed", "receipt", "head", "archive",
     }  # fmt: skip
     for reply in replies:
         names = [field for field in reply if field != "type"]

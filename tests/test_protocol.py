@@ -225,10 +225,11 @@ def test_whose_limit_it_is(
 OWN: dict[str, LimitGet | WalletList] = {"limit.get": LimitGet("r", 42), "wallet.list": WalletList("r", 42)}
 
 
-@pytest.mark.parametrize("type_", ["payout.get", "payout.follow", *OWN])
+@pytest.mark.parametrize("type_", ["payout.get", "payout.follow", "archive.get", *OWN])
 @pytest.mark.parametrize("role", ["player", "operator", "auditor", "admin"])
-def test_payouts_limits_and_wallets_are_looked_up_for_who_may(role: str, type_: str) -> None:
-    whose: dict[str, object] = {"user_id": 7} if type_ in OWN else {"payout_id": 88}
+def test_payouts_limits_wallets_and_archives_are_looked_up_for_who_may(role: str, type_: str) -> None:
+    number = "user_id" if type_ in OWN else "archive_id" if type_ == "archive.get" else "payout_id"
+    whose: dict[str, object] = {number: 7}
     (effect,) = hear(opened(role), {"type": type_, "id": "r"} | whose)
     if role == "player":
         assert codes([effect]) == ["FORBIDDEN"]

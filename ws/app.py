@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -24,13 +25,16 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from batcher.archiving import Archiving
 from batcher.batcher import Batcher
 from batcher.breaker import Breaker
 from batcher.memory_nonces import MemoryGuard
 from batcher.nonces import FallbackGuard, NonceGuard
 from batcher.redis_nonces import RedisGuard
+from engine.archive_copy import Copied, copy
 from engine.keys import newest_key_id, signing_key
 from engine.store import Store
+from ws.apart import apart
 from ws.heads import Heads, keeper
 from ws.http import health_routes
 from ws.hub import Hub
@@ -84,13 +88,17 @@ async def serve(settings: Settings) -> int:
             _tune_the_interpreter()
             if heads is not None:
                 heads.start()
-            checking = asyncio.create_task(self_check.run(), name="self-check")
+            archiving = Archiving(store, batcher.submit, _copy_apart, batcher.room_for_background)
+            beside = [
+                asyncio.create_task(self_check.run(), name="self-check"),
+                asyncio.create_task(archiving.run(), name="archiving"),
+            ]
             try:
                 await server.serve(sockets=[listener])
             finally:
-                checking.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await checking
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
             if heads is not None:
                 await asyncio.to_thread(heads.stop)
             return 0 if batcher.failure is None else 1
@@ -104,6 +112,10 @@ async def serve(settings: Settings) -> int:
                 log.critical("the disk does not answer; ending without closing the file")
                 logging.shutdown()
                 os._exit(1)
+
+
+async def _copy_apart(path: Path, archive_id: int) -> Copied:
+    return await apart("archive", copy, path, archive_id)
 
 
 def _application(door: Door, guard: NonceGuard, self_check: SelfCheck, origins: frozenset[str]) -> Starlette:

@@ -17,6 +17,7 @@ from engine.commands import Command, PlaceBet
 from engine.outcomes import RETRYABLE, Accepted, Code, Outcome
 from engine.records import Entry
 from engine.snapshots import KINDS_OF_BETS, PostedEntry
+from ws.archives import archive_begun
 from ws.books import book_changed
 from ws.fields import EXPECTED, EXPECTED_OF, Id, Reply
 from ws.limits import limit_changed
@@ -67,6 +68,15 @@ WORDS: dict[Code, str] = {
     Code.INSUFFICIENT_FUNDS: "the available balance does not cover it",
 }
 """What each code means, for people. The code is the contract; the words may change."""
+
+ARCHIVED_WORDS: dict[Code, str] = {
+    Code.IDEMPOTENCY_CONFLICT: (
+        "this bet_id or key was used by a command that is archived, and nothing happens twice; of a bet, ask "
+        "with bet.get"
+    ),
+    Code.BET_CLOSED: "this bet is archived: it is over, and stays as it is",
+}
+"""The same where it is because of an archive."""
 
 NO_FREE_BET = "this free bet does not pay this bet: not this wallet's, not open, or of another amount"
 """What `INSUFFICIENT_FUNDS` means for a bet that a free bet was to pay."""
@@ -150,7 +160,7 @@ def bet_answer(request_id: str, command: PlaceBet, outcome: Outcome) -> Reply:
         )
     code = outcome.code
     if code not in AS_BET_REJECTED:
-        return error(request_id, code)
+        return error(request_id, code, ARCHIVED_WORDS[code] if outcome.is_archived else None)
     shown = outcome.wallet
     is_unpaid = code is Code.INSUFFICIENT_FUNDS and command.free_bet_id is not None
     return BetRejected(
@@ -180,12 +190,15 @@ def answer(request_id: str, command: Command, outcome: Outcome) -> Reply:
             return wallet_opened(request_id, outcome, outcome.opened)
         if outcome.bonus is not None:
             return bonus_granted(request_id, outcome, outcome.bonus)
+        if outcome.archive is not None:
+            return archive_begun(request_id, outcome, outcome.archive)
         if outcome.floor is not None:
             return book_changed(request_id, outcome, outcome.floor)
         if outcome.free_bet is not None and outcome.bet is None:
             return free_bet_changed(request_id, outcome, outcome.free_bet)
         return moved(request_id, command, outcome)
-    refused = error(request_id, outcome.code, why_refused(command, outcome.code))
+    words = ARCHIVED_WORDS.get(outcome.code) if outcome.is_archived else None
+    refused = error(request_id, outcome.code, words or why_refused(command, outcome.code))
     refused.retry_after_ms = _in_ms(outcome.retry_after_us)
     return refused
 

@@ -88,6 +88,8 @@ EXPECTED: dict[str, str] = {
     "floor": f"an integer from {BOOK_FLOOR_MINOR} to 0",
     "transaction_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
     "since": f"an integer from 1 to {WIRE_MAX_MINOR}: the number of a block",
+    "before": "an integer: milliseconds since the Unix epoch",
+    "archive_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
     "free_bet_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
 }
 """What each field of a request must be, in the words of an `INVALID_REQUEST`; `[]` stands for any position.

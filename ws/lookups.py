@@ -4,6 +4,7 @@ Reads beside the writer.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,12 +14,13 @@ from batcher.batcher import Batcher, wall_us
 from engine import queries, receipts, snapshots
 from engine.outcomes import Code
 from engine.store import Store
+from ws.archives import ArchiveGet, archive_shown
 from ws.codec import error, wallet_entry
 from ws.fields import Reply
 from ws.limits import LimitGet, limits_shown
 from ws.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
 from ws.payouts import PayoutFollow, PayoutGet, payout_shown
-from ws.protocol import MAY_READ_ALL, Identity
+from ws.protocol import MAY_READ_ALL, Identity, Looked
 from ws.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
 from ws.wallets import WalletList, wallets_shown
 
@@ -31,13 +33,10 @@ SUSPENDED_MAX: Final = 1_000
 FREE_BETS_MAX: Final = 100
 """Open free bets that one `wallet.list` shows, those first that expire first."""
 
-Looked = (
-    BetGet | BalanceGet | Resume | LimitGet | WalletList | PayoutGet | PayoutFollow | ReceiptGet | HeadGet
-)
-
 
 async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Identity) -> Sequence[Reply]:
-    """The replies to `request`, in order. `balance.get` and `resume` are asked by players only."""
+    """The replies to `request`, in order. `balance.get` and `resume` are asked by players only. Raises
+    `ArchiveUnusable` where what is asked for may be in an archive that is missing, or not the right one."""
     match request:
         case BetGet():
             return [await _bet_state(store, batcher, request, identity)]
@@ -57,6 +56,8 @@ async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Ide
             return [await _receipt(store, request)]
         case HeadGet():
             return [await _head(store, request)]
+        case ArchiveGet():
+            return [await _archive(store, request)]
 
 
 async def _limits(store: Store, request: LimitGet) -> Reply:
@@ -91,12 +92,17 @@ async def _payout(store: Store, request_id: str, payout_id: int, suspended_from:
 
 async def _receipt(store: Store, request: ReceiptGet) -> Reply:
     # Its block is read as a whole, which may have thousands of rows: no other reader waits behind it.
-    found = await store.read_long(
+    found = await store.read_past(
         lambda connection: receipts.receipt(connection, request.transaction_id, request.user_id)
     )
     if found is None:
         return error(request.id, Code.NOT_FOUND)
     return ReceiptShown(request.id, request.transaction_id, found)
+
+
+async def _archive(store: Store, request: ArchiveGet) -> Reply:
+    found = await store.read(lambda connection: queries.archive(connection, request.archive_id))
+    return error(request.id, Code.NOT_FOUND) if found is None else archive_shown(request.id, found)
 
 
 async def _head(store: Store, request: HeadGet) -> Reply:
@@ -121,14 +127,14 @@ async def _resume(store: Store, request: Resume, user_id: int) -> Sequence[Reply
     # The wallet first: an entry posted in between is among the entries, and then its seq counts.
     wallet = await store.read(lambda connection: queries.wallet(connection, user_id))
     assert wallet is not None, "players do not go"
-    entries, more = await store.read_long(
+    entries, more, gap = await store.read_long(
         lambda connection: queries.entries_after(connection, user_id, request.from_seq, RESUME_ENTRIES_MAX)
     )
     # Without entries the wallet's own seq: a client that asks from the future learns that it errs.
     seq = entries[-1].id if entries else wallet.seq
     return [
         *[wallet_entry(entry, entry.at_us) for entry in entries],
-        Resumed(request.id, seq, more, gap=False),
+        Resumed(request.id, seq, more, gap),
     ]
 
 
@@ -140,10 +146,16 @@ async def _bet_state(store: Store, batcher: Batcher, request: BetGet, identity: 
         owner = batcher.doubtful(request.bet_id)
         return owner is not None and (bet is not None or is_shown(owner))
 
+    def look(connection: sqlite3.Connection) -> tuple[snapshots.BetState | None, bool]:
+        bet = queries.bet(connection, request.bet_id)
+        return bet, bet is None and queries.is_archived(connection, request.bet_id)
+
     async def decided() -> snapshots.BetState | None:
         """None also where the bet is none of the asker's business; a player's own may still be on its way,
         behind a rollback that came before it."""
-        bet = await store.read(lambda connection: queries.bet(connection, request.bet_id))
+        bet, is_archived = await store.read(look)
+        if is_archived:
+            bet = await store.read_past(lambda connection: queries.archived_bet(connection, request.bet_id))
         return bet if bet is None or is_shown(bet.user_id) else None
 
     if in_doubt(None):

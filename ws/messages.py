@@ -13,6 +13,7 @@ from typing import Final, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ws.archives import ArchiveBegin, ArchiveGet
 from ws.books import BookFloor
 from ws.fields import (
     BetId,
@@ -122,6 +123,8 @@ AnyRequest = (
     | FreeBetGrant
     | FreeBetRevoke
     | BookFloor
+    | ArchiveBegin
+    | ArchiveGet
     | ReceiptGet
     | HeadGet
 )

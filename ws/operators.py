@@ -21,6 +21,7 @@ from engine.commands import (
     GrantFreeBet,
     Keyed,
     Leg,
+    OpenArchive,
     OpenPayout,
     OpenWallet,
     Pay,
@@ -289,6 +290,10 @@ _WHY_REFUSED: dict[tuple[type[Keyed], Code], str] = {
     (StartPayout, Code.INVALID_REQUEST): "items, total: not what the payout has, or it has none",
     (SetFloor, Code.ACCOUNT_NOT_FOUND): "user_id: expected the number of a book of the house's",
     (SetFloor, Code.INSUFFICIENT_FUNDS): "floor: this book is below it already",
+    (OpenArchive, Code.INVALID_REQUEST): (
+        "before: expected a time that is past, while no archive is under way and fewer than ten are there"
+    ),
+    (OpenArchive, Code.NOT_FOUND): "before: no block that is older is left to be archived",
     (Exclude, Code.LIMIT_EXCEEDED): "until: this player is excluded for longer already",
     (SetStatus, Code.LIMIT_EXCEEDED): (
         "status: a wallet in debt, or with money in it or in its bonus, is not closed"

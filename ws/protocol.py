@@ -32,6 +32,7 @@ import msgspec
 from engine.commands import Command
 from engine.outcomes import Code, Outcome
 from engine.snapshots import WalletState
+from ws.archives import ArchiveGet
 from ws.codec import Malformed, answer, decode_frame, error, to_command
 from ws.fields import Reply
 from ws.limits import LimitExclude, LimitGet, LimitMove, LimitSet
@@ -57,6 +58,21 @@ from ws.wallets import WalletList
 MAY_MOVE_MONEY: Final = frozenset({"operator", "admin"})
 MAY_READ_ALL: Final = frozenset({"operator", "auditor", "admin"})
 ROLES: Final = frozenset({"player"}) | MAY_READ_ALL
+
+
+Looked = (
+    BetGet
+    | BalanceGet
+    | Resume
+    | LimitGet
+    | WalletList
+    | PayoutGet
+    | PayoutFollow
+    | ReceiptGet
+    | HeadGet
+    | ArchiveGet
+)
+"""What is read and answered, and moves nothing."""
 
 
 class CloseCode(int, Enum):
@@ -99,9 +115,7 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
 class Look(NamedTuple):
     """Read something and answer it."""
 
-    request: (
-        BetGet | BalanceGet | Resume | LimitGet | WalletList | PayoutGet | PayoutFollow | ReceiptGet | HeadGet
-    )
+    request: Looked
 
 
 class Close(NamedTuple):
@@ -199,19 +213,7 @@ class Conversation:
 
     def _effect_of(
         self,
-        request: Auth
-        | BetGet
-        | BalanceGet
-        | Resume
-        | Ping
-        | Move
-        | LimitGet
-        | WalletList
-        | PayoutGet
-        | PayoutFollow
-        | ReceiptGet
-        | HeadGet
-        | Malformed,
+        request: Auth | Ping | Move | Looked | Malformed,
         now_ms: int,
     ) -> Effect:
         match request:
@@ -221,7 +223,7 @@ class Conversation:
                 return self._move(request)
             case LimitGet() | WalletList():
                 return self._look_at_own(request)
-            case PayoutGet() | PayoutFollow():
+            case PayoutGet() | PayoutFollow() | ArchiveGet():
                 if self.identity is not None and self.identity.role in MAY_READ_ALL:
                     return Look(request)
                 return self._forbid(request.id, "for operators and auditors only")

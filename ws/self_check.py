@@ -1,23 +1,20 @@
 """The daily look at the books while bets go on: `verify`, with what it found in the log and in
 `/health/ready`.
 
-In a process of its own, since minutes of Python beside the event loop would make every bet wait; of the
-lowest priority, and ended with the server.
+In a process of its own (ws/apart.py), and ended with the server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
-import os
 import sqlite3
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from engine.verify import verify
+from ws.apart import EndedEarly, apart
 
 log = logging.getLogger("solidgreen.self_check")
 
@@ -26,8 +23,6 @@ FIRST_AFTER_S: Final = 600.0
 
 LOGGED_MAX: Final = 20
 """Findings that are logged, a line each; `solidgreen verify` prints all."""
-
-NICE: Final = 19
 
 
 class Verdict(NamedTuple):
@@ -61,18 +56,11 @@ class SelfCheck:
 
     async def check(self) -> Verdict:
         """One check, from its start to its lines in the log."""
-        spawning = multiprocessing.get_context("spawn")
-        receiver, sender = spawning.Pipe(duplex=False)
-        process = spawning.Process(target=_look, args=(self._path, sender), daemon=True, name="self-check")
         began_s = time.monotonic()
-        process.start()
-        sender.close()
         try:
-            verdict = await asyncio.to_thread(_hear, receiver)
-        finally:
-            process.kill()  # where it has not ended: whoever waits for its verdict hears that it is gone
-            process.join()
-        receiver.close()
+            verdict = await apart("self-check", _look, self._path)
+        except EndedEarly:
+            verdict = Verdict(0, 0, [], "it ended before its time")
         self._newest, self._at_ms = verdict, time.time_ns() // 1_000_000
         _tell(verdict, time.monotonic() - began_s)
         return verdict
@@ -88,24 +76,13 @@ class SelfCheck:
         return {"status": status, "findings": newest.found, "at": self._at_ms}
 
 
-def _look(path: Path, sender: Connection) -> None:
+def _look(path: Path) -> Verdict:
     """In the other process."""
-    os.nice(NICE)
     try:
         report = verify(path)
     except sqlite3.Error as error:
-        verdict = Verdict(0, 0, [], f"the file could not be read: {error}")
-    else:
-        verdict = Verdict(report.entries, len(report.findings), report.findings[:LOGGED_MAX])
-    sender.send(verdict)
-
-
-def _hear(receiver: Connection) -> Verdict:
-    try:
-        verdict: Verdict = receiver.recv()
-    except EOFError:
-        return Verdict(0, 0, [], "it ended before its time")
-    return verdict
+        return Verdict(0, 0, [], f"the file could not be read: {error}")
+    return Verdict(report.entries, len(report.findings), report.findings[:LOGGED_MAX])
 
 
 def _tell(verdict: Verdict, took_s: float) -> None:

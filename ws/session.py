@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 from batcher.batcher import Batcher
 from engine import queries
 from engine.commands import Command
+from engine.errors import ArchiveUnusable
 from engine.outcomes import Code, Outcome
 from engine.store import Store
 from ws.auth import TokenRefused, identify
@@ -60,6 +61,13 @@ class Door:
     hub: Hub
     jwt_secret: str
     limits: Limits
+    missed: set[str] = field(default_factory=set)
+
+    def miss(self, why: str) -> None:
+        """Say that an archive was asked for in vain; of each file and reason once, however often that is."""
+        if why not in self.missed:
+            self.missed.add(why)
+            log.warning("what is archived cannot be told: %s", why)
 
 
 class Session:
@@ -189,6 +197,9 @@ class Session:
             replies = await look_up(
                 self._door.store, self._door.batcher, request, self._conversation.identity
             )
+        except ArchiveUnusable as why:
+            self._door.miss(str(why))
+            replies = [error(request.id, Code.NOT_FOUND, str(why))]
         except Exception:  # the file could not be read: that must not cost the socket's other answers
             log.exception("a request could not be looked up")
             replies = [error(request.id, Code.INTERNAL)]
