@@ -16,7 +16,7 @@ ARGS   ?=
 LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: run test check test-all lint types locust crash drills mutations payout receipts bench wheel lock clean help
+.PHONY: run test check test-all lint types locust crash drills archive mutations payout receipts bench wheel lock clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,6 +68,9 @@ crash: $(VENV)/.stamp   ## kill -9 with bets in flight, CYCLES= times, and audit
 
 drills: $(VENV)/.stamp  ## back up under load, restore, serve and compare, DRILLS= times
 	$(BIN)/python -m tests.crash.backup_drills --drills $(DRILLS)
+
+archive: $(VENV)/.stamp  ## kill -9 an archive at ten points of its way, with bets in flight, and ask for everything again
+	$(BIN)/python -m tests.crash.archive_kills
 
 mutations: $(VENV)/.stamp  ## COUNT= random single mutations of valid books: `verify` must find all of them
 	$(BIN)/python tests/mutations.py $(COUNT)

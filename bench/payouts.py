@@ -9,27 +9,17 @@ clearing account is at zero, and `solidgreen reconcile` agrees.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import shutil
-import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from websockets.sync.client import ClientConnection, connect
-
-from bench.clients import SUBPROTOCOL
-from bench.machine import ROOT
+from bench.beside import Operator, bets, look, operator
 from bench.stand import verdict
 from harness.process import Server, seed, token
 
-PER_S: Final = 2_000  # bets offered beside the payout
 BETTORS: Final = 100
 CHUNK: Final = 1_000  # items of one payout.add
 AMOUNT_MINOR: Final = 250
@@ -38,26 +28,6 @@ FINISH_WITHIN_S: Final = 300.0
 BESIDE_PER_S: Final = 30_000
 """Bets are measured beside a payout for winners / this many seconds, and need 2 s to begin: from some 50,000
 winners on, twice that is less than the payout takes."""
-
-
-@dataclass(slots=True)
-class Operator:
-    """An operator's socket."""
-
-    socket: ClientConnection
-    asked: int = 0
-
-    def ask(self, **message: Any) -> dict[str, Any]:
-        """Send a request and return its reply. Raises `RuntimeError` if that is an error."""
-        self.asked += 1
-        id_ = f"r{self.asked}"
-        self.socket.send(json.dumps(message | {"id": id_}))
-        while True:
-            for reply in _each(json.loads(self.socket.recv(timeout=30))):
-                if reply.get("id") == id_:
-                    if reply["type"] == "error":
-                        raise RuntimeError(f"{message['type']}: {reply['code']}: {reply['message']}")
-                    return reply
 
 
 def measure(folder: Path, winners: int, seconds: float) -> dict[str, Any]:
@@ -135,35 +105,6 @@ def collect(asks: Operator, winners: list[int]) -> int:
     return payout_id
 
 
-def bets(server: Server, tokens: list[str], seconds: float) -> dict[str, Any]:
-    """Bets in an open loop: latencies in milliseconds."""
-    assert server.process is not None
-    job = {
-        "url": server.ws, "per_s": PER_S, "warm_up_s": 1.0, "seconds": seconds, "tokens": tokens,
-        "watch": {"server": server.process.pid},
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.open_loop"],
-        cwd=ROOT, input=json.dumps(job).encode(), stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
-    told = json.loads(done.stdout)
-    if told["refused"] or told["unanswered"]:
-        raise RuntimeError(f"bets were refused or not answered: {told['refused']}, {told['unanswered']}")
-    quantiles = {name: round(us / 1_000, 2) for name, us in told["latency_us"].items()}
-    return {"per_s": told["per_s"], **{f"{name}_ms": ms for name, ms in quantiles.items()}}
-
-
-@contextlib.contextmanager
-def operator(server: Server, secret: str) -> Iterator[Operator]:
-    """An operator's socket, welcomed."""
-    headers = {"Authorization": f"Bearer {secret}"}
-    with connect(
-        server.ws, subprotocols=[SUBPROTOCOL], additional_headers=headers, proxy=None, max_size=None
-    ) as socket:
-        socket.recv(timeout=10)
-        yield Operator(socket)
-
-
 def progress(db: Path, payout_id: int) -> int:
     """How many items were paid, or put into suspense, says the file."""
     (row,) = look(db, "SELECT done FROM payouts WHERE id = :id", {"id": payout_id})
@@ -185,16 +126,6 @@ def audit(db: Path, payout_id: int, winners: int) -> dict[str, Any]:
     if paid != (winners, winners, AMOUNT_MINOR, AMOUNT_MINOR) or clearing != [(0,)] or not said.get("ok"):
         raise RuntimeError(f"paid {paid} of {winners}, clearing {clearing}, reconcile {str(said)[:500]}")
     return {"paid_once": winners, "clearing_minor": 0, "reconcile": "ok"}
-
-
-def look(db: Path, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-    """Rows as any shell would read them, beside a running server or after its death."""
-    with contextlib.closing(sqlite3.connect(db, timeout=5.0)) as connection:
-        return connection.execute(sql, values).fetchall()
-
-
-def _each(frame: Any) -> list[dict[str, Any]]:
-    return frame if isinstance(frame, list) else [frame]
 
 
 def main() -> None:

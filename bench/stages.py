@@ -76,7 +76,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "engine/rows.py:write:_OPEN_BATCH",
         "engine/rows.py:write:_SEAL",
     ),
-    "COMMIT (WAL, fsync)": ("engine/store.py:Store._write:execute('COMMIT')",),
+    "COMMIT (WAL, fsync)": ("engine/store.py:Store._commit:execute('COMMIT')",),
     "resolve": (
         "batcher/pipeline.py:Pipeline.write",
         "batcher/pipeline.py:Pipeline._settle",
