@@ -64,7 +64,7 @@ def wait_until_small(db: Path) -> None:
     while look(db, "PRAGMA freelist_count", {}) != [(0,)]:
         if time.monotonic() - began_s > FINISH_WITHIN_S:
             raise RuntimeError("the room that is left was not given back")
-        time.sleep(0.1)
+        time.sleep(0.1)  # nothing is told of it
 
 
 def verified(db: Path, *options: str) -> str:

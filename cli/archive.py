@@ -145,7 +145,7 @@ def _wait_for_its_end(db: Path, url: str, secret: str, shown: Json) -> Json:
     """What the server shows in the end. It may be restarted meanwhile: then that goes on with it."""
     archive_id, last_s = shown["archive_id"], time.monotonic()
     while shown["state"] != "moved" or _read(db, archive_move.has_room_to_give_back):
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(LOOK_EVERY_S)  # an archive is asked for, not followed
         try:
             with _connected(url, secret) as socket:
                 shown = _told(socket, {"type": "archive.get", "archive_id": archive_id})
