@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from engine.files import open_read_only, read_only_uri, schema_sql
+from engine.writer import CHECKPOINT_PAGES
 
 Settings = dict[str, int | str]
 
@@ -76,14 +77,15 @@ def bare_schema() -> list[str]:
 def open_bare(path: Path, settings: Settings, like: Path) -> sqlite3.Connection:
     """Make `path` with the bare schema, the pragmas `settings` and all rows of the engine's file `like`.
 
-    Raises `ValueError` where `settings` never checkpoint: then the engine does it otherwise, and this ceiling
-    would be spared the work.
+    Its COMMITs checkpoint after as many pages as the engine asks for it, or it would be spared the work.
+    Raises `ValueError` where the engine leaves that to its own COMMITs.
     """
-    if settings["wal_autocheckpoint"] == 0:
-        raise ValueError("wal_autocheckpoint is 0: teach the ceiling to checkpoint as the engine does")
+    if settings["wal_autocheckpoint"] != 0:
+        raise ValueError("wal_autocheckpoint is not 0: the ceiling would not checkpoint as the engine")
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rwc", uri=True, isolation_level=None)
     for name, value in settings.items():
         connection.execute(f"PRAGMA {name} = {value}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     for statement in bare_schema():
         connection.execute(statement)
     connection.execute("ATTACH ? AS engine", (read_only_uri(like),))

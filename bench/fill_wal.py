@@ -19,6 +19,7 @@ from random import Random
 from bench import machine
 from bench.bets import DoesNotCount, Traffic, entries_in, opened, place, player_ids
 from engine.files import open_read_only
+from engine.writer import CHECKPOINT_PAGES
 
 FRAME_HEADER_BYTES = 24
 """Of each page in the WAL (sqlite.org/fileformat2.html, section 4.1)."""
@@ -28,15 +29,9 @@ BATCH = 20
 
 
 def full_wal_bytes(connection: sqlite3.Connection) -> int:
-    """How large the WAL grows before the engine's writer, whose connection this is, checkpoints.
-
-    Raises `ValueError` if it never does by itself.
-    """
-    (pages,) = connection.execute("PRAGMA wal_autocheckpoint").fetchone()
-    if pages == 0:
-        raise ValueError("wal_autocheckpoint is 0: say here how far the engine lets the WAL grow")
+    """How large the WAL grows before the engine's writer, whose connection this is, checkpoints."""
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
-    return int(pages) * (int(page_bytes) + FRAME_HEADER_BYTES)
+    return CHECKPOINT_PAGES * (int(page_bytes) + FRAME_HEADER_BYTES)
 
 
 async def fill(path: Path, version: int) -> None:

@@ -6,9 +6,10 @@ SolidGreenError
 ├── ArchiveUnusable       the file of an archive is not what these books were moved into
 │   └── ArchiveMissing    it is not there, and what is asked for is in it
 ├── HistoryBroken         entries do not continue each other, or are not what was sealed: they were touched
+├── LookTooLong           a look into the file was ended at its deadline: nothing is known, ask again
 └── StoreFault            while writing; each says what is known about the money
     ├── BatchAborted      rolled back before COMMIT, because of something in the batch: bisect it
-    ├── BatchRefused      rolled back, because of the storage (full, locked): nobody's bet has run
+    ├── BatchRefused      rolled back, because of the storage (full, locked, broken): nobody's bet has run
     └── CommitUnknown     COMMIT itself failed: only the file, read after a restart, knows
 """
 
@@ -56,6 +57,13 @@ class HistoryBroken(SolidGreenError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}; find out more with: solidgreen verify")
+
+
+class LookTooLong(SolidGreenError):
+    """A look into the file took longer than it may, and was ended: a reader that lingers pins the WAL."""
+
+    def __init__(self, within_s: float) -> None:
+        super().__init__(f"it could not be looked up within {within_s:g} s")
 
 
 class StoreFault(SolidGreenError):

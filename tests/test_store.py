@@ -28,7 +28,8 @@ from books_open import (
 
 from engine.accounts import BOOK_KINDS, open_books, open_wallets
 from engine.outcomes import Accepted, Code, Outcome, Rejected
-from engine.store import _AHEAD, BUSY_TIMEOUT_MS, Asked, Store, _on_thread
+from engine.store import _AHEAD, Asked, Store, _on_thread
+from engine.writer import BUSY_TIMEOUT_MS
 
 
 @pytest.fixture

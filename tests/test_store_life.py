@@ -28,7 +28,7 @@ from pipelines import Books, new_books, opened
 
 from engine.commands import CaptureHold, Command, ReleaseHold
 from engine.outcomes import Accepted, Code, Outcome, Rejected
-from engine.store import Prepared
+from engine.writer import Prepared
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from pipelines import Books, new_books, run, stalled
 from engine.commands import Command
 from engine.errors import BatchRefused, CommitUnknown, StoreFault
 from engine.outcomes import Accepted
-from engine.store import _AHEAD, Prepared
+from engine.store import _AHEAD
+from engine.writer import Prepared
 
 
 def test_two_that_are_prepared_at_once_know_of_each_other(tmp_path: Path) -> None:
