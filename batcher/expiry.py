@@ -9,6 +9,7 @@ from typing import Final
 
 from engine import queries
 from engine.commands import Command, ExpireBonus, ExpireFreeBet, ExpireHold, Keyed
+from engine.now import Now
 from engine.outcomes import RETRYABLE, Code, Outcome, Rejected
 from engine.store import Store
 
@@ -39,17 +40,17 @@ class Expiry:
         self,
         store: Store,
         submit: Callable[[Command, Expiry, str, Code | None], None],
-        wall_clock: Callable[[], int],
+        now: Callable[[], Now],
         room: Callable[[], int] = lambda: AT_ONCE,
     ) -> None:
-        """`submit` answers each command exactly once, later. `wall_clock` in microseconds. `room`: how many
+        """`submit` answers each command exactly once, later. `now`: the time of the books. `room`: how many
         commands are welcome now.
         """
         self.pause_s = LOOK_EVERY_S
         """Until the next look."""
         self._store = store
         self._submit = submit
-        self._wall_clock = wall_clock
+        self._now = now
         self._room = room
         self._under_way: set[Command] = set()
         self._is_in_vain = False  # something of the last look was turned away, or could not be read
@@ -85,12 +86,13 @@ class Expiry:
             self._is_unreadable = False
 
     async def expire_due(self) -> None:
-        """Submit the expiry of each thing whose time has come, those that came first, while there is room."""
+        """Submit the expiry of each thing whose time has come, those that came first, while there is room:
+        none while the clock is unsure."""
         room = self._room()
-        if not room:
+        now = self._now()
+        if not room or now.unsure_since_us is not None:
             return
-        now_us = self._wall_clock()
-        due = await self._store.read(lambda connection: queries.expiries_due(connection, now_us, room))
+        due = await self._store.read(lambda connection: queries.expiries_due(connection, now.at_us, room))
         # Asked again: a stop may have begun while the file was read, and waits for all that is submitted.
         for what, id_, expires_at_us in due[: self._room()]:
             command = _COMMANDS[what](id_, expires_at_us)

@@ -4,6 +4,9 @@ day, a week, a month; and self-exclusion. Pure.
 Each limit keeps a running counter for the window that is running, so a bet costs the same whatever came
 before it. Windows are those of UTC: days, weeks from Monday, months. A counter begins when its limit is
 set. Stricter is at once; looser, or none, is after a time to cool off.
+
+Two times are asked for: `at_us`, that of the block, says which window is running; by `matured_us` what makes
+things looser takes effect: the same, or before it while nobody knows what time it is (`engine/now.py`).
 """
 
 from __future__ import annotations
@@ -72,9 +75,9 @@ def _month_of(days: int) -> int:
     return (era * 400 + year) * 12 + (5 * day_of_year + 2) // 153 + 2
 
 
-def in_force(limit: Limit, at_us: int) -> int:
+def in_force(limit: Limit, matured_us: int) -> int:
     """The amount that limits now; `NONE` if nothing does."""
-    if limit.pending_from_us and at_us >= limit.pending_from_us:
+    if limit.pending_from_us and matured_us >= limit.pending_from_us:
         return limit.pending
     return limit.amount
 
@@ -84,12 +87,12 @@ def used(limit: Limit, at_us: int) -> int:
     return limit.used if limit.window == window_of(limit.period, at_us) else 0
 
 
-def is_excluded(account: Account, at_us: int) -> bool:
+def is_excluded(account: Account, matured_us: int) -> bool:
     """Whether its player keeps himself from betting. `account`: his first wallet, where that is written."""
-    return any(limit.kind == LimitKind.EXCLUSION and _is_over(limit, 1, at_us) for limit in account.limits)
+    return any(limit.kind == LimitKind.EXCLUSION and matured_us < limit.amount for limit in account.limits)
 
 
-def stops_bet(account: Account, stake_minor: int, at_us: int) -> bool:
+def stops_bet(account: Account, stake_minor: int, at_us: int, matured_us: int) -> bool:
     """Whether a limit stops a bet that stakes `stake_minor` of the wallet itself: a bonus is not counted."""
     for limit in account.limits:
         match limit.kind:
@@ -100,18 +103,22 @@ def stops_bet(account: Account, stake_minor: int, at_us: int) -> bool:
             case LimitKind.TIME:
                 wanted = _played_s(limit, at_us)
             case LimitKind.EXCLUSION:
-                wanted = 1
+                if matured_us < limit.amount:
+                    return True
+                continue
             case _:
                 continue
-        if _is_over(limit, wanted, at_us):
+        if _is_over(limit, wanted, at_us, matured_us):
             return True
     return False
 
 
-def stops_deposit(account: Account, amount_minor: int, at_us: int) -> bool:
+def stops_deposit(account: Account, amount_minor: int, at_us: int, matured_us: int) -> bool:
     """Whether a limit stops a deposit of `amount_minor`, apart from an exclusion (see `is_excluded`)."""
     return any(
-        _is_over(limit, amount_minor, at_us) for limit in account.limits if limit.kind == LimitKind.DEPOSIT
+        _is_over(limit, amount_minor, at_us, matured_us)
+        for limit in account.limits
+        if limit.kind == LimitKind.DEPOSIT
     )
 
 
@@ -143,10 +150,10 @@ def count_returned(account: Account, amount_minor: int, at_us: int) -> None:
             _count(limit, -amount_minor, at_us)
 
 
-def change(limit: Limit, amount: int, at_us: int) -> None:
+def change(limit: Limit, amount: int, at_us: int, matured_us: int) -> None:
     """Set `limit` to `amount` (`NONE`: no limit): at once if that is stricter, else when its player has
     cooled off."""
-    now = in_force(limit, at_us)
+    now = in_force(limit, matured_us)
     is_stricter = amount == now or (amount != NONE and (now == NONE or amount < now))
     limit.amount = amount if is_stricter else now
     limit.pending = NONE if is_stricter else amount
@@ -154,23 +161,21 @@ def change(limit: Limit, amount: int, at_us: int) -> None:
     limit.is_changed = True
 
 
-def told(limit: Limit, at_us: int) -> LimitTold:
+def told(limit: Limit, matured_us: int) -> LimitTold:
     """The limit as an answer shows it."""
-    is_pending = limit.pending_from_us > at_us
+    is_pending = limit.pending_from_us > matured_us
     return LimitTold(
         limit.user_id,
         limit.kind,
         limit.period,
-        in_force(limit, at_us),
+        in_force(limit, matured_us),
         limit.pending if is_pending else NONE,
         limit.pending_from_us if is_pending else 0,
     )
 
 
-def _is_over(limit: Limit, wanted: int, at_us: int) -> bool:
-    if limit.kind == LimitKind.EXCLUSION:
-        return at_us < limit.amount
-    allowed = in_force(limit, at_us)
+def _is_over(limit: Limit, wanted: int, at_us: int, matured_us: int) -> bool:
+    allowed = in_force(limit, matured_us)
     return allowed != NONE and used(limit, at_us) + wanted > allowed
 
 

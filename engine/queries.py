@@ -104,6 +104,12 @@ def expiries_due(connection: sqlite3.Connection, now_us: int, most: int) -> list
     ).fetchall()
 
 
+def newest_block_at(connection: sqlite3.Connection) -> int:
+    """The time of the newest block; 0 before the first."""
+    found = connection.execute("SELECT at FROM blocks ORDER BY id DESC LIMIT 1").fetchone()
+    return 0 if found is None else int(found[0])
+
+
 def payouts_under_way(connection: sqlite3.Connection, after: int, most: int) -> list[tuple[int, int]]:
     """Id and number of the next item of at most `most` payouts that are being paid: first those with an id
     above `after`, oldest first, then the others.
@@ -155,9 +161,9 @@ def archive(connection: sqlite3.Connection, archive_id: int | None) -> ArchiveSt
     return None if row is None else ArchiveState(*row)
 
 
-def limits(connection: sqlite3.Connection, user_id: int, at_us: int) -> list[LimitState]:
-    """The limits of a wallet as they are at this time, also those that were taken away; and whether its
-    player has excluded himself, which is written at his first wallet."""
+def limits(connection: sqlite3.Connection, user_id: int, at_us: int, matured_us: int) -> list[LimitState]:
+    """The limits of a wallet as they are at this time (see `engine/limits.py`), also those that were taken
+    away; and whether its player has excluded himself, which is written at his first wallet."""
     found = connection.execute(
         """
         SELECT user_id, kind, period, amount, pending, pending_from, window, used, last_bet
@@ -168,7 +174,9 @@ def limits(connection: sqlite3.Connection, user_id: int, at_us: int) -> list[Lim
         """,
         {"user_id": user_id},
     )
-    return [LimitState(told(limit, at_us), used(limit, at_us)) for limit in (Limit(*row) for row in found)]
+    return [
+        LimitState(told(limit, matured_us), used(limit, at_us)) for limit in (Limit(*row) for row in found)
+    ]
 
 
 def wallets(connection: sqlite3.Connection, user_id: int) -> list[WalletOf]:

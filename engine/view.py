@@ -54,6 +54,7 @@ class View:
     `accounts` holds each account named by a command, by a bet or by a hold, and the books of each currency in
     play; where a wallet is there, so are the bonus wallet beside it and its participant's first one. The
     others hold those of the batch's keys, bets, holds, free bets and payouts that are known already.
+    `now_us`, `unsure_since_us`: the time of the books, as `engine.now.Now` has it.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class View:
         archive: Archive | None = None,
         archived: Collection[tuple[str, str]] = frozenset(),
         boundaries: Mapping[int, Boundary] = NOWHERE,
+        unsure_since_us: int | None = None,
     ) -> None:
         self.head = head
         self.block_id = head.block_id + 1
         # Block time never runs back, whatever the wall clock does.
         self.at_us = max(head.at_us, now_us)
+        self._unsure_since_us = unsure_since_us
         self.accounts = accounts
         self.books = books
         self.transactions = transactions
@@ -117,6 +120,12 @@ class View:
     def changed(self) -> bool:
         """Whether there is anything to write."""
         return bool(self.touched or self.new_transactions)
+
+    @property
+    def matured_us(self) -> int:
+        """The time up to which things have expired and limits have become looser."""
+        since_us = self._unsure_since_us
+        return self.at_us if since_us is None else min(self.at_us, since_us)
 
     def book(self, kind: str, currency: str) -> Account:
         """The house's own book of this kind. Raises `KeyError` where the file has none: a fault, not an

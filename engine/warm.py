@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from engine.blocks import Block, head_after
 from engine.commands import Touched
+from engine.now import Now, sure
 from engine.records import Account, Head, Item, Refusal, Transaction
 from engine.subjects import Archive, FreeBet, Hold, LiveBet, Payout, Suspended
 from engine.view import NOWHERE, Boundary, View
@@ -87,12 +88,13 @@ class Warm:
         found: Found,
         under_way: Sequence[View],
         books: Books,
-        now_us: int,
+        now: Now | int,
     ) -> View:
         """The view of the next batch. `under_way`: as it was before `found` was read, since what they write
         may or may not have been in the file by then.
         """
         keys = touched.keys
+        _, at_us, unsure_since_us = sure(now)
         for account in found.accounts:
             self._accounts.setdefault(account.id, account)
         if self._head is None:
@@ -123,7 +125,8 @@ class Warm:
             free_bets |= view.free_bets
         return View(
             head=self._head,
-            now_us=now_us,
+            now_us=at_us,
+            unsure_since_us=unsure_since_us,
             accounts=self._accounts,
             books=books,
             transactions=transactions,

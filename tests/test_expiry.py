@@ -16,7 +16,7 @@ import batcher.expiry
 from batcher.breaker import Breaker, BreakerLimits, State
 from batcher.expiry import AT_ONCE, CALLER, LOOK_SELDOM_S, Expiry
 from batcher.policy import BatchLimits
-from engine import queries
+from engine import looks, queries
 from engine.commands import CaptureHold, Command, ExpireHold, PlaceHold
 from engine.decide import decide
 from engine.outcomes import Accepted, Code, Outcome, Rejected
@@ -168,15 +168,18 @@ def test_nobody_looks_again_while_expiries_are_under_way(tmp_path: Path) -> None
     asyncio.run(run())
 
 
-def test_to_look_when_nothing_is_due_is_one_read_of_a_few_steps(tmp_path: Path) -> None:
+def test_to_look_when_nothing_is_due_is_one_read_of_a_few_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run() -> None:
         async with world(tmp_path) as this:
             await held(this, *(hold(n, 1, expires_at_us=(None, DUE_US)[n % 2]) for n in range(500)))
             steps: list[None] = []
-            await this.store.read(lambda c: c.set_progress_handler(lambda: steps.append(None), 1))
+            monkeypatch.setattr(looks, "STEPS", 1)
+            monkeypatch.setattr(looks._Deadline, "__call__", lambda deadline: steps.append(None))
             await expiry_of(this).look()
             assert this.batcher._unanswered == 0
-            await this.store.read(lambda c: c.set_progress_handler(None, 1))
+            monkeypatch.undo()
             assert 0 < len(steps) < 200  # some 40 for each of three kinds, however many there are
 
     asyncio.run(run())
@@ -288,6 +291,7 @@ def test_an_open_breaker_is_left_alone_and_a_half_open_one_gets_one_at_a_time(
                 await look(this)
                 assert len(expired(this)) == so_far
             this.clock.now_us += 3 * S
+            await look(this)  # the third confirms that all is well
             assert this.batcher.breaker_status().state is State.CLOSED
             await look(this)
             assert sorted(expired(this)) == due
@@ -305,7 +309,7 @@ def test_those_that_find_the_queue_full_are_tried_again_later(
 
     async def run() -> None:
         guard = Guard()
-        async with world(tmp_path, guard=guard, limits=BatchLimits(queue_max=3)) as this:
+        async with world(tmp_path, guard=guard, limits=BatchLimits(queue_max=2, reserve=1)) as this:
             due = await held(this, *(hold(number) for number in range(3)))
             due += await held(this, hold(3), hold(4))
             this.wall.now_us = DUE_US

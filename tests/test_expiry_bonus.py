@@ -72,7 +72,9 @@ async def granted(this: World, *grants: Command) -> list[int]:
 
 async def look(this: World, now_us: int | None = None) -> None:
     """Have the batcher look, at a time, and wait until all that it found has its answer."""
-    this.wall.now_us = now_us or this.wall.now_us
+    passed_us = 0 if now_us is None else now_us - this.wall.now_us
+    this.wall.now_us += passed_us
+    this.clock.now_us += passed_us  # by both clocks, or it would be a jump
     await this.batcher._expiry.look()
     async with asyncio.timeout(WAIT_S):
         while this.batcher._expiry._under_way:

@@ -105,9 +105,10 @@ _BY_TYPE: Final[dict[type[Keyed], Callable[[View, Any, bytes], Outcome]]] = {
 def decide(view: View, command: Command, now_us: int, objection: Code | None = None) -> Outcome:
     """Decide one command and apply it to `view`.
 
-    `now_us` is wall-clock time. `objection` is what those in front hold against the command (a reused
-    nonce, a passed deadline, an open circuit): it counts only if the key is unknown, so a bet that was
-    paid is never told otherwise. Raises `KeyError` if the view lacks the currency's books.
+    `now_us` is the wall clock, for the `sent_at` of a bet; everything else goes by `view.at_us`, and what
+    expires or becomes looser by `view.matured_us`. `objection` is what those in front hold against the
+    command (a reused nonce, a passed deadline, an open circuit): it counts only if the key is unknown, so a
+    bet that was paid is never told otherwise. Raises `KeyError` if the view lacks the currency's books.
     """
     if isinstance(command, PlaceBet):
         return place(view, command, now_us, objection)

@@ -74,7 +74,7 @@ def expire_bonus(view: View, command: ExpireBonus, mark: bytes) -> Outcome:
         return Rejected(Code.NOT_FOUND)
     bonus = account.bonus
     state = BONUSES.get((BonusState(bonus.state), BonusEvent.EXPIRE))
-    if state is None or not is_due(bonus.expires_at_us, view.at_us):
+    if state is None or not is_due(bonus.expires_at_us, view.matured_us):
         return Rejected(Code.INVALID_REQUEST)
 
     # After this point it must succeed.
@@ -126,7 +126,7 @@ def expire_free_bet(view: View, command: ExpireFreeBet, mark: bytes) -> Outcome:
     """Take back a free bet whose time has come. Rejections: NOT_FOUND, INVALID_REQUEST (it has not come),
     BET_CLOSED."""
     free_bet = view.free_bets.get(command.free_bet_id)
-    if free_bet is not None and not is_due(free_bet.expires_at_us, view.at_us):
+    if free_bet is not None and not is_due(free_bet.expires_at_us, view.matured_us):
         return Rejected(Code.INVALID_REQUEST)
     return _end_free_bet(view, command, mark, FreeBetEvent.EXPIRE, "EXPIRY")
 
@@ -187,7 +187,7 @@ def _why_not_granted(view: View, wallet: Account | None, expires_at_us: int | No
     if code is not None or wallet is None:
         return code
     first = view.accounts[wallet.participant_id]
-    return Code.LIMIT_EXCEEDED if is_excluded(first, view.at_us) else None
+    return Code.LIMIT_EXCEEDED if is_excluded(first, view.matured_us) else None
 
 
 def _bonus_told(bonus: Bonus, before: int) -> BonusTold:

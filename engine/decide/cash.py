@@ -30,8 +30,8 @@ def deposit(view: View, command: Deposit, mark: bytes) -> Outcome:
     if code is not None or account is None:
         return Rejected(code or Code.ACCOUNT_NOT_FOUND)
     cash = view.book("cash", account.currency)
-    is_stopped = stops_deposit(account, command.amount_minor, view.at_us) or is_excluded(
-        view.accounts[account.participant_id], view.at_us
+    is_stopped = stops_deposit(account, command.amount_minor, view.at_us, view.matured_us) or is_excluded(
+        view.accounts[account.participant_id], view.matured_us
     )
     if is_stopped or account.balance_minor + command.amount_minor > WIRE_MAX_MINOR:
         return Rejected(Code.LIMIT_EXCEEDED, wallet_of(account))

@@ -94,7 +94,7 @@ def expire(view: View, command: ExpireHold, mark: bytes) -> Outcome:
     (its time has not come).
     """
     hold = view.holds.get(command.hold_id)
-    if hold is not None and not is_due(hold.expires_at_us, view.at_us):
+    if hold is not None and not is_due(hold.expires_at_us, view.matured_us):
         return Rejected(Code.INVALID_REQUEST)
     return _give_back(view, command, mark, HoldEvent.EXPIRE, "EXPIRY")
 

@@ -19,8 +19,9 @@ def set_limit(view: View, command: SetLimit, mark: bytes) -> Outcome:
 
     # After this point it must succeed.
     limit = _limit_of(view, account, command.kind, command.period)
-    change(limit, NONE if command.amount is None else command.amount, view.at_us)
-    return accept(view, "LIMIT", command, mark, account, limit=told(limit, view.at_us))
+    amount = NONE if command.amount is None else command.amount
+    change(limit, amount, view.at_us, view.matured_us)
+    return accept(view, "LIMIT", command, mark, account, limit=told(limit, view.matured_us))
 
 
 def exclude(view: View, command: Exclude, mark: bytes) -> Outcome:
@@ -35,13 +36,13 @@ def exclude(view: View, command: Exclude, mark: bytes) -> Outcome:
         return Rejected(Code.ACCOUNT_NOT_FOUND)
     account = view.accounts[account.participant_id]
     known = next((each for each in account.limits if each.kind == LimitKind.EXCLUSION), None)
-    if known is not None and view.at_us < known.amount > command.until_us:
+    if known is not None and view.matured_us < known.amount > command.until_us:
         return Rejected(Code.LIMIT_EXCEEDED, wallet_of(account))
 
     # After this point it must succeed.
     limit = _limit_of(view, account, LimitKind.EXCLUSION, Period.EVER)
     limit.amount, limit.is_changed = command.until_us, True
-    return accept(view, "LIMIT", command, mark, account, limit=told(limit, view.at_us))
+    return accept(view, "LIMIT", command, mark, account, limit=told(limit, view.matured_us))
 
 
 def _limit_of(view: View, account: Account, kind: str, period: str) -> Limit:

@@ -142,14 +142,14 @@ def _source(funding: Funding) -> Source:
 
 def _why_not(view: View, account: Account, currency: str, own_minor: int) -> Code | None:
     """Why this wallet may not stake, or cannot pay its own part of the stake."""
-    at_us = view.at_us
     if account.status != "open":
         return Code.ACCOUNT_BLOCKED
     if currency != account.currency:
         return Code.CURRENCY_MISMATCH
-    if account.limits and stops_bet(account, own_minor, at_us):
+    if account.limits and stops_bet(account, own_minor, view.at_us, view.matured_us):
         return Code.LIMIT_EXCEEDED
-    if account.participant_id != account.id and is_excluded(view.accounts[account.participant_id], at_us):
+    first_id = account.participant_id
+    if first_id != account.id and is_excluded(view.accounts[first_id], view.matured_us):
         return Code.LIMIT_EXCEEDED
     if account.available_minor < own_minor:
         return Code.INSUFFICIENT_FUNDS
