@@ -3,7 +3,8 @@
 Pure: time is an argument, in microseconds of a monotonic clock. It looks at three things: commits that fail,
 how long a commit takes, and how long the oldest command has waited. The latter two have two thresholds each:
 above the *upper* one the breaker opens, and only at or below the *lower* one they count as healthy again, so
-that a ledger which hovers around one value does not make the breaker flutter.
+that a ledger which hovers around one value does not make the breaker flutter. (The nonce store has one of
+its own, in nonces.py: there a commit is a claim, and nothing queues.)
 
     state      what happens                                          next state
     ---------  ----------------------------------------------------  -----------------------------------------
@@ -15,13 +16,16 @@ that a ledger which hovers around one value does not make the breaker flutter.
     OPEN       anything else                                         OPEN
     HALF_OPEN  a failure, or anything above an upper threshold       OPEN
     HALF_OPEN  anything above a lower threshold                      HALF_OPEN, health seen so far is void
-    HALF_OPEN  a commit at or below commit_lower_us that also began  HALF_OPEN, health counts from here on,
-               in HALF_OPEN                                          unless it counts already
+    HALF_OPEN  a commit at or below commit_lower_us that also began
+               in HALF_OPEN: a healthy one
+                 the first since the last sickness                   HALF_OPEN, health counts from here on
+                 less than stable_us after that first one            HALF_OPEN
+                 stable_us after it, or later                        CLOSED
     HALF_OPEN  any other commit (it tells of the time before)        HALF_OPEN
-    HALF_OPEN  stable_us of unbroken health                          CLOSED
 
-Health counts from a commit and not from the mere passing of time, so a breaker that nobody tries stays
-HALF_OPEN. What time alone brings about happens when it is due, whoever asks next and whenever.
+Health is what commits have shown, at the window's beginning and at its end, and not that time went by: a
+breaker that nobody tries stays HALF_OPEN, and one that was tried once does too. All that time alone brings
+about is HALF_OPEN, and that happens when it is due, whoever asks next and whenever.
 """
 
 from __future__ import annotations
@@ -50,6 +54,9 @@ class Reason(Enum):
     COMMIT_FAULTS = "commits failed"
     COMMIT_SLOW = "a commit took too long"
     QUEUE_OLD = "commands waited too long"
+    CLAIM_FAULTS = "claims failed"
+    CLAIM_SLOW = "a claim took too long"
+    """Of the breaker in front of the nonce store, like the one above: see `FallbackGuard.status`."""
 
 
 class Admission(IntEnum):
@@ -68,7 +75,8 @@ class Status(NamedTuple):
     reason: Reason | None
     """Why it last opened; None while CLOSED."""
     remaining_us: int
-    """Unbroken health still missing before it closes; 0 while CLOSED."""
+    """Unbroken health still missing before it closes; 0 while CLOSED, or when the next healthy commit will
+    close it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +138,6 @@ class Breaker:
         if self._state is _CLOSED:
             return _ADMITTED
         self._advance(now_us)
-        if self._state is _CLOSED:
-            return _ADMITTED
         if self._state is _OPEN or self._probes >= self._limits.probes_max:
             return _REFUSED
         self._probes += 1
@@ -154,9 +160,13 @@ class Breaker:
             Reason.COMMIT_SLOW,
         ):
             return
-        begun_us = now_us - duration_us
-        if self._state is _HALF_OPEN and self._healthy_since_us is None and begun_us >= self._half_open_at_us:
+        if self._state is not _HALF_OPEN or now_us - duration_us < self._half_open_at_us:
+            return
+        if self._healthy_since_us is None:
             self._healthy_since_us = now_us
+        elif now_us - self._healthy_since_us >= self._limits.stable_us:
+            self._state = _CLOSED
+            self._healthy_since_us = None
 
     def commit_failed(self, now_us: int) -> None:
         """A batch was not committed, for a reason that is not in the batch."""
@@ -183,7 +193,7 @@ class Breaker:
         if self._state is _CLOSED:
             return Status(_CLOSED, None, 0)
         seen_us = 0 if self._healthy_since_us is None else now_us - self._healthy_since_us
-        return Status(self._state, self._reason, self._limits.stable_us - max(seen_us, 0))
+        return Status(self._state, self._reason, max(self._limits.stable_us - seen_us, 0))
 
     def retry_after_us(self, now_us: int) -> int:
         """How long a refused client should wait; 0 while CLOSED. Add jitter where many are told the same.
@@ -214,7 +224,3 @@ class Breaker:
         """Enter the state that time alone has brought about."""
         if self._state is _OPEN and now_us >= self._half_open_at_us:
             self._state = _HALF_OPEN
-        healthy_since_us = self._healthy_since_us
-        if healthy_since_us is not None and now_us - healthy_since_us >= self._limits.stable_us:
-            self._state = _CLOSED
-            self._healthy_since_us = None

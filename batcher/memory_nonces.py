@@ -119,6 +119,9 @@ class MemoryGuard:
             return None
         return f"the nonce table is full: {self._capacity:,} within {self._life_s:g} s; new bets are shed"
 
+    def status(self) -> None:
+        """No breaker here."""
+
     async def close(self) -> None:
         """Give the memory back."""
         self._old.clear()

@@ -1,57 +1,40 @@
-"""One contract for every nonce guard, and what happens when Redis is killed, frozen, flushed or full."""
+"""One contract for every nonce guard, the one in memory, the one in Redis; both together: test_fallback."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import pytest
+import uvloop
+from claims import (
+    ANSWERED_WITHIN_S,
+    BET,
+    CLAIM,
+    FRESH,
+    NONCE,
+    OTHER_BET,
+    OTHER_CLAIM,
+    PATIENT_S,
+    REUSED,
+    SHED,
+    Claim,
+    Clock,
+    closing,
+    until,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redis_proxy import RedisProxy
 from redis_server import RedisServer
 
 from batcher.memory_nonces import MemoryGuard
-from batcher.nonces import FallbackGuard, NonceGuard, NonceStoreAway, Verdict
+from batcher.nonces import NONCE_LIMITS, FallbackGuard, NonceGuard, NonceStoreAway, Verdict
 from batcher.redis_nonces import RedisGuard
-
-
-class Claim(NamedTuple):
-    """As much of a bet as a guard looks at."""
-
-    user_id: int
-    nonce: str
-    bet_id: str
-
-
-FRESH, REUSED, SHED = Verdict.FRESH, Verdict.REUSED, Verdict.SHED
-NONCE = "nonce-0001"
-BET, OTHER_BET = "0197a000-0000-7000-8000-000000000001", "0197a000-0000-7000-8000-000000000002"
-CLAIM, OTHER_CLAIM = Claim(7, NONCE, BET), Claim(7, NONCE, OTHER_BET)
-
-ANSWERED_WITHIN_S = 0.25 + 0.15  # the guard's budget, and slack for a busy machine
-BACK_WITHIN_S = 10.0
-
-
-class Clock:
-    """Monotonic seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@contextlib.asynccontextmanager
-async def closing(guard: NonceGuard) -> AsyncIterator[NonceGuard]:
-    try:
-        yield guard
-    finally:
-        await guard.close()
 
 
 def batches(guard: NonceGuard, *claims: Sequence[Claim]) -> list[list[Verdict]]:
@@ -74,8 +57,10 @@ def make_guard(request: pytest.FixtureRequest) -> Callable[[], NonceGuard]:
         return MemoryGuard
     server: RedisServer = request.getfixturevalue("redis_server")
     if request.param == "redis":
-        return lambda: RedisGuard(server.url)
-    return lambda: FallbackGuard(RedisGuard(server.url), MemoryGuard(), time.monotonic)
+        return lambda: RedisGuard(server.url, budget_s=PATIENT_S)
+    limits = replace(NONCE_LIMITS, commit_upper_us=round(PATIENT_S * 1e6))
+    redis = partial(RedisGuard, server.url, budget_s=PATIENT_S)
+    return lambda: FallbackGuard(redis(), MemoryGuard(), time.monotonic, limits)
 
 
 LONG = "\u20ac" * 64  # as long as a text may be, and more bytes than characters
@@ -276,19 +261,21 @@ def test_memory_agrees_with_a_dictionary_that_never_forgets(steps: list[tuple[in
 
 def test_a_nonce_lives_90_seconds_in_redis_and_a_retry_does_not_prolong_it(redis_server: RedisServer) -> None:
     key = f"sg:nonce:7:{NONCE}"
-    batches(RedisGuard(redis_server.url), [CLAIM])
+    batches(RedisGuard(redis_server.url, budget_s=PATIENT_S), [CLAIM])
     assert redis_server.ask("GET", key) == BET
     assert 80_000 < redis_server.ask("PTTL", key) <= 90_000
     redis_server.ask("PEXPIRE", key, 5_000)
-    assert batches(RedisGuard(redis_server.url), [CLAIM, OTHER_CLAIM]) == [[FRESH, REUSED]]
+    assert batches(RedisGuard(redis_server.url, budget_s=PATIENT_S), [CLAIM, OTHER_CLAIM]) == [
+        [FRESH, REUSED]
+    ]
     assert redis_server.ask("PTTL", key) <= 5_000
     redis_server.ask("DEL", key)
-    assert batches(RedisGuard(redis_server.url), [OTHER_CLAIM]) == [[FRESH]]
+    assert batches(RedisGuard(redis_server.url, budget_s=PATIENT_S), [OTHER_CLAIM]) == [[FRESH]]
 
 
 def test_flushed_scripts_are_loaded_again_at_once(redis_server: RedisServer) -> None:
     async def run() -> None:
-        async with closing(RedisGuard(redis_server.url)) as guard:
+        async with closing(RedisGuard(redis_server.url, budget_s=PATIENT_S)) as guard:
             await guard.claim([CLAIM])
             redis_server.ask("SCRIPT", "FLUSH")
             assert list(await guard.claim([OTHER_CLAIM])) == [REUSED]
@@ -301,7 +288,7 @@ def test_flushed_scripts_are_loaded_again_at_once(redis_server: RedisServer) -> 
 
 def test_a_connection_cut_while_idle_is_no_outage(redis_server: RedisServer) -> None:
     async def run() -> None:
-        async with closing(RedisGuard(redis_server.url)) as guard:
+        async with closing(RedisGuard(redis_server.url, budget_s=PATIENT_S)) as guard:
             await guard.claim([CLAIM])
             redis_server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             assert list(await guard.claim([OTHER_CLAIM])) == [REUSED]
@@ -312,7 +299,7 @@ def test_a_connection_cut_while_idle_is_no_outage(redis_server: RedisServer) -> 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
 def test_a_redis_that_may_evict_is_refused_until_it_may_not(redis_server: RedisServer, policy: str) -> None:
     async def run() -> None:
-        async with closing(RedisGuard(redis_server.url)) as guard:
+        async with closing(RedisGuard(redis_server.url, budget_s=PATIENT_S)) as guard:
             redis_server.ask("CONFIG", "SET", "maxmemory-policy", policy)
             for _ in range(2):
                 with pytest.raises(NonceStoreAway, match=f"{policy}.*set maxmemory-policy to noeviction"):
@@ -328,7 +315,7 @@ def test_a_redis_that_may_evict_is_refused_until_it_may_not(redis_server: RedisS
 
 def test_the_policy_is_read_again_on_every_new_connection(redis_server: RedisServer) -> None:
     async def run() -> None:
-        async with closing(RedisGuard(redis_server.url)) as guard:
+        async with closing(RedisGuard(redis_server.url, budget_s=PATIENT_S)) as guard:
             await guard.claim([CLAIM])
             redis_server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
             redis_server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -340,7 +327,7 @@ def test_the_policy_is_read_again_on_every_new_connection(redis_server: RedisSer
 
 def test_a_full_redis_is_away_and_forgets_nothing(redis_server: RedisServer) -> None:
     async def run() -> None:
-        async with closing(RedisGuard(redis_server.url)) as guard:
+        async with closing(RedisGuard(redis_server.url, budget_s=PATIENT_S)) as guard:
             await guard.claim([CLAIM])
             redis_server.ask("CONFIG", "SET", "maxmemory", 1)
             with pytest.raises(NonceStoreAway, match="it is full; raise maxmemory"):
@@ -354,7 +341,7 @@ def test_a_full_redis_is_away_and_forgets_nothing(redis_server: RedisServer) -> 
 def test_a_refused_password_says_so_and_does_not_show_it(redis_server: RedisServer) -> None:
     url = redis_server.url.replace("redis://", "redis://nobody:secret-word@")
     with pytest.raises(NonceStoreAway, match="check the user and the password") as caught:
-        batches(RedisGuard(url), [CLAIM])
+        batches(RedisGuard(url, budget_s=PATIENT_S), [CLAIM])
     assert "secret-word" not in str(caught.value)
 
 
@@ -364,167 +351,94 @@ def test_a_url_that_is_not_redis_is_refused(url: str) -> None:
         RedisGuard(url)
 
 
-# --- the fallback -------------------------------------------------------------------------------------
-
-
-class FakePrimary:
-    """A primary that is away while `fault` is set; `asked` is set whenever it is tried."""
-
-    def __init__(self) -> None:
-        self.fault: Exception | None = None
-        self.asked = asyncio.Event()
-        self.batches: list[list[Claim]] = []
-        self.closed = False
-
-    async def claim(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
-        self.asked.set()
-        self.batches.append(list(claims))
-        if self.fault is not None:
-            raise self.fault
-        return [FRESH] * len(claims)
-
-    def health(self) -> str | None:
-        return None
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-def log_levels(caplog: pytest.LogCaptureFixture) -> list[int]:
-    return [record.levelno for record in caplog.records if record.name == "solidgreen.nonces"]
-
-
-async def until(condition: Callable[[], bool]) -> float:
-    """Wait until `condition` holds; the seconds it took."""
-    started = time.monotonic()
-    async with asyncio.timeout(BACK_WITHIN_S):
-        while not condition():
-            await asyncio.sleep(0.005)  # another process, or a task, brings the condition about
-    return time.monotonic() - started
-
-
-@pytest.mark.parametrize("fault", [NonceStoreAway("Redis", "gone", "start it"), ZeroDivisionError("a bug")])
-def test_an_outage_is_one_warning_and_one_line_of_info(
-    caplog: pytest.LogCaptureFixture, fault: Exception
-) -> None:
-    caplog.set_level(logging.INFO)
-    clock = Clock()
-
+def test_a_reply_that_comes_too_late_is_not_the_next_batchs(redis_server: RedisServer) -> None:
     async def run() -> None:
-        primary, spare = FakePrimary(), MemoryGuard(clock=clock)
-        guard = FallbackGuard(primary, spare, clock, retry_s=0)
-        assert list(await guard.claim([CLAIM])) == [FRESH]
-        assert guard.health() is None
-
-        primary.fault = fault
-        claims = [CLAIM, OTHER_CLAIM]
-        assert list(await guard.claim(claims)) == [FRESH, REUSED]
-        asked = len(primary.batches)
-        assert list(await guard.claim(claims)) == [FRESH, REUSED]
-        assert len(primary.batches) == asked, "a batch must not wait for a primary that is known to be away"
-        clock.now_s += 12
-        assert "in memory for 12 s" in str(guard.health())
-        assert str(fault) in str(guard.health())
-
-        for _ in range(3):  # the guard tries by itself, with a claim that makes the primary write
-            primary.asked.clear()
-            await primary.asked.wait()
-        assert primary.batches[-1] == [CLAIM]
-        primary.fault = None
-        await until(lambda: guard.health() is None)
-        assert list(await guard.claim(claims)) == [FRESH, FRESH]
-        await guard.close()
-        assert primary.closed
-
-    asyncio.run(run())
-    warnings = log_levels(caplog)
-    assert warnings.count(logging.WARNING) == 1
-    assert warnings.count(logging.INFO) == 1
-
-
-def test_closing_ends_the_attempts(caplog: pytest.LogCaptureFixture) -> None:
-    async def run() -> None:
-        primary = FakePrimary()
-        primary.fault = NonceStoreAway("Redis", "gone", "start it")
-        guard = FallbackGuard(primary, MemoryGuard(), time.monotonic)
-        await guard.claim([CLAIM])
-        await guard.close()
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+        with RedisProxy(redis_server.port) as proxy:
+            async with closing(RedisGuard(proxy.url, budget_s=0.3)) as guard:
+                assert list(await guard.claim([CLAIM])) == [FRESH]
+                proxy.delay_s = 0.6
+                with pytest.raises(NonceStoreAway, match="no answer within 300 ms"):
+                    await guard.claim([OTHER_CLAIM])  # REUSED, some time
+                proxy.delay_s = 0.0
+                assert list(await guard.claim([CLAIM])) == [FRESH]
+                cancelled = asyncio.ensure_future(guard.claim([OTHER_CLAIM]))
+                await asyncio.sleep(0)
+                cancelled.cancel()
+                assert list(await guard.claim([CLAIM])) == [FRESH]
 
     asyncio.run(run())
 
 
-Outage = tuple[Callable[[RedisServer], None], Callable[[RedisServer], None]]
-OUTAGES: dict[str, Outage] = {
-    "killed": (RedisServer.kill, RedisServer.start),
-    "stopped": (RedisServer.stop, RedisServer.start),
-    "frozen": (RedisServer.freeze, RedisServer.thaw),
+GARBAGE = {
+    "no RESP": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "no line": b"x" * 100_000,
+    "no length": b"$abc\r\n",
+    "a negative length": b"$-7\r\n",
+    "a number": b":1\r\n",
+    "a number that would be 10 GB of zeros": b":9999999999\r\n",
+    "nothing": b"$-1\r\n",
+    "a list": b"*1\r\n$1\r\nF\r\n",
+    "a list in a list in a list": b"*1\r\n" * 3000,
+    "a letter too many": b"$2\r\nFF\r\n",
+    "a letter that is none": b"$1\r\nX\r\n",
+    "an error": b"-ERR who are you\r\n",
+    "two replies": b"$2\r\nFF\r\n$1\r\nF\r\n",
 }
 
 
-@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
-@pytest.mark.parametrize("batch_size", [1, 1000])
-def test_bets_go_on_while_redis_is_away(
-    mortal_redis: RedisServer, caplog: pytest.LogCaptureFixture, outage: Outage, batch_size: int
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+def test_a_reply_that_makes_no_sense_is_an_outage_and_leaves_nothing_behind(
+    redis_server: RedisServer, garbage: bytes
 ) -> None:
-    caplog.set_level(logging.INFO)
-    begin, end = outage
-
-    async def timed(verdicts: Awaitable[Sequence[Verdict]]) -> tuple[list[Verdict], float]:
-        started = time.monotonic()
-        return list(await verdicts), time.monotonic() - started
-
     async def run() -> None:
-        guard = FallbackGuard(RedisGuard(mortal_redis.url), MemoryGuard(), time.monotonic, retry_s=0.05)
-        async with closing(guard):
-            claims = [Claim(1, f"nonce-{i}", BET) for i in range(batch_size)]
-            others = [claim._replace(bet_id=OTHER_BET) for claim in claims]
-            assert list(await guard.claim(claims)) == [FRESH] * batch_size
-            assert list(await guard.claim(others)) == [REUSED] * batch_size
-            begin(mortal_redis)
-            verdicts, took_s = await timed(guard.claim(claims))
-            assert verdicts == [FRESH] * batch_size
-            assert took_s < ANSWERED_WITHIN_S
-            verdicts, took_s = await timed(guard.claim(others))
-            assert verdicts == [REUSED] * batch_size, "the spare remembers as well"
-            assert took_s < 0.1, "only the first batch waits"
-            assert "checked in memory for 0 s: Redis" in str(guard.health())
-            end(mortal_redis)
-            await until(lambda: guard.health() is None)
-            later = [Claim(2, f"nonce-{i}", BET) for i in range(batch_size)]
-            assert list(await guard.claim(later)) == [FRESH] * batch_size
-            assert mortal_redis.ask("GET", "sg:nonce:2:nonce-0") == BET, "Redis answers again"
-
-    asyncio.run(run())
-    assert log_levels(caplog) == [logging.WARNING, logging.INFO]
-
-
-def test_redis_killed_in_the_middle_of_a_batch(mortal_redis: RedisServer) -> None:
-    async def run() -> None:
-        guard = FallbackGuard(RedisGuard(mortal_redis.url), MemoryGuard(), time.monotonic)
-        async with closing(guard):
-            await guard.claim([CLAIM])
-            mortal_redis.freeze()  # so that the batch is sent and surely not answered
-            batch = asyncio.ensure_future(guard.claim([OTHER_CLAIM]))
-            await asyncio.sleep(0.02)  # under way: the send takes less than a millisecond
-            assert not batch.done()
-            mortal_redis.kill()
-            started = time.monotonic()
-            assert list(await batch) == [FRESH]
-            assert time.monotonic() - started < ANSWERED_WITHIN_S
+        with RedisProxy(redis_server.port) as proxy:
+            async with closing(RedisGuard(proxy.url, budget_s=0.5)) as guard:
+                assert list(await guard.claim([CLAIM])) == [FRESH]
+                for _ in range(2):  # on the connection that there is, and in a handshake
+                    proxy.instead = garbage
+                    with pytest.raises(NonceStoreAway) as caught:
+                        await guard.claim([OTHER_CLAIM])
+                    assert guard.health() == str(caught.value)
+                    assert len(str(caught.value)) < 250
+                proxy.instead = None
+                assert list(await guard.claim([OTHER_CLAIM, CLAIM])) == [REUSED, FRESH]
+                assert guard.health() is None
 
     asyncio.run(run())
 
 
-def test_redis_away_at_the_start(mortal_redis: RedisServer) -> None:
-    mortal_redis.kill()
+@pytest.mark.parametrize("run_in_a_loop", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize("is_noticed", [True, False], ids=["while idle", "by the next batch"])
+def test_a_connection_that_is_reset_is_no_outage(
+    redis_server: RedisServer, run_in_a_loop: Callable[..., None], is_noticed: bool
+) -> None:
+    """uvloop, which the server runs in, has its own word for a transport that is gone: `RuntimeError`."""
 
     async def run() -> None:
-        guard = FallbackGuard(RedisGuard(mortal_redis.url), MemoryGuard(), time.monotonic, retry_s=0.02)
-        async with closing(guard):
-            assert list(await guard.claim([])) == []
-            assert "is it running" in str(guard.health())
-            mortal_redis.start()
-            await until(lambda: guard.health() is None)
+        with RedisProxy(redis_server.port) as proxy:
+            async with closing(RedisGuard(proxy.url, budget_s=PATIENT_S)) as guard:
+                assert list(await guard.claim([CLAIM])) == [FRESH]
+                for _ in range(3):
+                    transport = guard._connection._writer.transport
+                    proxy.reset()
+                    if is_noticed:
+                        await until(transport.is_closing)
+                    assert list(await guard.claim([OTHER_CLAIM, CLAIM])) == [REUSED, FRESH]
+
+    run_in_a_loop(run())
+
+
+def test_nobody_waits_longer_than_the_budget_also_behind_another_batch(mortal_redis: RedisServer) -> None:
+    """Also with a port that takes connections and says nothing, which is what SIGSTOP leaves."""
+
+    async def run() -> None:
+        async with closing(RedisGuard(mortal_redis.url)) as guard:
+            await guard.claim([])
+            mortal_redis.freeze()
+            for _ in range(2):
+                started = time.monotonic()
+                both = await asyncio.gather(guard.claim([CLAIM]), guard.claim([]), return_exceptions=True)
+                assert time.monotonic() - started < ANSWERED_WITHIN_S
+                assert [type(each) for each in both] == [NonceStoreAway] * 2
 
     asyncio.run(run())

@@ -1,0 +1,416 @@
+"""What happens when the nonce store goes, flutters and comes back: a store made of paper, then Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+import pytest
+import uvloop
+from claims import (
+    ANSWERED_WITHIN_S,
+    BET,
+    CLAIM,
+    FRESH,
+    NONCE,
+    OTHER_BET,
+    OTHER_CLAIM,
+    PATIENT_S,
+    REUSED,
+    SHED,
+    Claim,
+    Clock,
+    closing,
+    until,
+)
+from redis_server import RedisServer
+
+from batcher.breaker import Reason, State, Status
+from batcher.memory_nonces import MemoryGuard
+from batcher.nonces import LIFE_S, NONCE_LIMITS, FallbackGuard, NonceStoreAway, Verdict
+from batcher.redis_nonces import RedisGuard
+
+AWAY = NonceStoreAway("Redis", "gone", "start it")
+QUICK = replace(NONCE_LIMITS, cool_off_us=1000)
+"""A probe each millisecond of the test's clock; the window of health is the real one, 30 s."""
+STABLE_S = NONCE_LIMITS.stable_us / 1e6
+
+
+class FakeStore:
+    """A guard that remembers, is away while `fault` is set, and takes `takes_s` of the clock a claim."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.fault: Exception | None = None
+        self.takes_s = 0.0
+        self.verdict: Verdict | None = None
+        self.batches: list[list[Claim]] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.closed = False
+        self._clock = clock
+        self._bets: dict[tuple[int, str], str] = {}
+
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
+        self.batches.append(list(claims))
+        await self.may_answer.wait()
+        self._clock.now_s += self.takes_s
+        if self.fault is not None:
+            raise self.fault
+        return [self.verdict or self._verdict(claim) for claim in claims]
+
+    def _verdict(self, claim: Claim) -> Verdict:
+        return FRESH if self._bets.setdefault(claim[:2], claim.bet_id) == claim.bet_id else REUSED
+
+    def health(self) -> str | None:
+        return None
+
+    def status(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Pair:
+    """A fallback guard over two stores made of paper, under a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.primary, self.spare = FakeStore(self.clock), FakeStore(self.clock)
+        self.guard = FallbackGuard(self.primary, self.spare, self.clock, QUICK)
+
+    async def claim(self, *claims: Claim) -> list[Verdict]:
+        return list(await self.guard.claim(claims))
+
+    async def lose(self, *claims: Claim) -> None:
+        """One batch that finds the primary away."""
+        self.primary.fault = AWAY
+        await self.claim(*claims)
+        self.primary.fault = None
+
+    async def probed(self, after_s: float = 0.002) -> None:
+        """Move the clock and wait until the guard has tried the primary once more, and heard of it."""
+        before = len(self.primary.batches)
+        self.clock.now_s += after_s
+        await until(lambda: len(self.primary.batches) > before and not self.guard._breaker._probes)
+
+    async def regain(self) -> None:
+        await self.probed()
+        await self.probed(STABLE_S)
+        assert self.guard.health() is None
+
+    @property
+    def state(self) -> State:
+        return self.guard.status().state
+
+
+@pytest.fixture(autouse=True)
+def _only_the_tests_clock_counts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store made of paper is as slow as its clock says, whatever this machine is at that moment."""
+    if not {"redis_server", "mortal_redis"} & {*request.fixturenames}:
+        monkeypatch.setattr("batcher.lateness.JITTER_S", 3600.0)
+
+
+def with_a_pair(story: Callable[[Pair], Awaitable[None]]) -> None:
+    async def run() -> None:
+        pair = Pair()
+        async with closing(pair.guard):
+            await story(pair)
+        assert pair.primary.closed
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(run())
+
+
+def log_levels(caplog: pytest.LogCaptureFixture) -> list[int]:
+    return [record.levelno for record in caplog.records if record.name == "solidgreen.nonces"]
+
+
+# --- the breaker ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [AWAY, ZeroDivisionError("a bug")])
+def test_an_outage_is_one_warning_and_one_line_of_info(
+    caplog: pytest.LogCaptureFixture, fault: Exception
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story(pair: Pair) -> None:
+        assert await pair.claim(CLAIM) == [FRESH]
+        assert pair.guard.health() is None
+        assert pair.guard.status() == Status(State.CLOSED, None, 0)
+
+        pair.primary.fault = fault
+        assert await pair.claim(CLAIM, OTHER_CLAIM) == [FRESH, REUSED]
+        assert len(pair.primary.batches) == 2
+        assert await pair.claim(CLAIM, OTHER_CLAIM) == [FRESH, REUSED]
+        assert len(pair.primary.batches) == 2, "a batch must not wait for a primary that is known to be away"
+        assert pair.guard.status() == Status(State.OPEN, Reason.CLAIM_FAULTS, NONCE_LIMITS.stable_us)
+        pair.clock.now_s += 12
+        assert "in memory for 12 s" in str(pair.guard.health())
+        assert str(fault) in str(pair.guard.health())
+        for _ in range(3):
+            await pair.probed()
+        pair.primary.fault = None
+        await pair.regain()
+
+    with_a_pair(story)
+    levels = log_levels(caplog)
+    assert levels.count(logging.WARNING) == levels.count(logging.INFO) == 1
+    assert levels.count(logging.ERROR) == isinstance(fault, ZeroDivisionError)
+
+
+def test_a_store_that_flutters_is_asked_by_probes_alone(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story(pair: Pair) -> None:
+        await pair.lose(CLAIM)
+        for _ in range(3):  # well for 29.9 s, then away for a moment
+            await pair.probed()
+            assert pair.state is State.HALF_OPEN
+            await pair.probed(29.9)
+            asked = len(pair.primary.batches)
+            assert await pair.claim(CLAIM, OTHER_CLAIM) == [FRESH, REUSED]
+            assert len(pair.primary.batches) == asked
+            pair.primary.fault = AWAY
+            await pair.probed()
+            assert pair.state is State.OPEN
+            pair.primary.fault = None
+        assert "gone" in str(pair.guard.health())
+        await pair.regain()
+
+    with_a_pair(story)
+    assert log_levels(caplog) == [logging.WARNING, logging.INFO]
+
+
+@pytest.mark.parametrize(("takes_s", "trips"), [(0.0995, False), (0.1015, True)])
+def test_a_slow_claim_opens_it_and_its_verdicts_count(takes_s: float, trips: bool) -> None:
+    async def story(pair: Pair) -> None:
+        assert await pair.claim(CLAIM) == [FRESH]
+        pair.primary.takes_s = takes_s
+        assert await pair.claim(OTHER_CLAIM, CLAIM) == [REUSED, FRESH]
+        assert (pair.state is State.OPEN) is trips
+        pair.primary.takes_s = 0.0
+        asked = len(pair.primary.batches)
+        # What the slow batch has claimed, the spare knows as well.
+        assert await pair.claim(OTHER_CLAIM, CLAIM._replace(nonce="other")) == [REUSED, FRESH]
+        assert (len(pair.primary.batches) == asked) is trips
+        if trips:
+            assert pair.guard.status().reason is Reason.CLAIM_SLOW
+            assert "took 102 ms" in str(pair.guard.health())
+
+    with_a_pair(story)
+
+
+def test_a_slow_probe_voids_the_health_that_was_seen() -> None:
+    async def story(pair: Pair) -> None:
+        await pair.lose(CLAIM)
+        await pair.probed()
+        await pair.probed(20)
+        pair.primary.takes_s = 0.06  # above the lower threshold, below the upper one
+        await pair.probed()
+        assert pair.guard.status()[::2] == (State.HALF_OPEN, NONCE_LIMITS.stable_us)
+        pair.primary.takes_s = 0.12
+        await pair.probed()
+        assert pair.guard.status()[:2] == (State.OPEN, Reason.CLAIM_SLOW)
+        assert "took 120 ms" in str(pair.guard.health())
+        pair.primary.takes_s = 0.0
+        await pair.regain()
+
+    with_a_pair(story)
+
+
+def test_a_probe_that_hangs_is_the_only_one_and_in_nobodys_way() -> None:
+    async def story(pair: Pair) -> None:
+        await pair.lose(CLAIM)
+        pair.primary.may_answer.clear()
+        pair.clock.now_s += 0.002
+        await until(lambda: len(pair.primary.batches) == 2)
+        for _ in range(5):
+            pair.clock.now_s += 10
+            assert await asyncio.wait_for(pair.claim(CLAIM, OTHER_CLAIM), 1) == [FRESH, REUSED]
+        assert len(pair.primary.batches) == 2
+        # And closing the guard ends it: see with_a_pair.
+
+    with_a_pair(story)
+
+
+def test_a_late_answer_from_before_the_trip_is_no_health() -> None:
+    async def story(pair: Pair) -> None:
+        pair.primary.may_answer.clear()
+        first, second = (asyncio.ensure_future(pair.claim(one)) for one in (CLAIM, OTHER_CLAIM))
+        await until(lambda: len(pair.primary.batches) == 2)
+        pair.guard._lose_primary("the test says so")
+        pair.primary.may_answer.set()
+        assert await first + await second == [FRESH, REUSED]
+        assert pair.guard.status() == Status(State.OPEN, Reason.CLAIM_FAULTS, NONCE_LIMITS.stable_us)
+
+    with_a_pair(story)
+
+
+# --- nonces across the switch -----------------------------------------------------------------------------
+
+
+def test_on_a_good_day_the_spare_is_never_asked() -> None:
+    async def story(pair: Pair) -> None:
+        for number in range(3):
+            await pair.claim(Claim(1, f"nonce-{number}", BET))
+        assert pair.spare.batches == []
+
+    with_a_pair(story)
+
+
+def test_a_nonce_of_an_outage_stays_used_after_it() -> None:
+    async def story(pair: Pair) -> None:
+        await pair.lose(CLAIM)
+        await pair.claim(Claim(7, "the newest", BET))  # the probes take this one along, and not CLAIM
+        await pair.regain()
+        assert await pair.claim(OTHER_CLAIM, CLAIM, Claim(7, "new", BET)) == [REUSED, FRESH, FRESH]
+        pair.spare.verdict = SHED
+        assert await pair.claim(Claim(7, "newer", BET)) == [FRESH], "a spare that is full says nothing"
+        pair.clock.now_s += LIFE_S
+        asked = len(pair.spare.batches)
+        assert await pair.claim(Claim(7, "newest", BET)) == [FRESH]
+        assert len(pair.spare.batches) == asked, "no nonce of the outage lives any more"
+
+    with_a_pair(story)
+
+
+def test_a_probe_makes_the_store_write_what_the_newest_batch_was_allowed() -> None:
+    async def story(pair: Pair) -> None:
+        await pair.lose()  # no claims at all, as at the start of the server
+        await pair.probed()
+        assert pair.primary.batches[-1] == []
+        await pair.claim(CLAIM, OTHER_CLAIM, Claim(8, NONCE, BET))
+        await pair.claim()  # a batch of settlements
+        await pair.probed()
+        assert pair.primary.batches[-1] == [CLAIM, Claim(8, NONCE, BET)]
+
+    with_a_pair(story)
+
+
+# --- with Redis -------------------------------------------------------------------------------------------
+
+Outage = tuple[Callable[[RedisServer], None], Callable[[RedisServer], None]]
+OUTAGES: dict[str, Outage] = {
+    "killed": (RedisServer.kill, RedisServer.start),
+    "stopped": (RedisServer.stop, RedisServer.start),
+    "frozen": (RedisServer.freeze, RedisServer.thaw),
+}
+HASTY = replace(
+    NONCE_LIMITS,
+    commit_upper_us=140_000,  # a busy machine
+    commit_lower_us=139_000,
+    cool_off_us=50_000,
+    stable_us=100_000,
+)
+
+
+def over(redis: RedisServer) -> FallbackGuard:
+    return FallbackGuard(RedisGuard(redis.url), MemoryGuard(), time.monotonic, HASTY)
+
+
+@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
+@pytest.mark.parametrize("batch_size", [1, 1000])
+def test_bets_go_on_while_redis_is_away(
+    mortal_redis: RedisServer, caplog: pytest.LogCaptureFixture, outage: Outage, batch_size: int
+) -> None:
+    caplog.set_level(logging.INFO)
+    begin, end = outage
+
+    async def timed(verdicts: Awaitable[Sequence[Verdict]]) -> tuple[list[Verdict], float]:
+        started = time.monotonic()
+        return list(await verdicts), time.monotonic() - started
+
+    async def run() -> None:
+        async with closing(over(mortal_redis)) as guard:
+            claims = [Claim(1, f"nonce-{i}", BET) for i in range(batch_size)]
+            others = [claim._replace(bet_id=OTHER_BET) for claim in claims]
+            assert list(await guard.claim(claims)) == [FRESH] * batch_size
+            assert list(await guard.claim(others)) == [REUSED] * batch_size
+            begin(mortal_redis)
+            verdicts, took_s = await timed(guard.claim(claims))
+            assert verdicts == [FRESH] * batch_size
+            assert took_s < ANSWERED_WITHIN_S
+            verdicts, took_s = await timed(guard.claim(others))
+            assert verdicts == [REUSED] * batch_size, "the spare remembers as well"
+            assert took_s < 0.1, "only the first batch waits"
+            assert "checked in memory for 0 s: Redis" in str(guard.health())
+            during = [Claim(3, f"nonce-{i}", BET) for i in range(batch_size)]
+            assert list(await guard.claim(during)) == [FRESH] * batch_size
+            end(mortal_redis)
+            await until(lambda: guard.health() is None)
+            assert mortal_redis.ask("GET", "sg:nonce:3:nonce-0") == BET, "the probes have told Redis"
+            again = [claim._replace(bet_id=OTHER_BET) for claim in [*claims, *during]]
+            assert list(await guard.claim(again)) == [REUSED] * 2 * batch_size
+            later = [Claim(2, f"nonce-{i}", BET) for i in range(batch_size)]
+            assert list(await guard.claim(later)) == [FRESH] * batch_size
+            assert mortal_redis.ask("GET", "sg:nonce:2:nonce-0") == BET, "Redis answers again"
+
+    asyncio.run(run())
+    assert log_levels(caplog) == [logging.WARNING, logging.INFO]
+
+
+def test_a_redis_that_is_full_is_away_until_there_is_room(redis_server: RedisServer) -> None:
+    async def run() -> None:
+        async with closing(over(redis_server)) as guard:
+            assert list(await guard.claim([CLAIM])) == [FRESH]
+            redis_server.ask("CONFIG", "SET", "maxmemory", 1)
+            assert list(await guard.claim([Claim(7, "nonce-0002", BET)])) == [FRESH]
+            assert "it is full" in str(guard.health())
+            await until(lambda: guard.status().state is State.HALF_OPEN)
+            await until(lambda: guard.status().state is State.OPEN)  # a probe has been refused
+            assert "it is full" in str(guard.health())
+            redis_server.ask("CONFIG", "SET", "maxmemory", 0)
+            await until(lambda: guard.health() is None)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("run_in_a_loop", [asyncio.run, uvloop.run])
+def test_a_loop_that_stands_still_is_not_redis_being_slow(
+    redis_server: RedisServer, run_in_a_loop: Callable[..., None]
+) -> None:
+    async def run() -> None:
+        guard = FallbackGuard(RedisGuard(redis_server.url), MemoryGuard(), time.monotonic)
+        async with closing(guard):
+            await guard.claim([])
+            for stalls_s in (0.12, 0.3):  # more than a claim may take, and more than it is waited for
+                asyncio.get_running_loop().call_soon(time.sleep, stalls_s)  # once the batch is on its way
+                assert list(await guard.claim([CLAIM, OTHER_CLAIM])) == [FRESH, REUSED]
+                assert guard.status().state is State.CLOSED, guard.health()
+
+    run_in_a_loop(run())
+
+
+def test_redis_killed_in_the_middle_of_a_batch(mortal_redis: RedisServer) -> None:
+    async def run() -> None:
+        guard = FallbackGuard(RedisGuard(mortal_redis.url, budget_s=PATIENT_S), MemoryGuard(), time.monotonic)
+        async with closing(guard):
+            await guard.claim([CLAIM])
+            mortal_redis.freeze()  # so that the batch is sent and surely not answered
+            batch = asyncio.ensure_future(guard.claim([OTHER_CLAIM]))
+            await asyncio.sleep(0.02)  # under way: the send takes less than a millisecond
+            assert not batch.done()
+            mortal_redis.kill()
+            started = time.monotonic()
+            assert list(await batch) == [FRESH]
+            assert time.monotonic() - started < ANSWERED_WITHIN_S
+
+    asyncio.run(run())
+
+
+def test_redis_away_at_the_start(mortal_redis: RedisServer) -> None:
+    mortal_redis.kill()
+
+    async def run() -> None:
+        async with closing(over(mortal_redis)) as guard:
+            assert list(await guard.claim([])) == []
+            assert "is it running" in str(guard.health())
+            mortal_redis.start()
+            await until(lambda: guard.health() is None)
+
+    asyncio.run(run())
