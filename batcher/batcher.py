@@ -1,7 +1,11 @@
 """The door of the batcher: from a command to its outcome.
 
     submit ──▶ pipeline: queue, prepare, commit ──▶ told
-        └────▶ turned away (breaker, overload, stopping): look the key up, answer replay or objection ──▶ told
+        │         └─ shed ─┐
+        └──────────────────┴▶ turned away: look the key up, answer replay or objection ──▶ told
+
+Turned away are bets while the breaker is open, bets and then other commands while there is too much to do
+(docs/adr/0016), and everything once no money is taken any more.
 
 A caller that has vanished is simply not told.
 """
@@ -10,20 +14,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterable
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
 
 from batcher.alarms import CircuitNews
 from batcher.breaker import Admission, Breaker, State, Status
+from batcher.clock import Clock, monotonic_us, wall_us
 from batcher.expiry import AT_ONCE, Expiry
 from batcher.jobs import Asker, Job, Posted
 from batcher.nonces import NonceGuard
 from batcher.paying import Paying
 from batcher.pipeline import Pipeline
 from batcher.policy import BatchLimits
-from batcher.undecided import Undecided, name_of
+from batcher.turned_away import TurnedAway
+from batcher.undecided import Undecided
 from engine.commands import Command, PlaceBet
-from engine.outcomes import Accepted, Code, Outcome, Rejected
+from engine.outcomes import Code, Outcome, Rejected
 from engine.store import Store
 
 log = logging.getLogger("solidgreen.batcher")
@@ -31,23 +39,23 @@ log = logging.getLogger("solidgreen.batcher")
 WATCH_S = 0.1
 """How often the breaker is told of a commit that hangs and of a queue that ages."""
 
-TURNED_AWAY_MAX = 20_000
-"""Commands waiting for the look-up that tells a replay from a refusal; beyond it they hear OUTCOME_UNKNOWN,
-which claims nothing about the bet."""
-
 _ROOM = {State.CLOSED: AT_ONCE, State.HALF_OPEN: 1, State.OPEN: 0}
 
 _PROBE = Admission.PROBE  # reading a member of an Enum costs as much as the rest of an admission
 
-
-def monotonic_us() -> int:
-    """The monotonic clock: deadlines, ages, durations."""
-    return time.monotonic_ns() // 1000
+UNTIL_RESTART = "the storage failed: no money is taken until a restart"
 
 
-def wall_us() -> int:
-    """The wall clock: `sent_at` windows and block times."""
-    return time.time_ns() // 1000
+class Circuit(NamedTuple):
+    """What a client may know of the circuit breaker."""
+
+    state: State
+    reason: str | None
+    """Why bets are held back; None while CLOSED."""
+    remaining_us: int | None
+    """Unbroken health still missing before it closes; None where only a restart helps."""
+    retry_after_us: int | None
+    """When a bet that would be refused now should come back; 0 while CLOSED, None as above."""
 
 
 class Batcher:
@@ -65,14 +73,28 @@ class Batcher:
         posted: Posted = lambda accepted, asker: None,
         clock: Callable[[], int] = monotonic_us,
         wall_clock: Callable[[], int] = wall_us,
+        newest_us: int = 0,
+        chance: Callable[[], float] = random.random,
     ) -> None:
+        """Clocks in microseconds. `newest_us`: the time of the newest block, 0 if nobody has looked.
+        `chance`: from 0 to below 1, spreads those who are told to come back.
+        """
+        self.books_clock = Clock(wall_clock, clock, newest_us)
+        """The time of the books."""
         self.limits = limits or BatchLimits()
+        self.accepted = 0
+        """Commands that were told that they are done, replays included, since the start."""
+        self.refused: Counter[Code] = Counter()
+        """And those that were refused, whoever said why."""
+        self._chance = chance
         self._store = store
         self._breaker = breaker or Breaker()
         self._posted = posted
         self._clock = clock
-        self._wall_clock = wall_clock
         self._undecided = Undecided()
+        self._turned_away = TurnedAway(
+            store, self._undecided, now=self.books_clock.now, tell=self._tell, when=self._retry_after_us
+        )
         self._pipeline = Pipeline(
             store,
             guard,
@@ -80,17 +102,14 @@ class Batcher:
             self.limits,
             self._undecided,
             clock=clock,
-            wall_clock=wall_clock,
+            now=self.books_clock.now,
             tell=self._tell,
-            turn_away=self._turn_away,
+            turn_away=self._turned_away.add,
         )
         self._news = CircuitNews()
-        self._expiry = Expiry(store, self.submit, wall_clock, self.room_for_background)
+        self._expiry = Expiry(store, self.submit, self.books_clock.now, self.room_for_background)
         self._paying = Paying(store, self.submit, clock, self.room_for_background)
-        self._turned_away: list[Job] = []
         self._stopping = False
-        self._stopped = False
-        self._look_up_due = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._unanswered = 0
@@ -101,7 +120,7 @@ class Batcher:
         loops = {
             "gather": self._pipeline.gather,
             "write": self._pipeline.write,
-            "look up": self._look_up,
+            "look up": self._turned_away.run,
             "watch": self._watch,
             "expire": self._expiry.run,
             "pay": self._paying.run,
@@ -117,7 +136,8 @@ class Batcher:
         `objection` is what the door holds against it (a rate limit): then it is only looked up, not executed.
         """
         now_us = self._clock()
-        job = Job(command, asker=asker, request_id=request_id, arrived_us=now_us)
+        is_bet = isinstance(command, PlaceBet)
+        job = Job(command, asker=asker, request_id=request_id, arrived_us=now_us, is_bet=is_bet)
         if not self._unanswered:
             self._idle.clear()
         self._unanswered += 1
@@ -125,7 +145,7 @@ class Batcher:
         if objection is None and not self._pipeline.offer(job):
             objection = Code.OVERLOADED
         if objection is not None:
-            self._turn_away([job], objection)
+            self._turned_away.add([job], objection)
             return
         self._undecided.enter(command)
 
@@ -159,6 +179,19 @@ class Batcher:
         """Commands that wait for a batch."""
         return len(self._pipeline)
 
+    def oldest_wait_us(self) -> int:
+        """How long the oldest of them has waited; 0 if none waits."""
+        return self._pipeline.oldest_age_us(self._clock())
+
+    def circuit(self) -> Circuit:
+        """Whether bets are taken, as clients may see it."""
+        now_us = self._clock()
+        if self._pipeline.failure is not None:
+            return Circuit(State.OPEN, UNTIL_RESTART, None, None)
+        status = self._breaker.status(now_us)
+        reason = None if status.reason is None else status.reason.value
+        return Circuit(status.state, reason, status.remaining_us, self._breaker.retry_after_us(now_us))
+
     def room_for_background(self) -> int:
         """How many commands of the server's own are welcome now: none while they would only be turned away;
         one as a probe, or bets would find no slot."""
@@ -177,7 +210,7 @@ class Batcher:
         self._stopping = True
         while self._unanswered:  # again: a command may come in before this task wakes up
             await self._idle.wait()
-        self._stopped = True
+        self._turned_away.stop()
         self.abandon()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -188,44 +221,25 @@ class Batcher:
             return Code.OVERLOADED
         if self._pipeline.failure is not None:
             return Code.CIRCUIT_OPEN
+        if not job.is_bet:
+            return None  # what is owed stays owed, and to try it is how a ledger that is well shows
         admission = self._breaker.admit(now_us)
         if not admission:
             return Code.CIRCUIT_OPEN
         job.is_probe = admission is _PROBE
         return None
 
-    def _turn_away(self, jobs: Iterable[Job], objection: Code) -> None:
-        """Have `jobs` answered without executing them. "Rejected" must be true, so the key is looked up
-        first: a retry of a bet that was paid is told so, and one whose first copy is under way claims
-        nothing."""
-        for job in jobs:
-            if job.command in self._undecided or self._stopped or len(self._turned_away) >= TURNED_AWAY_MAX:
-                asyncio.get_running_loop().call_soon(self._tell, job, Rejected(Code.OUTCOME_UNKNOWN))
-                continue
-            job.objection = job.objection or objection
-            self._turned_away.append(job)
-            self._look_up_due.set()
-
-    async def _look_up(self) -> None:
-        while True:
-            await self._look_up_due.wait()
-            self._look_up_due.clear()
-            jobs, self._turned_away = self._turned_away, []
-            self._undecided.watch(job.command for job in jobs)
-            try:
-                outcomes = await self._store.answer(jobs, self._wall_clock())
-            except Exception:  # reading failed: nothing is known of these bets, and others must go on
-                log.exception("looking up %d commands failed", len(jobs))
-                outcomes = [Rejected(Code.INTERNAL)] * len(jobs)
-            retry_after_us = self._breaker.retry_after_us(self._clock()) or None
-            overtaken = self._undecided.overtaken()
-            for job, outcome in zip(jobs, outcomes, strict=True):
-                if isinstance(outcome, Rejected) and name_of(job.command) in overtaken:
-                    self._tell(job, Rejected(Code.OUTCOME_UNKNOWN))
-                elif isinstance(outcome, Rejected) and outcome.code is Code.CIRCUIT_OPEN:
-                    self._tell(job, Rejected(Code.CIRCUIT_OPEN, retry_after_us=retry_after_us))
-                else:
-                    self._tell(job, outcome)
+    def _retry_after_us(self, code: Code) -> int | None:
+        """When whoever hears `code` should come back; None: nobody knows. Spread over as long again, or all
+        that are refused together would come back together.
+        """
+        if code is Code.CIRCUIT_OPEN:
+            least_us = self._breaker.retry_after_us(self._clock())
+        elif code is Code.OVERLOADED and not self._stopping:
+            least_us = self.limits.interval_us
+        else:
+            return None
+        return least_us + int(least_us * self._chance()) or None
 
     def _tell(self, job: Job, outcome: Outcome) -> None:
         if job.is_probe:
@@ -235,13 +249,15 @@ class Batcher:
             job.asker.answer(job.request_id, job.command, outcome)
         except Exception:  # one broken listener must not cost the others their answer
             log.exception("an asker failed to take its answer")
-        if isinstance(outcome, Accepted) and (
-            outcome.entries or (outcome.payout is not None and not outcome.replayed)
-        ):
-            try:
-                self._posted(outcome, job.asker)
-            except Exception:  # nor may whoever listens to what was posted
-                log.exception("entries could not be posted")
+        if isinstance(outcome, Rejected):
+            self.refused[outcome.code] += 1
+        else:
+            self.accepted += 1
+            if outcome.entries or (outcome.payout is not None and not outcome.replayed):
+                try:
+                    self._posted(outcome, job.asker)
+                except Exception:  # nor may whoever listens to what was posted
+                    log.exception("entries could not be posted")
         self._unanswered -= 1
         if not self._unanswered:
             self._idle.set()
@@ -256,4 +272,5 @@ class Batcher:
         while True:
             await asyncio.sleep(WATCH_S)
             self._pipeline.watch(self._clock())
+            self.books_clock.now()  # a jump is seen while nobody bets as well
             self._news.look(self.breaker_status())

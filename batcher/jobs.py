@@ -30,4 +30,6 @@ class Job(Asked, kw_only=True):
     asker: Asker
     request_id: str
     arrived_us: int
+    is_bet: bool
+    """Whether it is new money at stake, and not what is owed for a bet that stands."""
     is_probe: bool = False

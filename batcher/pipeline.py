@@ -19,14 +19,17 @@ import msgspec
 
 from batcher.alarms import FloorAlarm
 from batcher.breaker import Breaker
+from batcher.copies import accepted, late, overtaken, stays, was_written
 from batcher.jobs import Job
 from batcher.nonces import NonceGuard, Verdict
 from batcher.policy import BatchLimits, Queue
 from batcher.undecided import Name, Undecided, name_of
-from engine.commands import Command, PlaceBet
+from engine.commands import PlaceBet
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, StoreFault
-from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected
-from engine.store import Prepared, Store
+from engine.now import Now
+from engine.outcomes import Code, Outcome, Rejected
+from engine.store import GUARD_ATTEMPTS, Store
+from engine.writer import Prepared
 
 log = logging.getLogger("solidgreen.batcher")
 
@@ -54,12 +57,12 @@ class Pipeline:
         undecided: Undecided,
         *,
         clock: Callable[[], int],
-        wall_clock: Callable[[], int],
+        now: Callable[[], Now],
         tell: Callable[[Job, Outcome], None],
         turn_away: Callable[[Iterable[Job], Code], None],
     ) -> None:
         """`tell` gives a job its final outcome; `turn_away` finds out what one may hear that was not
-        executed. Clocks in microseconds.
+        executed. `clock`: monotonic, in microseconds; `now`: the time at which a batch is decided.
         """
         self.failure: str | None = None
         """Why no money is taken until a restart; None while all is well."""
@@ -70,7 +73,7 @@ class Pipeline:
         self._undecided = undecided
         self._alarm = FloorAlarm()
         self._clock = clock
-        self._wall_clock = wall_clock
+        self._now = now
         self._tell = tell
         self._turn_away = turn_away
         self._queue: Queue[Job] = Queue(limits)
@@ -90,11 +93,19 @@ class Pipeline:
         self._stirred.set()
         return True
 
+    def oldest_age_us(self, now_us: int) -> int:
+        """How long the oldest job has waited for a batch; 0 if none waits."""
+        return self._queue.oldest_age_us(now_us)
+
     def watch(self, now_us: int) -> None:
-        """Tell the breaker of a queue that ages, and of a commit that hangs."""
+        """Tell the breaker of a queue that ages and a commit that hangs, and who is late behind it that he
+        is; hear of a storage that failed."""
         self._breaker.queue_waited(now_us, self._queue.oldest_age_us(now_us))
         if self._under_way and (began_us := self._under_way[0].began_us) is not None:
             self._breaker.commit_running(now_us, now_us - began_us)
+        self._leave_out(self._queue.take_late(now_us), Code.TIMED_OUT)
+        if not self._under_way:  # else its own COMMIT may be what has failed: the write task tells
+            self._heed_the_store()
 
     def abandon(self) -> None:
         """Stop waiting for what is being written."""
@@ -108,7 +119,14 @@ class Pipeline:
             await self._stirred.wait()
             self._stirred.clear()
             while self._may_close():
-                await self._hand_over(Closed(self._queue.close_batch()))
+                batch, shed = self._queue.close_batch(self._clock())
+                self._leave_out(shed, Code.OVERLOADED)
+                await self._hand_over(Closed(batch))
+
+    def _leave_out(self, jobs: Sequence[Job], why: Code) -> None:
+        """These were admitted, and will not be executed."""
+        self._undecided.leave(job.command for job in jobs)
+        self._turn_away(jobs, why)
 
     def _may_close(self) -> bool:
         if self._is_deciding_anew:
@@ -122,7 +140,7 @@ class Pipeline:
         await self._ask_nonces(closed.jobs)
         self._time_out(closed.jobs, self._clock())
         with contextlib.suppress(StoreFault):  # the writer task meets the fault again, and bisects
-            closed.prepared = await self._store.prepare(closed.jobs, self._wall_clock())
+            closed.prepared = await self._store.prepare(closed.jobs, self._now())
         if self._is_deciding_anew:
             closed.prepared = None
         if closed.prepared is not None:
@@ -133,17 +151,16 @@ class Pipeline:
             halfway = partial(loop.call_soon_threadsafe, self._is_halfway, closed)
             writing = self._store.write(
                 closed.prepared,
-                may_begin=partial(self._begin, closed),
+                may_begin=partial(self._begin, closed, closed.jobs),
                 at_halfway=_nothing if is_small else halfway,
             )
             closed.writing = loop.create_task(writing, name="batch")
         self._handed_over.put_nowait(closed)
 
-    def _begin(self, closed: Closed) -> bool:
-        """The writer comes to this batch: is it in time? Called on the writer's thread."""
-        now_us = closed.began_us = self._clock()
-        oldest = next((job for job in closed.jobs if job.objection is None), None)
-        return oldest is None or not self._limits.expired(oldest.arrived_us, now_us)
+    def _begin(self, closed: Closed, part: Sequence[Job]) -> bool:
+        """The writer comes to this part of a batch: is it in time? Called on the writer's thread."""
+        closed.began_us = now_us = self._clock()
+        return not self._late(part, now_us)
 
     def _is_halfway(self, closed: Closed) -> None:
         closed.is_halfway = True
@@ -166,12 +183,9 @@ class Pipeline:
             elif verdict is Verdict.SHED:
                 job.objection = Code.OVERLOADED
                 shed.append(job)
-        if shed:
-            # A copy under another nonce may move the money in this very commit: then claim nothing.
-            going = {name_of(job.command) for job in bets if job.objection is None}
-            for job in shed:
-                if name_of(job.command) in going:
-                    job.objection = Code.OUTCOME_UNKNOWN
+        # A copy under another nonce may move the money in this very commit: then claim nothing.
+        for job in overtaken(bets, shed):
+            job.objection = Code.OUTCOME_UNKNOWN
 
     async def write(self) -> None:
         """Settle the batches in their order, and have everybody told; for ever."""
@@ -183,21 +197,11 @@ class Pipeline:
 
     def _time_out(self, batch: Sequence[Job], now_us: int) -> None:
         """Object to what has waited past its deadline."""
-        if not self._limits.expired(batch[0].arrived_us, now_us):
-            return  # the oldest is in time, so all are
-        late = [
-            job for job in batch if job.objection is None and self._limits.expired(job.arrived_us, now_us)
-        ]
-        if late:
-            # A retry that came in time moves the money in this very commit, so nobody may say it was not.
-            in_time = {
-                name_of(job.command)
-                for job in batch
-                if job.objection is None and not self._limits.expired(job.arrived_us, now_us)
-            }
-            for job in late:
-                if name_of(job.command) not in in_time:
-                    job.objection = Code.TIMED_OUT
+        for job in self._late(batch, now_us):
+            job.objection = Code.TIMED_OUT
+
+    def _late(self, batch: Sequence[Job], now_us: int) -> Sequence[Job]:
+        return late(batch, partial(self._limits.expired, now_us=now_us))
 
     async def _settle(self, closed: Closed) -> None:
         """Have the batch committed; where something in it makes that impossible, its halves, down to the
@@ -216,37 +220,37 @@ class Pipeline:
             except BatchRefused as fault:
                 log.error("a batch of %d was refused by the storage: %s", len(part), fault)
                 self._breaker.commit_failed(self._clock())
-                self._undecided.leave(job.command for job in part)
-                self._turn_away(part, Code.OVERLOADED)
+                self._heed_the_store()
+                self._leave_out(part, Code.OVERLOADED if self.failure is None else Code.CIRCUIT_OPEN)
                 continue
             except Exception as fault:  # CommitUnknown, or a bug: either way nobody knows what is on disk
                 self._fail(part, fault)
                 continue
-            self._undecided.leave(job.command for job in part)
             if outcomes is None:
-                self._turn_away(part, Code.CIRCUIT_OPEN)
+                self._leave_out(part, Code.CIRCUIT_OPEN)
                 continue
-            if any(map(_was_written, part, outcomes)):  # else this tells nothing of the disk
+            self._undecided.leave(job.command for job in part)
+            if any(map(was_written, part, outcomes)):  # else this tells nothing of the disk
                 now_us = self._clock()
                 self._breaker.commit_succeeded(now_us, now_us - (closed.began_us or now_us))
             # Only after COMMIT: a client that hears "confirmed" may act on it at once, and a crash before
             # COMMIT would leave it acting on money that never moved.
-            accepted = cache(partial(_accepted, part, outcomes))  # made where something was refused only
+            done = cache(partial(accepted, part, outcomes))  # made where something was refused only
             for job, outcome in zip(part, outcomes, strict=True):
                 if isinstance(outcome, Rejected):
-                    self._tell(job, self._by_now(job, outcome, accepted))
+                    self._tell(job, self._by_now(job, outcome, done))
                 else:
                     self._tell(job, outcome)
 
-    def _by_now(self, job: Job, refused: Rejected, accepted: Callable[[], set[Name]]) -> Rejected:
-        """`refused`, unless it denies what a copy behind it has done, or may have done since. `accepted`: the
+    def _by_now(self, job: Job, refused: Rejected, done: Callable[[], set[Name]]) -> Rejected:
+        """`refused`, unless it denies what a copy behind it has done, or may have done since. `done`: the
         commands of this batch that did what they were asked.
         """
         if refused.code is Code.INSUFFICIENT_FUNDS:
             self._alarm.short_of_funds(job.command, self._clock())
-        if _stays(job.command, refused.code):
+        if stays(job.command, refused.code):
             return refused
-        is_overtaken = job.command in self._undecided or name_of(job.command) in accepted()
+        is_overtaken = job.command in self._undecided or name_of(job.command) in done()
         return Rejected(Code.OUTCOME_UNKNOWN) if is_overtaken else refused
 
     async def _outcomes(self, closed: Closed, part: list[Job]) -> list[Outcome] | None:
@@ -261,24 +265,49 @@ class Pipeline:
             if self.failure is not None:
                 return None
             self._is_deciding_anew = True
-            closed.began_us = self._clock()
-            self._time_out(part, closed.began_us)
-            self._breaker.queue_waited(closed.began_us, closed.began_us - part[0].arrived_us)
-            return await self._store.commit(part, self._wall_clock())
+            return await self._anew(closed, part)
         except CommitUnknown as fault:
             if fault.has_begun:
                 raise
+            self._heed_the_store()
             return None
+
+    def _heed_the_store(self) -> None:
+        """The storage may have failed without leaving a COMMIT open: no money is taken all the same."""
+        if self.failure is None and self._store.failure is not None:
+            self._stop(self._store.failure, 0)
+
+    def _stop(self, why: str, in_doubt: int, fault: Exception | None = None) -> None:
+        self.failure = why
+        log.critical(
+            "no money is taken until this server is restarted; %d commands have an unknown outcome: %s",
+            in_doubt,
+            why,
+            exc_info=fault,
+        )
+
+    async def _anew(self, closed: Closed, part: list[Job]) -> list[Outcome]:
+        """Decide `part` again and have it written, without what is late by the time that the writer comes to
+        it. Raises as `Store.write` does.
+        """
+        attempts = 0
+        while attempts < GUARD_ATTEMPTS:
+            closed.began_us = now_us = self._clock()
+            self._time_out(part, now_us)
+            self._breaker.queue_waited(now_us, now_us - part[0].arrived_us)
+            prepared = await self._store.prepare(part, self._now())
+            if await self._store.write(prepared, may_begin=partial(self._begin, closed, part)):
+                return prepared.outcomes
+            # What was late when the writer came to it is left out next time; that is nobody's change.
+            attempts += not self._late(part, closed.began_us)
+        raise BatchRefused("guard", f"accounts changed under the batch {GUARD_ATTEMPTS} times")
 
     def _fail(self, part: Sequence[Job], fault: Exception) -> None:
         """COMMIT ended unknown: stop taking money until a restart has read the file again."""
-        self.failure = str(fault) if isinstance(fault, StoreFault) else repr(fault)
-        log.critical(
-            "no money is taken until this server is restarted; %d commands have an unknown outcome: %s",
-            len(part),
-            self.failure,
-            exc_info=None if isinstance(fault, StoreFault) else fault,
-        )
+        if isinstance(fault, StoreFault):
+            self._stop(str(fault), len(part))
+        else:
+            self._stop(repr(fault), len(part), fault)
         self._undecided.doubt(job.command for job in part)
         self._undecided.leave(job.command for job in part)
         for job in part:
@@ -287,36 +316,3 @@ class Pipeline:
 
 def _nothing() -> None:
     """What a small batch does when it is halfway."""
-
-
-_CLAIM_NOTHING = frozenset(
-    {
-        Code.IDEMPOTENCY_CONFLICT,
-        Code.STALE_REQUEST,
-        Code.NONCE_REUSED,
-        Code.OUTCOME_UNKNOWN,
-        Code.INTERNAL,
-    }
-)
-
-
-def _stays(command: Command, code: Code) -> bool:
-    """Whether this refusal is true whatever the copies of `command` do: it claims nothing, or was written
-    down, so that they are refused as well.
-    """
-    return code in _CLAIM_NOTHING or (isinstance(command, PlaceBet) and code in RECORDED)
-
-
-def _accepted(part: Iterable[Job], outcomes: Iterable[Outcome]) -> set[Name]:
-    return {
-        name_of(job.command)
-        for job, outcome in zip(part, outcomes, strict=True)
-        if isinstance(outcome, Accepted)
-    }
-
-
-def _was_written(job: Job, outcome: Outcome) -> bool:
-    """Whether this outcome has just been written. Of refusals, only those of bets are."""
-    if isinstance(outcome, Accepted):
-        return not outcome.replayed
-    return isinstance(job.command, PlaceBet) and outcome.code in RECORDED and not outcome.replayed

@@ -37,6 +37,7 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)  # by code
     other: Counter[str] = field(default_factory=Counter)  # by type
     latencies_ns: array[int] = field(default_factory=lambda: array("q"))
+    refusals_ns: array[int] = field(default_factory=lambda: array("q"))  # likewise, of those refused
     latencies_from_ns: int = 0  # of bets that are in flight since then, or later (monotonic)
     is_refilling: bool = False  # each answer is followed by a new bet: the loop is closed
 
@@ -189,9 +190,13 @@ class WalletConnection(Connection):
                     tally.unknown_ids += 1
         if answers.decoded:
             tally.decoded_frames += 1
+            now_ns = time.perf_counter_ns()
             for tag, code in answers.refused:
                 tally.refused[code] += 1
-                self.free += self.since_ns.pop(tag, 0) > 0
+                since_ns = self.since_ns.pop(tag, 0)
+                self.free += since_ns > 0
+                if since_ns and since_ns >= tally.latencies_from_ns:
+                    tally.refusals_ns.append(now_ns - since_ns)
             tally.other.update(answers.other)
 
     def _welcome(self, payload: bytes) -> None:

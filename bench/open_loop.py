@@ -49,6 +49,7 @@ class Job:
     drain_s: float = 10.0  # how long the last answers may take
     bet_id_version: int = 7
     seed: int = SEED
+    in_flight_max: int | None = None  # of a connection: what is due beyond that is never sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,18 @@ def poisson_schedule(per_s: float, seconds: float, connections: int, seed: int) 
 class Sender:
     """Sends what is due, and never waits for an answer."""
 
-    def __init__(self, schedule: Schedule, connections: Sequence[WalletConnection]) -> None:
-        self.sent = 0
+    def __init__(
+        self, schedule: Schedule, connections: Sequence[WalletConnection], in_flight_max: int | None = None
+    ) -> None:
+        self.sent = 0  # or held back
+        self.held_back = 0
         self.lateness_ns: array[int] = array(
             "q"
         )  # of bets that left at `lateness_from_ns` (monotonic) or later
         self.lateness_from_ns = 0
         self._schedule = schedule
         self._connections = connections
+        self._in_flight_max = in_flight_max
         self._loop = asyncio.get_running_loop()
         self._started_ns = time.perf_counter_ns()
         self.finished: asyncio.Future[None] = self._loop.create_future()
@@ -92,7 +97,8 @@ class Sender:
         return self._started_ns
 
     def wake(self) -> None:
-        """Send what has become due since the last time, one write for each connection; again in `WAKE_S`."""
+        """Send what has become due since the last time, one write for each connection, but nothing to those
+        that have too much in flight; again in `WAKE_S`."""
         schedule, start = self._schedule, self.sent
         now_ns = time.perf_counter_ns()
         elapsed_ns = now_ns - self._started_ns
@@ -102,8 +108,14 @@ class Sender:
             due.setdefault(schedule.connection[end], []).append(self._started_ns + schedule.due_ns[end])
             end += 1
         self.sent = end
-        for connection, due_ns in due.items():
-            self._connections[connection].send_due(due_ns)
+        for number, due_ns in due.items():
+            connection = self._connections[number]
+            if self._in_flight_max is not None:
+                room = max(self._in_flight_max - connection.in_flight, 0)
+                self.held_back += len(due_ns[room:])
+                del due_ns[room:]
+            if due_ns:
+                connection.send_due(due_ns)
         if due and now_ns >= self.lateness_from_ns:
             left_ns = time.perf_counter_ns() - self._started_ns
             self.lateness_ns.extend([left_ns - each for each in schedule.due_ns[start:end]])
@@ -120,7 +132,7 @@ async def drive(job: Job) -> dict[str, Any]:
     connections = await connect(
         job.url, job.tokens, lambda: WalletConnection(tally, BetFrames(tags, version=job.bet_id_version))
     )
-    sender = Sender(schedule, connections)
+    sender = Sender(schedule, connections, job.in_flight_max)
     window_from_ns = sender.started_ns + int(job.warm_up_s * NS_PER_S)
     tally.latencies_from_ns = sender.lateness_from_ns = window_from_ns
     sender.wake()
@@ -145,12 +157,14 @@ async def drive(job: Job) -> dict[str, Any]:
         "window_s": round(window_s, 3),
         "answered": confirmed,
         "latency_us": quantiles_us(tally.latencies_ns),
+        "refusal_us": quantiles_us(tally.refusals_ns),
         "lateness_us": quantiles_us(sender.lateness_ns),
         "cores": cores,
         "kept_up": kept_up,
         "in_flight_at_start": backlog_before,
         "in_flight_at_end": backlog,
-        "sent_in_all": sender.sent,
+        "sent_in_all": sender.sent - sender.held_back,
+        "held_back_in_all": sender.held_back,
         "answered_in_all": tally.answered,
         "pending_in_all": tally.pending,
         "unanswered": unanswered,

@@ -26,6 +26,7 @@ REDIS: Final = "nonces, in Redis' own process"
 STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "receive and parse frames": (
         "ws/transport.py",
+        "ws/turns.py",
         "uvicorn/protocols/websockets/websockets_sansio_impl.py",
     ),
     "decode": ("ws/codec.py", "ws/protocol.py:Conversation.read"),
@@ -47,6 +48,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "nonces": (
         "batcher/pipeline.py:Pipeline._ask_nonces",
         "batcher/nonces.py",
+        "batcher/lateness.py",
         "batcher/memory_nonces.py",
         "batcher/redis_nonces.py",
         "asyncio/streams.py",  # redis-py's; the sockets of players have none
@@ -64,8 +66,8 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "seal": ("engine/blocks.py",),
     "begin, call the next batch": (
-        "engine/store.py:Store._write",
-        "engine/store.py:Store._is_as_we_left_it",
+        "engine/writer.py:Writer.write",
+        "engine/writer.py:Writer._is_as_we_left_it",
         "engine/rows.py:write",
     ),
     "rows of transactions (bind, SQLite)": ("engine/rows.py:write:_ADD_TRANSACTION",),
@@ -76,11 +78,15 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "engine/rows.py:write:_OPEN_BATCH",
         "engine/rows.py:write:_SEAL",
     ),
-    "COMMIT (WAL, fsync)": ("engine/store.py:Store._commit:execute('COMMIT')",),
+    "COMMIT (WAL, fsync)": (
+        "engine/writer.py:Writer._commit:execute('COMMIT')",
+        "engine/writer.py:Writer.checkpoint",
+    ),
     "resolve": (
         "batcher/pipeline.py:Pipeline.write",
         "batcher/pipeline.py:Pipeline._settle",
         "batcher/pipeline.py:Pipeline._outcomes",
+        "batcher/copies.py",
         "batcher/undecided.py:Undecided.leave",
         "batcher/batcher.py:Batcher._tell",
         "ws/session.py:Session.answer",
@@ -107,7 +113,7 @@ ROOTS: Final[Mapping[str, tuple[str, ...]]] = {
 """
 
 MARKS: Final[Mapping[str, str]] = {
-    "writer": "engine/store.py:Store._write",
+    "writer": "engine/writer.py:Writer.write",
     "reader": "engine/prefetch.py:look_up",
 }
 """A thread that is ever seen in this function has this part, the first that fits. The main thread is the

@@ -120,15 +120,15 @@ class Wallet:
         }
         return ask("bench.driver", [], self.stand.within_s, json.dumps(self.stand.window | job | more))
 
-    def open_loop(self, per_s: float, connections: int) -> Figures:
-        """`per_s` bets a second, come what may."""
+    def open_loop(self, per_s: float, connections: int, **more: Any) -> Figures:
+        """`per_s` bets a second, come what may; `more` of the job as in `bench.open_loop`."""
         job = {
             "url": self.url,
             "per_s": per_s,
             "tokens": self.players(connections),
             "watch": self.watch,
         }
-        return ask("bench.open_loop", [], self.stand.within_s, json.dumps(self.stand.window | job))
+        return ask("bench.open_loop", [], self.stand.within_s, json.dumps(self.stand.window | job | more))
 
     def memory_kib(self) -> dict[str, float]:
         """What the server's process has for itself (USS), and what of it and of its libraries is resident."""

@@ -288,6 +288,7 @@ async def world(
         posted=this._posted,
         clock=this.clock,
         wall_clock=this.wall,
+        chance=lambda: 0.0,
     )
     try:
         if is_new:

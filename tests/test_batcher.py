@@ -11,6 +11,7 @@ from batches import ALICE, BOB, NOW_US, OPENING_MINOR, Answer, Broken, Guard, be
 
 import batcher.batcher
 import batcher.expiry
+import batcher.turned_away
 from batcher.nonces import Verdict
 from batcher.policy import BatchLimits
 from engine import queries
@@ -413,7 +414,9 @@ def test_a_full_queue_sheds_but_tells_the_truth_about_bets_that_it_knows(tmp_pat
             await guard.calls_are(2)
             queued = this.submit_all([bet(3), bet(4)])
             assert this.batcher.queue_length() == 2
-            assert await this.submit(bet(5)) == Rejected(Code.OVERLOADED)
+            assert await this.submit(bet(5)) == Rejected(
+                Code.OVERLOADED, retry_after_us=BatchLimits().interval_us
+            )
             for under_way in (2, 3, 4):
                 assert await this.submit(bet(under_way)) == Rejected(UNKNOWN)
             retry = await this.submit(bet(1))
@@ -449,7 +452,7 @@ def test_what_the_door_objects_to_is_looked_up_and_not_executed(tmp_path: Path) 
 def test_more_look_ups_than_there_is_room_for_claim_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batcher.batcher, "TURNED_AWAY_MAX", 2)
+    monkeypatch.setattr(batcher.turned_away, "WAITING_MAX", 2)
 
     async def run() -> None:
         async with world(tmp_path) as this:

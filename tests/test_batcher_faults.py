@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from batches import (
     bet,
     bet_id,
     spoilt_by,
+    sqlite_error,
     world,
 )
 
@@ -159,6 +161,62 @@ def test_after_an_unknown_commit_nobody_hears_confirmed_and_only_a_restart_knows
             outcomes = await asyncio.gather(*this.submit_all([bet(0), bet(1), bet(2), bet(3)]))
             assert [outcome.replayed for outcome in outcomes] == [True, on_disk, on_disk, False]
             assert sorted(this.ledger()) == [bet_id(number) for number in range(4)]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["before a batch", "beside a batch"])
+def test_a_storage_that_fails_before_commit_takes_no_more_money_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, busy: bool
+) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        raise sqlite_error(sqlite3.SQLITE_IOERR_WRITE, "disk I/O error")
+
+    async def run() -> None:
+        async with world(tmp_path) as this:
+            paid = await this.submit(bet(0))
+            if busy:
+                this.disk.hold()
+                (doing,) = this.submit_all([bet(1)])
+                await this.disk.holds_one()
+            failing = asyncio.create_task(this.store.tidy(fail))
+            await asyncio.sleep(0)
+            if busy:
+                behind = this.submit_all([bet(2), bet(3)])
+                this.disk.release()
+                assert await doing.code() is None, "it was committed before the storage failed"
+                assert [await each.code() for each in behind] == [Code.CIRCUIT_OPEN] * 2
+            with pytest.raises(sqlite3.OperationalError):
+                await failing
+            this.batcher._pipeline.watch(this.clock())
+            assert this.batcher.failure == "tidy failed: disk I/O error"
+            assert await this.codes([bet(4)]) == [Code.CIRCUIT_OPEN]
+            retry = await this.submit(bet(0))
+            assert retry == Accepted(paid.transaction_id, paid.block_id, paid.wallet, replayed=True)
+            assert this.ledger() == [bet_id(number) for number in ((0, 1) if busy else (0,))]
+            for number in range(5):
+                assert this.batcher.doubtful(bet_id(number)) is None
+
+    asyncio.run(run())
+    said = [record.getMessage() for record in caplog.records if record.levelname == "CRITICAL"]
+    assert said == [
+        "no money is taken until this server is restarted; 0 commands have an unknown outcome: "
+        "tidy failed: disk I/O error"
+    ]
+
+
+def test_a_batch_that_a_broken_storage_refuses_is_told_that_no_money_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*batch: object) -> bool:
+        raise sqlite_error(sqlite3.SQLITE_IOERR_READ, "disk I/O error")
+
+    async def run() -> None:
+        async with world(tmp_path) as this:
+            monkeypatch.setattr("engine.writer.rows.write", fail)
+            assert await this.codes([bet(1), bet(2)]) == [Code.CIRCUIT_OPEN] * 2
+            assert this.batcher.failure == "write failed: disk I/O error"
+            assert this.ledger() == []
 
     asyncio.run(run())
 
@@ -395,8 +453,10 @@ def test_the_breaker_closes_after_lasting_health(tmp_path: Path) -> None:
             this.clock.now_us += S
             await this.submit(bet(1))
             this.clock.now_us += BREAKER.stable_us
-            assert await this.codes([bet(2), bet(3)]) == [None, None]
+            # Still one probe at a time: it is the next commit that shows that all is well.
+            assert await this.codes([bet(2), bet(3)]) == [None, Code.CIRCUIT_OPEN]
             assert this.batcher.breaker_status().state is State.CLOSED
+            assert await this.codes([bet(4), bet(5)]) == [None, None]
 
     asyncio.run(run())
 
@@ -474,6 +534,8 @@ def test_in_a_storm_every_answer_is_true_and_every_bet_moves_money_at_most_once(
         batch_max=random.choice([1, 3, 1000]),
         ahead_min=random.choice([1, 50]),
         queue_max=random.choice([4, 1000]),
+        target_us=random.choice([1, S // 2]),
+        interval_us=1,
     )
     breaker = Breaker(replace(FRAIL, commit_faults=3, cool_off_us=S // 4, stable_us=S))
 

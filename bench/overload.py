@@ -1,0 +1,216 @@
+"""More bets than the wallet can take: `python -m bench.overload`. Prints JSON; 1 if a target was missed.
+
+The peak is the most that is confirmed a second of bets that come at their own pace. Then they come at one,
+two and three times that rate, each time to a fresh server: how many are confirmed a second beside the peak,
+what those waited from when they should have left, and what the others heard. Once with a disk whose syncs are
+so slow that the writer is the bottleneck, and once as the machine is, where all that a bet costs is the
+loop's time, refusals too. Then one socket floods beside fifty polite ones. Every run is audited: the ledger
+holds exactly the bets that were confirmed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+
+from bench import machine
+from bench.checks import audit_faults, driver_faults
+from bench.stand import GRACE_S, Figures, Stand, Wallet
+from harness.preload import compiled
+from harness.process import seed
+
+CONNECTIONS: Final = 100
+IN_FLIGHT: Final = 30  # of each, in the closed loop: three batches in all, so that each is full
+IN_FLIGHT_MAX: Final = 100
+"""Bets of one client in the open loop that wait for an answer: with so many unanswered he sends no more. What
+the server has no time to read waits in sockets, and only clients can bound how much that is."""
+FACTORS: Final = (1.0, 2.0, 3.0)
+RAMP: Final = (0.5, 0.7, 0.9, 1.1)  # of the closed loop: one of them is near the peak of an open one
+STUCK_SYNC_US: Final = 1_100_000
+"""Longer than a commit may take: the circuit opens, and each probe opens it again."""
+REFUSED_PER_S: Final = 2_000
+REFUSED_WITHIN_US: Final = 5_000
+POLITE: Final = 50
+SLOW_SYNC_US: Final = 230_000
+"""A full batch of 1,000 bets then takes some 270 ms: about 3,700 bets a second."""
+GOODPUT_MIN: Final = 0.9
+DEADLINE_US: Final = 2_000_000
+BALANCE_MINOR: Final = 10_000_000_000
+SOURCE: Final = Path(__file__).with_name("slow_sync.c")
+MISSED: Final = 1
+
+
+@contextlib.contextmanager
+def slow_disk(folder: Path, sync_us: int) -> Iterator[None]:
+    """Servers that are started meanwhile have a disk whose syncs take `sync_us` longer; 0: as it is."""
+    if not sync_us:
+        yield
+        return
+    library = compiled(SOURCE, folder)
+    with mock.patch.dict(os.environ, {"LD_PRELOAD": str(library), "BENCH_SYNC_US": str(sync_us)}):
+        yield
+
+
+def overload(stand: Stand) -> Figures:
+    """The peak of bets that come at their own pace, and what is left of it when more come."""
+    faults: list[str] = []
+    with stand.wallet() as wallet:
+        closed = wallet.closed_loop(CONNECTIONS, IN_FLIGHT)
+    faults += driver_faults(closed, may_refuse=True) + audit_faults([closed], wallet.audit)
+
+    def at(per_s: float) -> Figures:
+        with stand.wallet() as wallet:
+            run = wallet.open_loop(per_s, CONNECTIONS, in_flight_max=IN_FLIGHT_MAX)
+        found = driver_faults(run, may_refuse=True) + audit_faults([run], wallet.audit)
+        faults.extend(f"at {per_s:.0f} a second: {fault}" for fault in found)
+        return run
+
+    ramp = [at(share * closed["per_s"]) for share in RAMP]
+    peak = max(run["per_s"] for run in ramp)
+    runs = {factor: at(factor * peak) for factor in FACTORS}
+    peak = max(peak, *(run["per_s"] for run in runs.values()))
+    return {
+        "closed_loop_per_s": closed["per_s"],
+        "peak_per_s": peak,
+        "ramp": [point(run, peak) for run in ramp],
+        "at": {f"{factor:g}": point(run, peak) for factor, run in runs.items()},
+        "faults": faults,
+    }
+
+
+def point(run: Figures, peak: float) -> Figures:
+    """What is to be said of one rate."""
+    return {
+        "sent_per_s": run["sent_per_s"],
+        "confirmed_per_s": run["per_s"],
+        "goodput": round(run["per_s"] / peak, 3),
+        "admitted_ms": {name: round(us / 1000, 1) for name, us in run["latency_us"].items()},
+        "sent_late_p99_ms": round(run["lateness_us"]["p99"] / 1000, 1),
+        "refused_ms": {name: round(us / 1000, 1) for name, us in run["refusal_us"].items()},
+        "refused_in_all": run["refused"],
+        "held_back_in_all": run["held_back_in_all"],
+        "cores": run["cores"],
+    }
+
+
+def refusals(stand: Stand) -> Figures:
+    """How soon bets are refused while the circuit is open, from when they left."""
+    with stand.wallet() as wallet:
+        run = wallet.open_loop(REFUSED_PER_S, CONNECTIONS)
+    return {
+        "refused_us": run["refusal_us"],
+        "sent_late_us": run["lateness_us"],
+        "refused_in_all": run["refused"],
+        "confirmed_in_all": run["answered_in_all"],
+        "cores": run["cores"],
+        "faults": driver_faults(run, may_refuse=True) + audit_faults([run], wallet.audit),
+    }
+
+
+def fairness(stand: Stand) -> Figures:
+    """What fifty polite sockets, one bet in flight each, wait before one floods beside them, and then."""
+    with stand.wallet() as wallet:
+        flooder, *_ = wallet.players(1)
+        before = wallet.closed_loop(POLITE, 1, tokens=wallet.players(POLITE, apart_from=[flooder]))
+        with flooding(wallet, flooder) as flood:
+            during = wallet.closed_loop(POLITE, 1, tokens=wallet.players(POLITE, apart_from=[flooder]))
+    heard = [before, during, flood]
+    faults = [fault for each in heard for fault in driver_faults(each | {"answered": 1}, may_refuse=True)]
+    return {
+        "polite_before_ms": {name: round(us / 1000, 1) for name, us in before["latency_us"].items()},
+        "polite_during_ms": {name: round(us / 1000, 1) for name, us in during["latency_us"].items()},
+        "polite_refused": during["refused"],
+        "flood_confirmed": flood["answered_in_all"],
+        "flood_refused": flood["refused"],
+        "faults": faults + audit_faults(heard, wallet.audit),
+    }
+
+
+@contextlib.contextmanager
+def flooding(wallet: Wallet, token: str) -> Iterator[Figures]:
+    """One socket floods meanwhile. The figures are complete after the block."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.flood"],
+        cwd=machine.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            figures: Figures = {}
+            assert process.stdin is not None
+            process.stdin.write(json.dumps({"url": wallet.url, "token": token}) + "\n")
+            process.stdin.flush()
+            yield figures
+            said, _ = process.communicate(timeout=GRACE_S)
+            if process.returncode:
+                raise RuntimeError(f"bench.flood: ended with status {process.returncode}")
+            figures |= json.loads(said)
+        finally:
+            process.kill()
+
+
+def missed(report: Figures) -> list[str]:
+    """Which targets were missed, and why what was measured does not count."""
+    found = []
+    for name, each in report.items():
+        found += [f"{name}: {fault}" for fault in each["faults"]]
+        for factor, at in each.get("at", {}).items():
+            if float(factor) > 1 and at["goodput"] < GOODPUT_MIN:
+                found.append(f"{name}: goodput at {factor} times the peak is {at['goodput']:.2f} of it")
+            if at["admitted_ms"].get("p99", 0.0) >= DEADLINE_US / 1000:
+                found.append(f"{name}: at {factor} times p99 is {at['admitted_ms']['p99']:.0f} ms")
+        if each.get("refused_us", {}).get("p99", 0.0) >= REFUSED_WITHIN_US:
+            found.append(f"{name}: p99 of refusals is {each['refused_us']['p99'] / 1000:.1f} ms")
+    return found
+
+
+def measure(folder: Path, seconds: float, warm_up_s: float, parts: Sequence[str]) -> Figures:
+    """All parts, each on servers of its own."""
+    seeded = folder / "seeded.db"
+    tokens = [each["token"] for each in seed(seeded, 2 * CONNECTIONS, BALANCE_MINOR)]
+    stand = Stand(seeded, tokens, warm_up_s, seconds, nonces="memory")
+    report: Figures = {}
+    for part in parts:
+        do, sync_us = PARTS[part]
+        with slow_disk(folder, sync_us):
+            report[part] = do(stand)
+        print(f"{part}: {json.dumps(report[part])}", file=sys.stderr)
+    return report
+
+
+PARTS: Final[dict[str, tuple[Callable[[Stand], Figures], int]]] = {
+    "overload-slow": (overload, SLOW_SYNC_US),
+    "overload-cpu": (overload, 0),
+    "fairness-slow": (fairness, SLOW_SYNC_US),
+    "fairness-cpu": (fairness, 0),
+    "open": (refusals, STUCK_SYNC_US),
+}
+"""What is measured, and how much longer a sync takes meanwhile."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure in a folder of its own beside the other results, print the figures and what was missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=10.0, help="measured in each run")
+    parser.add_argument("--warm-up", type=float, default=3.0, help="before that: until the queue stands")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS])
+    chosen = parser.parse_args(arguments)
+    machine.raise_file_limit()
+    out = machine.ROOT / "bench" / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix="work-") as folder:
+        report: dict[str, Any] = measure(Path(folder), chosen.seconds, chosen.warm_up, chosen.parts)
+    report["missed"] = missed(report)
+    print(json.dumps(report, indent=1))
+    return MISSED if report["missed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
