@@ -9,12 +9,14 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from batcher.breaker import BreakerLimits
+from batcher.nonces import NONCE_LIMITS
 from engine.accounts import first_floors, open_books, open_wallets
 from engine.commands import Command, Deposit
 from engine.errors import SolidGreenError
@@ -50,10 +52,14 @@ def serve(options: argparse.Namespace) -> int:
         signing_key=options.signing_key,
         self_check_s=options.self_check_s,
         heads=options.heads,
+        sockets_per_user=options.sockets_per_user,
         origins=frozenset(filter(None, (origin.strip() for origin in options.origins.split(",")))),
         breaker=BreakerLimits(
-            commit_upper_us=options.breaker_commit_ms * 1000, queue_upper_us=options.breaker_queue_ms * 1000
+            commit_upper_us=options.breaker_commit_ms * 1000,
+            queue_upper_us=options.breaker_queue_ms * 1000,
+            stable_us=options.breaker_stable_ms * 1000,
         ),
+        nonce_breaker=replace(NONCE_LIMITS, stable_us=options.nonce_stable_ms * 1000),
     )
     return uvloop.run(app.serve(settings))
 

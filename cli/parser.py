@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from batcher.breaker import BreakerLimits
+from batcher.nonces import NONCE_LIMITS
 from cli import archive, audit, backups, evidence, operate, statements, values
 from cli.verify import verify as run_verify
 from engine.money import BOOK_FLOOR_MINOR
 from ws.protocol import ROLES
-from ws.settings import variable
+from ws.settings import SOCKETS_PER_USER, variable
 
 WRONG_CALL = 2
 """The exit status of a call that could not be understood or carried out."""
@@ -104,6 +105,27 @@ def _operate(command: AddCommand) -> None:
         default=variable("breaker_queue_ms", str(BreakerLimits().queue_upper_us // 1000)),
         metavar="MS",
         help="a bet that waits longer for its commit opens the circuit (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--breaker-stable-ms",
+        type=values.stable_ms,
+        default=variable("breaker_stable_ms", str(BreakerLimits().stable_us // 1000)),
+        metavar="MS",
+        help="unbroken health before an open circuit closes again (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--nonce-stable-ms",
+        type=values.stable_ms,
+        default=variable("nonce_stable_ms", str(NONCE_LIMITS.stable_us // 1000)),
+        metavar="MS",
+        help="unbroken health before a Redis that was away is asked again (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--sockets-per-user",
+        type=values.sockets,
+        default=variable("sockets_per_user", str(SOCKETS_PER_USER)),
+        metavar="N",
+        help="how many sockets one user may have at a time (default: %(default)s)",
     )
     serve.add_argument(
         "--self-check-s",

@@ -44,6 +44,16 @@ def breaker_ms(text: str) -> int:
     return integer(text, 500, 3_600_000)  # the circuit closes again below 250 ms: room between the two
 
 
+def stable_ms(text: str) -> int:
+    """A window of unbroken health."""
+    return integer(text, 100, 3_600_000)
+
+
+def sockets(text: str) -> int:
+    """How many sockets, at least one."""
+    return integer(text, 1, 1_000_000)
+
+
 def floor(text: str) -> int:
     """How far below zero a book may go, in minor units."""
     return integer(text, BOOK_FLOOR_MINOR, 0)

@@ -22,8 +22,10 @@ import pytest
 from command import run, seed, well
 from forgeries import forge
 
+from cli.main import main
 from harness.process import Server, token
 from harness.wire import bet, connect
+from ws.settings import Settings
 
 COMMANDS = (
     *("serve", "seed", "token", "reconcile", "verify", "statement", "backup", "restore", "doctor"),
@@ -358,8 +360,29 @@ def test_every_setting_is_an_environment_variable_as_well(books: Path) -> None:
     )
     assert "opens the circuit (default: 900)" in told
     assert "opens the circuit (default: 700)" in told
+    told = " ".join(
+        well("serve", "--help", db=str(books), breaker_stable_ms="500", nonce_stable_ms="600").out.split()
+    )
+    assert "circuit closes again (default: 500)" in told
+    assert "is asked again (default: 600)" in told
     done = run("doctor", "--json", db=str(books), redis_url="redis://127.0.0.1:1/0")
     assert [finding["check"] for finding in done.json["findings"]] == ["redis"]
+
+
+def test_the_windows_of_health_reach_their_breakers(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Settings] = []
+
+    async def serve(settings: Settings) -> int:
+        heard.append(settings)
+        return 0
+
+    monkeypatch.setattr("ws.app.serve", serve)
+    assert main(["serve", "--db", str(books)]) == 0
+    assert main(["serve", "--db", str(books), "--breaker-stable-ms", "700", "--nonce-stable-ms", "800"]) == 0
+    assert [(told.breaker.stable_us, told.nonce_breaker.stable_us) for told in heard] == [
+        (30_000_000, 30_000_000),
+        (700_000, 800_000),
+    ]
 
 
 def test_an_option_wins_over_its_variable(books: Path, tmp_path: Path) -> None:

@@ -32,9 +32,10 @@ from engine.outcomes import Accepted, Outcome
 from engine.store import Store
 from harness.process import Server, seed
 from harness.wire import bet, connect
+from ws.http_door import HttpDoor
 from ws.messages import BetPlace
 from ws.session import FRAME_REPLIES_MAX, Session
-from ws.transport import SLICE_BYTES, HttpDoor, WebSocketDoor
+from ws.transport import SLICE_BYTES, WebSocketDoor
 
 # --- frames ----------------------------------------------------------------------------------------------
 

@@ -34,7 +34,10 @@ from engine.outcomes import (
     WalletTold,
 )
 from engine.records import Entry
+from ws.allowance import Allowance
 from ws.archives import ArchiveGet
+from ws.circuit import CircuitGet
+from ws.clock import ClockConfirm, ClockGet
 from ws.codec import WORDS, Malformed, answer, decode_frame, wallet_entry
 from ws.fields import EXPECTED, EXPECTED_OF, Reply, Request
 from ws.limits import LimitGet
@@ -138,7 +141,7 @@ def one(body: object) -> AnyRequest | Malformed:
 
 def command_of(request: AnyRequest, caller: str) -> Keyed:
     """What an operator's conversation makes of it."""
-    conversation = Conversation(Limits())
+    conversation = Conversation(Limits(), Allowance(0.0))
     conversation.welcome(Identity(int(caller), "operator", 2**40), None, NOW_MS)
     (effect,) = conversation.receive([request], NOW_MS)
     assert isinstance(effect, Submit), effect
@@ -392,7 +395,7 @@ def test_every_field_of_every_request_has_its_words() -> None:
 
 
 def opened(role: str, limits: Limits | None = None) -> Conversation:
-    conversation = Conversation(limits or Limits())
+    conversation = Conversation(limits or Limits(), Allowance(0.0))
     conversation.welcome(Identity(42, role, 2**40), None, NOW_MS)
     return conversation
 
@@ -703,7 +706,8 @@ def test_the_page_shows_every_message_as_it_decodes() -> None:
     others: dict[str, type[Request]] = {
         "payout.get": PayoutGet, "payout.follow": PayoutFollow, "limit.get": LimitGet,
         "wallet.list": WalletList, "bet.place": BetPlace, "receipt.get": ReceiptGet, "head.get": HeadGet,
-        "archive.get": ArchiveGet,
+        "archive.get": ArchiveGet, "clock.get": ClockGet, "clock.confirm": ClockConfirm,
+        "circuit.get": CircuitGet,
     }  # fmt: skip
     assert {request["type"] for request in requests} == SOUND.keys() | others.keys()
     wrong = [each for each in requests if not isinstance(one(each), others.get(each["type"], Move))]
@@ -717,6 +721,8 @@ def test_the_page_shows_every_reply_as_it_is_encoded() -> None:
         "bet.settled", "bet.unsettled", "bet.rolled_back", "bet.cashed_out", "wallet.moved", "error",
         "wallet.entry", "payout", "payout.progress", "limit.changed", "limits", "wallet.opened", "wallets",
         "bonus.granted", "free_bet.changed", "bet.confirmed", "book.changed", "receipt", "head", "archive",
+        "clock",
+        "circuit",
     }  # fmt: skip
     for reply in replies:
         names = [field for field in reply if field != "type"]

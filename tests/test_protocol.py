@@ -9,6 +9,7 @@ import pytest
 from engine.commands import Exclude, PlaceBet, SetLimit
 from engine.outcomes import Accepted, Code, Rejected, Wallet
 from engine.snapshots import WalletState
+from ws.allowance import Allowance
 from ws.limits import LimitGet
 from ws.messages import BalanceGet, BetConfirmed, BetGet, BetPending, BetRejected, Error, Limits, Pong, Resume
 from ws.protocol import Authenticate, Close, CloseCode, Conversation, Effect, Identity, Look, State, Submit
@@ -26,7 +27,7 @@ def bet(id_: str = "r1", **fields: object) -> dict[str, object]:
 
 
 def opened(role: str = "player", limits: Limits | None = None) -> Conversation:
-    conversation = Conversation(limits or Limits())
+    conversation = Conversation(limits or Limits(), Allowance(0.0))
     conversation.welcome(Identity(42, role, 2**40), WALLET if role == "player" else None, NOW_MS)
     return conversation
 
@@ -45,7 +46,7 @@ PING = {"type": "ping", "id": "p"}
 
 
 def test_a_stranger_may_authenticate_and_is_welcome() -> None:
-    stranger = Conversation(Limits())
+    stranger = Conversation(Limits(), Allowance(0.0))
     assert hear(stranger, AUTH) == [Authenticate("t")]
     assert stranger.state is State.STRANGER
     welcome = stranger.welcome(Identity(42, "player", 2**40), WALLET, NOW_MS)
@@ -77,7 +78,7 @@ def test_a_stranger_may_authenticate_and_is_welcome() -> None:
     ],
 )
 def test_a_stranger_who_does_anything_else_is_shown_out(frame: object, code: str, id_: str | None) -> None:
-    stranger = Conversation(Limits())
+    stranger = Conversation(Limits(), Allowance(0.0))
     complaint, close = hear(stranger, frame)
     assert isinstance(complaint, Error)
     assert (complaint.code, complaint.id) == (code, id_)
@@ -171,7 +172,7 @@ def test_an_outcome_becomes_the_answer_to_its_request() -> None:
 
 @pytest.mark.parametrize("state", ["stranger", "open"])
 def test_a_binary_frame_ends_it(state: str) -> None:
-    conversation = Conversation(Limits()) if state == "stranger" else opened()
+    conversation = Conversation(Limits(), Allowance(0.0)) if state == "stranger" else opened()
     (close,) = conversation.receive_bytes()
     assert isinstance(close, Close)
     assert close.code is CloseCode.NOT_THIS_PROTOCOL
@@ -253,3 +254,42 @@ def test_a_player_gets_receipts_of_his_own_and_others_of_whomever_they_name(role
     else:
         assert named == Look(ReceiptGet("r", 88, 7))
     assert head == Look(HeadGet("r"))
+
+
+# --- a token that expires --------------------------------------------------------------------------------
+
+
+def outcome_of(submitted: Effect, conversation: Conversation) -> None:
+    assert isinstance(submitted, Submit)
+    conversation.answered(submitted.request_id, submitted.command, Rejected(Code.INSUFFICIENT_FUNDS))
+
+
+def test_a_token_that_expires_with_nothing_in_flight_ends_the_session() -> None:
+    conversation = opened()
+    (close,) = conversation.expire()
+    assert isinstance(close, Close)
+    assert close.code is CloseCode.NOT_AUTHENTICATED
+    assert conversation.state is State.CLOSED
+    assert conversation.expire() == []
+
+
+def test_a_token_that_expires_waits_for_what_is_in_flight_and_takes_nothing_more() -> None:
+    conversation = opened()
+    submitted = [effect for effect in hear(conversation, bet("a"), bet("b")) if isinstance(effect, Submit)]
+    assert conversation.expire() == []
+    assert conversation.state is State.EXPIRED
+    assert codes(hear(conversation, bet("c"), PING)) == ["UNAUTHORIZED", "UNAUTHORIZED"]
+    assert codes(hear(conversation, AUTH | {"id": "again"})) == ["UNAUTHORIZED"]
+    outcome_of(submitted[0], conversation)
+    assert not conversation.is_done
+    outcome_of(submitted[1], conversation)
+    assert conversation.is_done
+    assert codes(conversation.expire()) == [CloseCode.NOT_AUTHENTICATED]
+    assert hear(conversation, PING) == []
+
+
+def test_a_token_that_has_expired_does_not_wait_for_ever() -> None:
+    conversation = opened()
+    hear(conversation, bet("a"))
+    assert conversation.expire() == []
+    assert codes(conversation.expire()) == [CloseCode.NOT_AUTHENTICATED]

@@ -19,6 +19,7 @@ LIMITS = {
     "in_flight": 1000,
     "nonce_window_ms": 90000,
     "deadline_ms": 2000,
+    "messages_per_s": 50000,
 }
 FUNDS = {"balance": OPENING, "held": 0, "available": OPENING}
 

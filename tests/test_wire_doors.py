@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import struct
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-from server_fixture import Json, RawSocket, World, mint
+from server_fixture import CLOSE, Json, RawSocket, World, mint
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import InvalidStatus
 
@@ -235,3 +237,22 @@ def test_who_does_not_authenticate_in_time_is_closed_with_4408(doomed: dict[str,
     assert code == 4408
     assert doomed[who].messages == []
     assert 4.9 <= after_s <= 7.5
+
+
+def test_a_user_has_no_more_sockets_than_a_user_needs(world: World) -> None:
+    """256, whatever the role: the newest is refused, and there is room again when one goes."""
+    user_id, token = world.player()
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(RawSocket(world.server.port, token=token)) for _ in range(256)]
+        for raw in sockets:
+            assert raw.read_messages()[0]["type"] == "welcome"
+        for refused in (token, mint(user_id, "operator")):
+            with RawSocket(world.server.port, token=refused) as raw:
+                messages, code = raw.messages_and_close_code()
+                assert (code, [message["code"] for message in messages]) == (4429, ["RATE_LIMITED"])
+        with RawSocket(world.server.port, token=world.player()[1]) as other:
+            assert other.read_messages()[0]["type"] == "welcome"
+        sockets[0].send_frame(struct.pack(">H", 1000), CLOSE)
+        assert sockets[0].close_code() == 1000
+        with RawSocket(world.server.port, token=token) as raw:
+            assert raw.read_messages()[0]["type"] == "welcome"

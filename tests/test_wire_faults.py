@@ -23,7 +23,7 @@ from server_fixture import OPENING, Json, RawSocket, World
 
 from cli.main import main
 from engine.reconcile import reconcile
-from harness.process import Server, environment, free_port, seed
+from harness.process import PATIENT, Server, environment, free_port, seed
 from harness.wire import SocketClosed, bet, connect, new_bet_id
 
 
@@ -75,7 +75,8 @@ def test_without_redis_at_the_start_bets_go_on(seeded: tuple[Path, list[Json]]) 
 def test_redis_that_dies_and_comes_back(seeded: tuple[Path, list[Json]], mortal_redis: RedisServer) -> None:
     db, players = seeded
     token = players[1]["token"]
-    with Server(db, redis_url=mortal_redis.url) as server:
+    settings = {**PATIENT, "nonce_stable_ms": "500"}
+    with Server(db, redis_url=mortal_redis.url, settings=settings) as server:
         assert ready(server)["nonces"] == {"status": "ok"}
         assert outcomes(asyncio.run(place(server, token, nonce="kept-in-redis"))) == {"bet.confirmed": 1}
         assert mortal_redis.ask("GET", f"sg:nonce:{players[1]['id']}:kept-in-redis")
@@ -83,7 +84,10 @@ def test_redis_that_dies_and_comes_back(seeded: tuple[Path, list[Json]], mortal_
         mortal_redis.kill()
         for _ in range(5):
             assert outcomes(asyncio.run(place(server, token, 4))) == {"bet.confirmed": 4}
-        assert ready(server)["nonces"]["status"] == "degraded"
+        nonces = ready(server)["nonces"]
+        assert nonces["status"] == "degraded"
+        assert nonces["breaker"] in ("open", "half_open")
+        assert nonces["stable_for_another_ms"] == 500
         assert log_of(server).count("WARNING") == 1
 
         mortal_redis.start()

@@ -135,6 +135,34 @@ def test_tiny_frames_starve_nobody(world: World, flood: str) -> None:
         assert world.resident_kb() - before < GROWTH_KB
 
 
+@pytest.mark.parametrize(
+    ("flood", "costs"),
+    [
+        (array({"type": "no.such", "id": "x"}), 9_000),
+        (frame("[" + "1," * 130_000 + "1]"), 8_135),
+        (frame(b"", PING) * 500, 5_000),
+    ],
+    ids=["invalid requests", "arrays that are none", "pings"],
+)
+def test_a_flood_of_what_is_refused_is_cut_off(world: World, flood: bytes, costs: int) -> None:
+    """250,000 tokens at first, 50,000 a second: who reads what he is told is closed all the same."""
+    _, token = world.player()
+    with RawSocket(world.server.port, token=token) as raw:
+        raw.read_messages()
+        codes: list[int] = []
+        reader = threading.Thread(target=lambda: codes.append(raw.close_code()))
+        reader.start()
+        began, sent = time.monotonic(), 0
+        with contextlib.suppress(OSError):
+            while reader.is_alive() and time.monotonic() - began < 10:
+                raw.send(flood)
+                sent += costs
+        reader.join()
+        assert codes in ([4429], [1006]), "a reset overtakes the close frame where more was sent behind it"
+        assert sent > 250_000
+        assert_a_bystander_is_served(world, token)
+
+
 def test_a_header_that_never_ends_is_refused(world: World) -> None:
     _, token = world.player()
     before = world.resident_kb()

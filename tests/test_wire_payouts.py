@@ -342,6 +342,9 @@ class Quiet:
     def end_because_stopping(self) -> None:
         raise AssertionError("nobody stops")
 
+    def end_because_expired(self) -> None:
+        raise AssertionError("nobody's token ends")
+
 
 def test_nothing_is_kept_of_who_has_left() -> None:
     hub, leaver, stays = Hub(), Quiet(), Quiet()
@@ -355,7 +358,7 @@ def test_nothing_is_kept_of_who_has_left() -> None:
         assert hub.follow_payout(88, listener)
     assert hub.follow_payout(99, leaver)
     changed(1)
-    hub.leave(leaver, None)
+    hub.leave(leaver, None, None)
     assert not hub.follow_payout(88, leaver), "its last frame was still being looked up"
     changed(2)
     assert (leaver.heard, stays.heard) == ([1], [1, 2])

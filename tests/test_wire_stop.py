@@ -13,9 +13,15 @@ from websockets.typing import Subprotocol
 
 from harness.process import Server, seed
 from harness.wire import bet
+from ws import app, heads
 
 SOCKETS = 30
 IN_FLIGHT = 40
+STOPPED_WITHIN_S = 10.0
+UVICORN_S = 0.2
+"""Its look for a signal, and the pause of its own shutdown."""
+PYTHON_S = 0.25
+"""Until the process is gone."""
 FINAL = ("bet.confirmed", "bet.rejected", "error")
 
 
@@ -66,3 +72,9 @@ def test_who_sends_until_the_end_still_reads_the_end(tmp_path: Path) -> None:
         assert asyncio.run(run(server)) == {1001: SOCKETS}
         assert server.process is not None
         assert server.process.wait(timeout=10) == 0
+
+
+def test_all_that_may_hang_at_a_stop_hangs_for_less_than_was_promised() -> None:
+    """A COMMIT, a peer that reads slowly, a session, a self-check, the keeper of heads, and the disk."""
+    steps = (app.DRAIN_S, app.READ_S, UVICORN_S, app.GRACE_S, app.BESIDE_S, heads.STOP_S, app.CLOSE_S)
+    assert sum(steps) + PYTHON_S <= STOPPED_WITHIN_S

@@ -15,7 +15,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -28,22 +29,28 @@ from starlette.websockets import WebSocket
 from batcher.archiving import Archiving
 from batcher.batcher import Batcher
 from batcher.breaker import Breaker
+from batcher.log_keeper import LogKeeper
 from batcher.memory_nonces import MemoryGuard
 from batcher.nonces import FallbackGuard, NonceGuard
 from batcher.redis_nonces import RedisGuard
 from engine.archive_copy import Copied, copy
 from engine.keys import newest_key_id, signing_key
+from engine.queries import newest_block_at
 from engine.store import Store
 from ws.apart import apart
+from ws.descriptors import raise_limit
 from ws.heads import Heads, keeper
 from ws.http import health_routes
+from ws.http_door import HttpDoor
 from ws.hub import Hub
 from ws.messages import Limits
+from ws.metrics import metrics_route
 from ws.protocol import CloseCode
 from ws.self_check import SelfCheck
-from ws.session import LAST_WORDS_S, Door, Session
+from ws.session import Door, Session
 from ws.settings import SettingInvalid, Settings
-from ws.transport import HttpDoor, WebSocketDoor
+from ws.transport import KERNEL_BYTES, PING_EVERY_S, PONG_WITHIN_S, WebSocketDoor
+from ws.turns import Turns
 
 log = logging.getLogger("solidgreen")
 
@@ -56,8 +63,21 @@ SWITCH_S: Final = 0.00005
 CLOSE_S: Final = 2.5
 """How long closing the file may take: it writes the log back, at most 16 MiB."""
 
-DRAIN_S: Final = 4.0
-"""How long a stop waits for the queue and the last answers: with uvicorn's own steps it ends within 10 s."""
+DRAIN_S: Final = 3.0
+"""How long a stop waits for the queue to be committed and answered: a deadline, and a second for the COMMIT
+of what was in time."""
+
+BESIDE_S: Final = 0.5
+"""How long what runs beside the bets (self-check, archive) has to end when it is cancelled."""
+
+READ_S: Final = 1.5
+"""How long it then waits for peers that still read what they were sent, the 1001 behind it."""
+
+ECHO_S: Final = 1.0
+"""The same where all is sent and only the peer's own close is missing."""
+
+GRACE_S: Final = 1
+"""What uvicorn then gives to whoever still waits for something; it takes whole seconds."""
 
 
 async def serve(settings: Settings) -> int:
@@ -65,16 +85,23 @@ async def serve(settings: Settings) -> int:
 
     Raises `FileUnusable` or `SettingInvalid` before anything is served.
     """
+    raise_limit()
     listener = _listen(settings)
-    with contextlib.closing(listener):
+    with contextlib.closing(listener), contextlib.ExitStack() as signals:
         guard = _guard(settings)
         key = signing_key(settings.db, settings.signing_key)
         heads = None if settings.heads is None else Heads(settings.db, keeper(settings.heads))
         store = await Store.open(settings.db, key=key)
         try:
-            hub = Hub()
+            hub = Hub(settings.sockets_per_user)
             limits = Limits()
-            batcher = Batcher(store, guard, breaker=Breaker(settings.breaker), posted=hub.posted)
+            batcher = Batcher(
+                store,
+                guard,
+                breaker=Breaker(settings.breaker),
+                posted=hub.posted,
+                newest_us=await store.read(newest_block_at),
+            )
             door = Door(store, batcher, hub, settings.jwt_secret, limits)
             batcher.start()
             await guard.claim(
@@ -83,6 +110,7 @@ async def serve(settings: Settings) -> int:
             self_check = SelfCheck(settings.db, settings.self_check_s)
             application = _application(door, guard, self_check, settings.origins)
             server = _Server(_uvicorn_config(application, limits), door)
+            signals.enter_context(_handled(server.handle_exit))
             _announce(settings, listener)
             await _announce_key(store, key.signer.key_id)
             _tune_the_interpreter()
@@ -92,26 +120,31 @@ async def serve(settings: Settings) -> int:
             beside = [
                 asyncio.create_task(self_check.run(), name="self-check"),
                 asyncio.create_task(archiving.run(), name="archiving"),
+                asyncio.create_task(
+                    LogKeeper(store, room=batcher.room_for_background).run(), name="log keeper"
+                ),
+                asyncio.create_task(hub.end_the_expired(), name="expiries"),
             ]
             try:
                 await server.serve(sockets=[listener])
             finally:
                 for task in beside:
                     task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
+                await asyncio.wait(beside, timeout=BESIDE_S)
             if heads is not None:
                 await asyncio.to_thread(heads.stop)
-            return 0 if batcher.failure is None else 1
+            return 0 if batcher.failure is None and store.failure is None else 1
         finally:
             await guard.close()
-            try:
-                await asyncio.wait_for(store.close(), CLOSE_S)
-            except TimeoutError:
+            closing = asyncio.create_task(store.close(), name="close the file")
+            # Not `wait_for`: that waits until what it cancels has ended, and this may not.
+            if not (await asyncio.wait([closing], timeout=CLOSE_S))[0]:
                 # A COMMIT hangs in the kernel, and its thread would keep the process alive. What is lost by
                 # going is what kill -9 loses: nothing that anybody was told.
                 log.critical("the disk does not answer; ending without closing the file")
                 logging.shutdown()
                 os._exit(1)
+            closing.result()
 
 
 async def _copy_apart(path: Path, archive_id: int) -> Copied:
@@ -131,7 +164,11 @@ def _application(door: Door, guard: NonceGuard, self_check: SelfCheck, origins: 
         await Session(websocket, door).run(_bearer(websocket))
 
     return Starlette(
-        routes=[WebSocketRoute("/ws", wallet_socket), *health_routes(door.batcher, guard, self_check)]
+        routes=[
+            WebSocketRoute("/ws", wallet_socket),
+            *health_routes(door.batcher, guard, self_check),
+            metrics_route(door.store, door.batcher, guard, door.hub),
+        ]
     )
 
 
@@ -152,7 +189,9 @@ def _guard(settings: Settings) -> NonceGuard:
     if settings.redis_url is None:
         return MemoryGuard()
     try:
-        return FallbackGuard(RedisGuard(settings.redis_url), MemoryGuard(), time.monotonic)
+        return FallbackGuard(
+            RedisGuard(settings.redis_url), MemoryGuard(), time.monotonic, settings.nonce_breaker
+        )
     except ValueError as error:
         raise SettingInvalid(f"redis_url: {error}") from error
 
@@ -161,7 +200,9 @@ def _listen(settings: Settings) -> socket.socket:
     """Bind before the file is opened: a port that is taken is the most common mistake, and costs nothing."""
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)  # and of what it accepts
+        return listener
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SettingInvalid(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
@@ -172,13 +213,15 @@ def _uvicorn_config(application: Starlette, limits: Limits) -> uvicorn.Config:
         application,
         loop="uvloop",
         http=HttpDoor,
-        ws=WebSocketDoor,
+        ws=partial(WebSocketDoor, turns=Turns()),  # type: ignore[arg-type]  # it is only called
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,
+        ws_ping_interval=PING_EVERY_S,
+        ws_ping_timeout=PONG_WITHIN_S,
         lifespan="off",
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )
 
@@ -192,15 +235,9 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """uvicorn raises the signal again when it has stopped, and would end with its status instead of 0."""
-        before = {
-            number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        """uvicorn raises the signal again when it has stopped, and would end with its status instead of 0;
+        here they are handled until the file is closed as well."""
+        yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal stops in good order, the second at once."""
@@ -212,7 +249,7 @@ class _Server(uvicorn.Server):
         log.info("stopping: committing what is queued")
         for server in self.servers:
             server.close()  # no new connections while the old ones are being served
-        draining = asyncio.create_task(self._drain(), name="drain")
+        draining = asyncio.create_task(self._door.batcher.drain(), name="drain")
         deadline = time.monotonic() + DRAIN_S
         while not draining.done() and not self.force_exit and time.monotonic() < deadline:
             await asyncio.wait([draining], timeout=0.1)
@@ -221,29 +258,40 @@ class _Server(uvicorn.Server):
                 "stopping without waiting any longer; unanswered bets can be asked for after the start"
             )
             draining.cancel()
-            self._door.hub.end_because_stopping()  # else uvicorn would close them with 1012
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._door.hub.wait_until_empty(), LAST_WORDS_S)
-            self._door.batcher.abandon()
-        await self._let_peers_close()
+        self._door.hub.end_because_stopping()  # else uvicorn would close them with 1012
+        await asyncio.sleep(0)  # the turn in which they deliver
+        self._door.batcher.abandon()
+        await self._let_peers_read()
+        for peer in list(self.server_state.connections):
+            if isinstance(peer, WebSocketDoor):  # uvicorn would wait for what they do not read
+                peer.transport.abort()
         await super().shutdown(sockets)
         log.info("stopped")
 
-    async def _let_peers_close(self) -> None:
+    async def _let_peers_read(self) -> None:
         """uvicorn would drop its connections at once, and input that is unread turns that into a reset, which
         overtakes the last answers and the 1001."""
-        deadline = time.monotonic() + LAST_WORDS_S
-        while (  # noqa: ASYNC110  uvicorn tells nobody when a connection has gone
-            any(getattr(peer, "close_sent", False) for peer in self.server_state.connections)
-            and not self.force_exit
-            and time.monotonic() < deadline
-        ):
-            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        while not self.force_exit or time.monotonic() - began < ECHO_S:
+            waited_s = time.monotonic() - began
+            if not any(
+                waited_s < (READ_S if peer.unsent() else ECHO_S)
+                for peer in self.server_state.connections
+                if isinstance(peer, WebSocketDoor)
+            ):
+                return
+            await asyncio.sleep(0.01)  # uvicorn tells nobody when a connection has gone
 
-    async def _drain(self) -> None:
-        await self._door.batcher.drain()
-        self._door.hub.end_because_stopping()
-        await self._door.hub.wait_until_empty()
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Both signals, in good order also while the file is being closed."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:

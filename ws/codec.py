@@ -173,7 +173,7 @@ def bet_answer(request_id: str, command: PlaceBet, outcome: Outcome) -> Reply:
         balance=UNSET if shown is None else shown.balance_minor,
         held=UNSET if shown is None else shown.held_minor,
         available=UNSET if shown is None else shown.available_minor,
-        retry_after_ms=_in_ms(outcome.retry_after_us),
+        retry_after_ms=_or_unset(outcome.retry_after_us),
     )
 
 
@@ -199,13 +199,18 @@ def answer(request_id: str, command: Command, outcome: Outcome) -> Reply:
         return moved(request_id, command, outcome)
     words = ARCHIVED_WORDS.get(outcome.code) if outcome.is_archived else None
     refused = error(request_id, outcome.code, words or why_refused(command, outcome.code))
-    refused.retry_after_ms = _in_ms(outcome.retry_after_us)
+    refused.retry_after_ms = _or_unset(outcome.retry_after_us)
     return refused
 
 
-def _in_ms(wait_us: int | None) -> int | UnsetType:
+def in_ms(wait_us: int | None) -> int | None:
     """A wait as the wire shows it, rounded up: who comes back a little early would be turned away again."""
-    return UNSET if wait_us is None else -(-wait_us // 1000)
+    return None if wait_us is None else -(-wait_us // 1000)
+
+
+def _or_unset(wait_us: int | None) -> int | UnsetType:
+    wait_ms = in_ms(wait_us)
+    return UNSET if wait_ms is None else wait_ms
 
 
 def error(request_id: str | None, code: Code, message: str | None = None) -> Error:

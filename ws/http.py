@@ -11,6 +11,7 @@ from starlette.routing import Route
 from batcher.batcher import Batcher
 from batcher.breaker import State
 from batcher.nonces import NonceGuard
+from batcher.steady import ClockStatus
 from ws.self_check import SelfCheck
 
 
@@ -22,7 +23,6 @@ def health_routes(batcher: Batcher, guard: NonceGuard, self_check: SelfCheck) ->
 
     async def ready(request: Request) -> JSONResponse:
         breaker = batcher.breaker_status()
-        nonces = guard.health()
         is_ready = batcher.failure is None and breaker.state is not State.OPEN and not batcher.is_stopping
         report = {
             "status": "ready" if is_ready else "not ready",
@@ -35,10 +35,36 @@ def health_routes(batcher: Batcher, guard: NonceGuard, self_check: SelfCheck) ->
                 "stable_for_another_ms": breaker.remaining_us // 1000,
             },
             # Money never depends on nonces, so a store that is away degrades the server and does not stop it.
-            "nonces": {"status": "ok"} if nonces is None else {"status": "degraded", "why": nonces},
+            "nonces": _nonces(guard),
+            "clock": _clock(batcher.books_clock.status()),
             "self_check": self_check.health(),
             "queue": {"waiting": batcher.queue_length(), "stopping": batcher.is_stopping},
         }
         return JSONResponse(report, status_code=200 if is_ready else 503)
 
     return [Route("/health/live", live), Route("/health/ready", ready)]
+
+
+def _clock(status: ClockStatus) -> dict[str, object]:
+    # Bets go on by the time of the books, so a wall clock that has jumped does not make the server unready.
+    if status.since_us is None:
+        return {"status": "sure"}
+    return {
+        "status": "unsure",
+        "jumped_ms": status.jumped_us // 1000,
+        "since_at": status.since_us // 1000,
+    }
+
+
+def _nonces(guard: NonceGuard) -> dict[str, str | int]:
+    why = guard.health()
+    if why is None:
+        return {"status": "ok"}
+    report: dict[str, str | int] = {"status": "degraded", "why": why}
+    breaker = guard.status()
+    if breaker is not None:
+        report |= {
+            "breaker": breaker.state.value,
+            "stable_for_another_ms": breaker.remaining_us // 1000,
+        }
+    return report

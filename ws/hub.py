@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
+from collections.abc import AsyncIterator
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from batcher.jobs import Asker
 from engine.outcomes import Accepted, PayoutTold
 from ws.codec import wallet_entry
+from ws.expiries import Expiries
 from ws.messages import WalletEntry
 from ws.payouts import PayoutProgress, is_over, progress
+from ws.settings import SOCKETS_PER_USER
 
 log = logging.getLogger("solidgreen.ws")
 
 FOLLOWED_MAX: Final = 100
 """Payouts that one socket follows at a time. One that is paid, with nothing in suspense, counts no more."""
+
+
+RESUMES_PER_USER: Final = 2
+"""Answers to `resume` that are told to sockets of one user at a time, each up to 1.8 MB until its reader has
+it. Others wait for their turn: a person rarely comes back with three devices in one moment."""
+
+EXPIRY_LOOK_S: Final = 0.25
+"""From one look for tokens that have expired to the next. See `IN_FLIGHT_S` in `ws/session.py`."""
 
 
 class Listener(Asker, Protocol):
@@ -33,18 +47,24 @@ class Listener(Asker, Protocol):
         """Send what is to be sent, then close with 1001."""
         ...
 
+    def end_because_expired(self) -> None:
+        """Take nothing more; send what is to be sent, then close with 4401."""
+        ...
+
 
 class Hub:
     """The registry of live sockets. All on the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, sockets_per_user: int = SOCKETS_PER_USER) -> None:
+        self.sockets_per_user = sockets_per_user
+        self.expiries: Expiries[Listener] = Expiries()
+        self._sockets_of: dict[int, int] = {}
+        self._resuming: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
         self._by_user: dict[int, set[Listener]] = {}
         self._by_payout: dict[int, set[Listener]] = {}
         self._payouts_of: dict[Listener, set[int]] = {}
         self._all: set[Listener] = set()
         self._due: list[Listener] = []
-        self._empty = asyncio.Event()
-        self._empty.set()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -52,7 +72,24 @@ class Hub:
     def enter(self, listener: Listener) -> None:
         """A socket has been accepted."""
         self._all.add(listener)
-        self._empty.clear()
+
+    def admit(self, user_id: int) -> bool:
+        """Count a socket of this user in, whatever his role, until it leaves; False: he has enough."""
+        sockets = self._sockets_of.get(user_id, 0)
+        if sockets >= self.sockets_per_user:
+            return False
+        self._sockets_of[user_id] = sockets + 1
+        return True
+
+    @contextlib.asynccontextmanager
+    async def turn_to_resume(self, user_id: int | None) -> AsyncIterator[None]:
+        """Wait until fewer than `RESUMES_PER_USER` sockets of this user are being told what they missed."""
+        assert user_id is not None
+        turns = self._resuming.get(user_id)
+        if turns is None:  # it goes with the last socket that uses it
+            self._resuming[user_id] = turns = asyncio.Semaphore(RESUMES_PER_USER)
+        async with turns:
+            yield
 
     def follow(self, user_id: int, listener: Listener) -> None:
         """From now on `listener` hears of the entries of this wallet."""
@@ -82,24 +119,34 @@ class Hub:
         if not followed:
             del self._payouts_of[listener]
 
-    def leave(self, listener: Listener, user_id: int | None) -> None:
-        """A socket has gone. `user_id`: the wallet that it followed, if any."""
+    def leave(self, listener: Listener, user_id: int | None, expires_at_s: int | None) -> None:
+        """A socket has gone. `user_id`: as whom it was admitted, if it was; `expires_at_s`: when its token
+        would have ended, if it was welcome."""
         self._all.discard(listener)
-        followers = self._by_user.get(user_id, set()) if user_id is not None else set()
-        followers.discard(listener)
-        if not followers and user_id is not None:
-            self._by_user.pop(user_id, None)
+        if user_id is not None:
+            self._count_out(user_id)
+            followers = self._by_user.get(user_id, set())
+            followers.discard(listener)
+            if not followers:
+                self._by_user.pop(user_id, None)
+        if expires_at_s is not None:
+            self.expiries.leave(listener, expires_at_s)
         for payout_id in [*self._payouts_of.get(listener, ())]:
             self.unfollow_payout(payout_id, listener)
-        if not self._all:
-            self._empty.set()
+
+    def _count_out(self, user_id: int) -> None:
+        self._sockets_of[user_id] -= 1
+        if not self._sockets_of[user_id]:
+            del self._sockets_of[user_id]
 
     def posted(self, accepted: Accepted, asker: Asker) -> None:
         """Tell the other sockets of each wallet that a transaction has posted to it."""
         for entry in accepted.entries:
+            told = None  # one message for all: they may be 256
             for listener in self._by_user.get(entry.user_id, ()):
                 if listener is not asker:
-                    listener.push(wallet_entry(entry, accepted.at_us))
+                    told = told or wallet_entry(entry, accepted.at_us)
+                    listener.push(told)
         if accepted.payout is not None:
             self._payout_changed(accepted.payout)
 
@@ -126,11 +173,14 @@ class Hub:
             except Exception:  # one broken socket must not cost the others their answers
                 log.exception("a socket failed to deliver")
 
-    async def wait_until_empty(self) -> None:
-        """Return when the last socket has left."""
-        await self._empty.wait()
-
     def end_because_stopping(self) -> None:
         """Ask all live sockets to send what is to be sent and to close with 1001."""
         for listener in list(self._all):
             listener.end_because_stopping()
+
+    async def end_the_expired(self) -> None:
+        """Look for tokens that have expired until cancelled; by the wall clock, also when that is set."""
+        while True:
+            await asyncio.sleep(EXPIRY_LOOK_S)
+            for listener in self.expiries.due(time.time()):
+                listener.end_because_expired()

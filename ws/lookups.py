@@ -10,12 +10,14 @@ from typing import Final
 
 from msgspec import UNSET
 
-from batcher.batcher import Batcher, wall_us
+from batcher.batcher import Batcher
 from engine import queries, receipts, snapshots
 from engine.outcomes import Code
 from engine.store import Store
 from ws.archives import ArchiveGet, archive_shown
-from ws.codec import error, wallet_entry
+from ws.circuit import CircuitGet, CircuitShown
+from ws.clock import ClockConfirm, ClockGet, clock_shown
+from ws.codec import error, in_ms, wallet_entry
 from ws.fields import Reply
 from ws.limits import LimitGet, limits_shown
 from ws.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
@@ -45,7 +47,7 @@ async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Ide
         case Resume():
             return await _resume(store, request, identity.user_id)
         case LimitGet():
-            return [await _limits(store, request)]
+            return [await _limits(store, batcher, request)]
         case WalletList():
             return [await _wallets(store, request)]
         case PayoutGet():
@@ -58,14 +60,24 @@ async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Ide
             return [await _head(store, request)]
         case ArchiveGet():
             return [await _archive(store, request)]
+        case ClockGet():
+            return [_clock(batcher, request)]
+        case ClockConfirm():
+            batcher.books_clock.confirm(identity.role, identity.user_id)
+            return [_clock(batcher, request)]
+        case CircuitGet():
+            return [_circuit(batcher, request)]
 
 
-async def _limits(store: Store, request: LimitGet) -> Reply:
+async def _limits(store: Store, batcher: Batcher, request: LimitGet) -> Reply:
     user_id = request.user_id
     assert user_id is not None
     if await store.read(lambda connection: queries.wallet(connection, user_id)) is None:
         return error(request.id, Code.ACCOUNT_NOT_FOUND)
-    found = await store.read(lambda connection: queries.limits(connection, user_id, wall_us()))
+    now = batcher.books_clock.now()
+    found = await store.read(
+        lambda connection: queries.limits(connection, user_id, now.at_us, now.matured_us)
+    )
     return limits_shown(request.id, user_id, found)
 
 
@@ -103,6 +115,22 @@ async def _receipt(store: Store, request: ReceiptGet) -> Reply:
 async def _archive(store: Store, request: ArchiveGet) -> Reply:
     found = await store.read(lambda connection: queries.archive(connection, request.archive_id))
     return error(request.id, Code.NOT_FOUND) if found is None else archive_shown(request.id, found)
+
+
+def _clock(batcher: Batcher, request: ClockGet | ClockConfirm) -> Reply:
+    status = batcher.books_clock.status()
+    return clock_shown(request.id, batcher.books_clock.now().at_us, status)
+
+
+def _circuit(batcher: Batcher, request: CircuitGet) -> Reply:
+    shown = batcher.circuit()
+    return CircuitShown(
+        request.id,
+        shown.state.value,
+        shown.reason,
+        in_ms(shown.remaining_us),
+        in_ms(shown.retry_after_us),
+    )
 
 
 async def _head(store: Store, request: HeadGet) -> Reply:

@@ -3,7 +3,7 @@ contracts. Names and bounds are PROTOCOL's.
 
 Here are those that any role may send, and the sum of all requests; what only operators may ask for, and how
 that is answered, is in `ws/operators.py`, `ws/payouts.py`, `ws/wallets.py` and `ws/books.py`, limits are in
-`ws/limits.py`, receipts in `ws/receipts.py`.
+`ws/limits.py`, receipts in `ws/receipts.py`, the clock in `ws/clock.py`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from typing import Final, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ws.allowance import MESSAGES_PER_S
 from ws.archives import ArchiveBegin, ArchiveGet
 from ws.books import BookFloor
+from ws.circuit import CircuitGet
+from ws.clock import ClockConfirm, ClockGet
 from ws.fields import (
     BetId,
     CurrencyCode,
@@ -127,6 +130,9 @@ AnyRequest = (
     | ArchiveGet
     | ReceiptGet
     | HeadGet
+    | ClockGet
+    | ClockConfirm
+    | CircuitGet
 )
 """Every request. A `Move` that is missing here is refused as of unknown `type`."""
 
@@ -142,6 +148,7 @@ class Limits(msgspec.Struct, frozen=True):
     in_flight: int = 1000
     nonce_window_ms: int = 90_000
     deadline_ms: int = 2000
+    messages_per_s: int = MESSAGES_PER_S
 
 
 class Welcome(Reply, tag="welcome"):

@@ -11,14 +11,20 @@
     OPEN         a Move (operators.py)   Submit                                        OPEN
     OPEN         a Move, too many        Submit with an objection                      OPEN
     OPEN         limit.set …             Submit                                        OPEN
-    OPEN         bet.get … head.get      Look                                          OPEN
+    OPEN         bet.get … clock.confirm Look                                          OPEN
     OPEN         ping                    pong                                          OPEN
     OPEN         not for this role       error FORBIDDEN                               OPEN
     OPEN         no request              error INVALID_REQUEST                         OPEN
+    OPEN         expire(), none in flight  Close 4401                                  CLOSED
+    OPEN         expire(), some in flight  nothing                                     EXPIRED
+    EXPIRED      anything                error UNAUTHORIZED                            EXPIRED
+    EXPIRED      the last outcome, or a  Close 4401                                    CLOSED
+                 second expire()
     any          a binary frame          Close 4400                                    CLOSED
     CLOSED       anything                nothing                                       CLOSED
 
 The shell (`session.py`) sends what is to be sent, hands on commands, and reports outcomes with `answered`.
+What is received is paid for out of the socket's `Allowance`; the shell closes a socket that has spent it.
 """
 
 from __future__ import annotations
@@ -32,7 +38,10 @@ import msgspec
 from engine.commands import Command
 from engine.outcomes import Code, Outcome
 from engine.snapshots import WalletState
+from ws.allowance import CHARS_A_TOKEN, REFUSED_COST, Allowance
 from ws.archives import ArchiveGet
+from ws.circuit import CircuitGet
+from ws.clock import ClockConfirm, ClockGet
 from ws.codec import Malformed, answer, decode_frame, error, to_command
 from ws.fields import Reply
 from ws.limits import LimitExclude, LimitGet, LimitMove, LimitSet
@@ -55,6 +64,8 @@ from ws.payouts import PayoutFollow, PayoutGet
 from ws.receipts import HeadGet, ReceiptGet
 from ws.wallets import WalletList
 
+EXPIRED_WORDS: Final = "the token has expired"
+
 MAY_MOVE_MONEY: Final = frozenset({"operator", "admin"})
 MAY_READ_ALL: Final = frozenset({"operator", "auditor", "admin"})
 ROLES: Final = frozenset({"player"}) | MAY_READ_ALL
@@ -71,8 +82,11 @@ Looked = (
     | ReceiptGet
     | HeadGet
     | ArchiveGet
+    | ClockGet
+    | ClockConfirm
+    | CircuitGet
 )
-"""What is read and answered, and moves nothing."""
+"""What is answered without moving money."""
 
 
 class CloseCode(int, Enum):
@@ -133,16 +147,18 @@ class State(Enum):
 
     STRANGER = "stranger"
     OPEN = "open"
+    EXPIRED = "expired"
     CLOSED = "closed"
 
 
 class Conversation:
     """The server's side of one socket."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, allowance: Allowance) -> None:
         self.state = State.STRANGER
         self.identity: Identity | None = None
         self._limits = limits
+        self._allowance = allowance
         self._in_flight = 0
 
     def welcome(self, identity: Identity, wallet: WalletState | None, now_ms: int) -> Welcome:
@@ -171,20 +187,32 @@ class Conversation:
         self.state = State.CLOSED
         return [Close(code, reason)]
 
+    def expire(self) -> list[Effect]:
+        """The token has expired: nothing more is taken in, and the session ends once what is in flight is
+        answered, or when this is called again."""
+        if self.state is State.OPEN and self._in_flight:
+            self.state = State.EXPIRED
+            return []
+        return self.close(CloseCode.NOT_AUTHENTICATED, EXPIRED_WORDS)
+
     def receive_bytes(self) -> list[Effect]:
         """A binary frame came: whoever sends it does not speak this protocol."""
         return self.close(CloseCode.NOT_THIS_PROTOCOL, "frames of this protocol are text")
 
     def receive_text(self, text: str, now_ms: int) -> list[Effect]:
         """A text frame came. `now_ms`: wall clock, for `pong`. Nothing that a frame holds raises."""
-        return self.receive(self.read(text), now_ms)
+        requests = self.read(text)
+        if len(requests) == 1 and isinstance(requests[0], Malformed):
+            self._allowance.tokens -= len(text) // CHARS_A_TOKEN
+        return self.receive(requests, now_ms)
 
     def read(self, text: str) -> Sequence[AnyRequest | Malformed]:
-        """The requests of a text frame, for `receive`."""
+        """The requests of a text frame, for `receive`. Whoever only looks at them pays nothing."""
         return decode_frame(text, self._limits.frame_messages)
 
     def receive(self, requests: Sequence[AnyRequest | Malformed], now_ms: int) -> list[Effect]:
         """The requests of one frame came, at least one."""
+        self._allowance.tokens -= len(requests)
         effects: list[Effect] = []
         if self.state is State.OPEN:
             for request in requests:
@@ -194,12 +222,20 @@ class Conversation:
                     effects.append(self._effect_of(request, now_ms))
         elif self.state is State.STRANGER:
             effects = self._from_stranger(requests[0] if len(requests) == 1 else None)
+        elif self.state is State.EXPIRED:
+            effects = [self._refuse(request.id, Code.UNAUTHORIZED, EXPIRED_WORDS) for request in requests]
         return effects
 
     def answered(self, request_id: str, command: Command, outcome: Outcome) -> Reply:
-        """A submitted command has its outcome."""
+        """A submitted command has its outcome. With that the last thing an expired session waited for may be
+        there: see `is_done`."""
         self._in_flight -= 1
         return answer(request_id, command, outcome)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the token has expired and nothing is in flight: `expire` will close."""
+        return self.state is State.EXPIRED and not self._in_flight
 
     def _from_stranger(self, request: AnyRequest | Malformed | None) -> list[Effect]:
         if isinstance(request, Auth):
@@ -223,13 +259,17 @@ class Conversation:
                 return self._move(request)
             case LimitGet() | WalletList():
                 return self._look_at_own(request)
-            case PayoutGet() | PayoutFollow() | ArchiveGet():
+            case PayoutGet() | PayoutFollow() | ArchiveGet() | ClockGet():
                 if self.identity is not None and self.identity.role in MAY_READ_ALL:
                     return Look(request)
                 return self._forbid(request.id, "for operators and auditors only")
+            case ClockConfirm():
+                if self.identity is not None and self.identity.role in MAY_MOVE_MONEY:
+                    return Look(request)
+                return self._forbid(request.id, "for operators only")
             case Ping():
                 return Pong(request.id, now_ms)
-            case BetGet() | HeadGet():
+            case BetGet() | HeadGet() | CircuitGet():
                 return Look(request)
             case ReceiptGet():
                 return self._look_at_receipt(request)
@@ -238,9 +278,10 @@ class Conversation:
                     return Look(request)
                 return self._forbid(request.id, "this role has no wallet")
             case Auth():
-                return error(request.id, Code.INVALID_REQUEST, "this socket is authenticated already")
+                words = "this socket is authenticated already"
+                return self._refuse(request.id, Code.INVALID_REQUEST, words)
             case Malformed():
-                return error(request.id, Code.INVALID_REQUEST, request.message)
+                return self._refuse(request.id, Code.INVALID_REQUEST, request.message)
 
     def _place(self, request: BetPlace, effects: list[Effect]) -> None:
         assert self.identity is not None
@@ -248,7 +289,7 @@ class Conversation:
         if self.identity.role in MAY_MOVE_MONEY:
             if request.user_id is None:
                 words = "user_id: whose wallet? an operator must say"
-                effects.append(error(request.id, Code.INVALID_REQUEST, words))
+                effects.append(self._refuse(request.id, Code.INVALID_REQUEST, words))
                 return
             user_id = request.user_id
         elif self.identity.role != "player":
@@ -307,16 +348,23 @@ class Conversation:
             return self._forbid(request.id, "user_id: for operators only")
         if request.user_id is None:
             words = "user_id: whose wallet? an operator must say"
-            return error(request.id, Code.INVALID_REQUEST, words)
+            return self._refuse(request.id, Code.INVALID_REQUEST, words)
         return request.user_id
 
     def _one_more(self) -> Code | None:
         """Count a command in; what is held against it."""
         self._in_flight += 1
-        return Code.RATE_LIMITED if self._in_flight > self._limits.in_flight else None
+        if self._in_flight <= self._limits.in_flight:
+            return None
+        self._allowance.tokens -= REFUSED_COST - 1
+        return Code.RATE_LIMITED
 
     def _has_wallet(self) -> bool:
         return self.identity is not None and self.identity.role == "player"
 
     def _forbid(self, request_id: str, message: str) -> Error:
-        return error(request_id, Code.FORBIDDEN, message)
+        return self._refuse(request_id, Code.FORBIDDEN, message)
+
+    def _refuse(self, request_id: str | None, code: Code, message: str) -> Error:
+        self._allowance.tokens -= REFUSED_COST - 1
+        return error(request_id, code, message)

@@ -1,26 +1,30 @@
 """One live connection: feed the conversation, drain its effects, close. All decisions are in `protocol.py`.
 
 Bets take the fast lane: the socket hands a frame of them to `take`, and what is owed leaves by `deliver`, in
-one frame for all that one turn of the event loop has brought. Whatever must wait (look-ups, a token, a peer
-that reads slowly) goes through coroutines: `run` takes frames from the queue, `_finish` sends the rest.
+one frame for all that one turn of the event loop has brought. Whatever must wait (look-ups, a token) goes
+through the coroutine `run`, which takes frames from the queue.
+
+Nothing here waits for a reader but a long answer. What is sent goes into the socket's buffer at once, and
+stays there for as long as `ws/transport.py` allows; that and what a long answer, or a welcome, holds back
+are bounded together (`BUFFER_BYTES`). So a session can end at any moment, whoever reads.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import groupby, islice
+from typing import Final, NamedTuple
 
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+from starlette.websockets import WebSocket
 
 from batcher.batcher import Batcher
 from engine import queries
 from engine.commands import Command
-from engine.errors import ArchiveUnusable
+from engine.errors import ArchiveUnusable, LookTooLong
 from engine.outcomes import Code, Outcome
 from engine.store import Store
 from ws.auth import TokenRefused, identify
@@ -28,10 +32,10 @@ from ws.codec import encode_frame, error
 from ws.fields import Reply
 from ws.hub import FOLLOWED_MAX, Hub
 from ws.lookups import look_up
-from ws.messages import BetPlace, Limits, WalletEntry
+from ws.messages import BetPlace, Error, Limits, Resume, WalletEntry
 from ws.payouts import Payout, PayoutFollow, PayoutProgress, is_over
 from ws.protocol import Authenticate, Close, CloseCode, Conversation, Effect, Look, State, Submit
-from ws.transport import FAST_LANE, WebSocketDoor
+from ws.transport import BUFFER_BYTES, FAST_LANE, SLOW_WORDS, WebSocketDoor
 
 log = logging.getLogger("solidgreen.ws")
 
@@ -39,17 +43,13 @@ AUTH_WITHIN_S: Final = 5.0
 FRAME_REPLIES_MAX: Final = 500
 """Replies in one frame: some 130 KB, well below the 1 MiB that client libraries take by default."""
 
-OUTBOX_MAX: Final = 2000
-"""Replies waiting for a slow reader, at about 130 bytes: PROTOCOL's in-flight limit of answers and as many
-pushes again. Beyond it the socket is closed with 4429; the client reconnects and resumes.
-"""
+LONG_REPLIES_MAX: Final = 200
+"""The same while a long answer is told: with what waits before it 100 KB, and the rest of the
+buffer is for what happens meanwhile."""
 
-LAST_WORDS_S: Final = 1.0
-"""How long a session that failed, or a second signal, waits for close frames to leave."""
-
-
-GONE: Final = (WebSocketDisconnect, WebSocketDisconnected)
-"""What Starlette raises when the peer, or our own close, was faster than what was to be sent."""
+IN_FLIGHT_S: Final = 0.6
+"""How long a session whose token has expired waits for what is in flight: with the look that finds it expired
+(`ws/hub.py`) it is closed 0.85 s after that at the latest, and 1 s is promised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,13 @@ class Door:
             log.warning("what is archived cannot be told: %s", why)
 
 
+class Held(NamedTuple):
+    """A frame that waits behind a long answer, or the welcome."""
+
+    frame: bytes
+    is_push: bool
+
+
 class Session:
     """One socket, from its acceptance to its end."""
 
@@ -77,14 +84,15 @@ class Session:
         self._websocket = websocket
         self._wire: WebSocketDoor = websocket.scope["extensions"][FAST_LANE]
         self._door = door
-        self._conversation = Conversation(door.limits)
+        self._conversation = Conversation(door.limits, self._wire.allowance)
         self._outbox: list[Reply] = []
+        self._held: list[Held] = []
+        self._held_bytes = 0
         self._is_due = False
         self._is_waiting = False
-        self._turn = asyncio.Lock()
-        self._sender: asyncio.Task[None] | None = None
+        self._is_telling = False
         self._closing: Close | None = None
-        self._wallet_id: int | None = None
+        self._user_id: int | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, bearer: str | None) -> None:
@@ -107,21 +115,17 @@ class Session:
                 else:
                     await self._carry_out(self._conversation.receive_text(text, _now_ms()))
                 self._is_waiting = False
-        except GONE:
-            pass  # the peer has gone while something was being sent; nothing is owed to it
+        except asyncio.CancelledError:
+            return  # by a stop that waits no longer, of which uvicorn would log a traceback
         except Exception:
             self._fail()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._finish(), LAST_WORDS_S)
+            self.deliver()
         finally:
-            self._door.hub.leave(self, self._wallet_id)
+            identity = self._conversation.identity
+            self._door.hub.leave(self, self._user_id, None if identity is None else identity.expires_at_s)
             self._wire.take = None
             if self._timer is not None:
                 self._timer.cancel()
-            if self._sender is not None:
-                self._sender.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._sender
 
     # -- called by the socket, the batcher and the hub: they must not wait
 
@@ -148,26 +152,44 @@ class Session:
 
     def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
         """A command of this socket has its outcome."""
-        self._enqueue(self._conversation.answered(request_id, command, outcome))
+        self._outbox.append(self._conversation.answered(request_id, command, outcome))
+        if self._conversation.is_done:
+            self._close(self._conversation.expire())
+        if not self._is_due:
+            self._owe()
 
     def push(self, message: WalletEntry | PayoutProgress) -> None:
         """Something was posted to this socket's wallet by somebody else, or became of a payout it follows."""
         self._enqueue(message)
 
     def deliver(self) -> None:
-        """Send all that waits: now, if the peer keeps up with reading, else when it has caught up."""
+        """Send what waits, unless a welcome or a long answer comes before it, and close if that is due."""
         self._is_due = False
-        if self._conversation.state is State.STRANGER or self._turn.locked():
-            return  # a push that came before the welcome waits for it; nobody overtakes what is being sent
-        outbox = self._outbox
-        while outbox and self._wire.write(encode_frame(outbox[:FRAME_REPLIES_MAX])):
-            del outbox[:FRAME_REPLIES_MAX]
-        if (outbox or self._closing is not None) and self._sender is None:
-            self._sender = asyncio.create_task(self._finish(), name="session sender")
+        identity = self._conversation.identity
+        if self._closing is None and (identity is None or self._is_telling):
+            self._hold()
+            return
+        if (
+            self._is_telling
+        ):  # it ends in the middle, and whoever saw a later entry would resume behind the gap
+            self._hold()
+            self._held = [held for held in self._held if not held.is_push]
+        if identity is None:  # never welcome: only why not is to be heard
+            self._held.clear()
+            self._outbox[:] = [reply for reply in self._outbox if isinstance(reply, Error)]
+        self._send_all()
+        if self._closing is not None:
+            self._wire.end(self._closing.code, self._closing.reason)
 
     def end_because_stopping(self) -> None:
         """The server stops."""
         self._end(CloseCode.STOPPING, "the server is stopping")
+
+    def end_because_expired(self) -> None:
+        """The token has expired: close, at once or when what is in flight is answered."""
+        self._close(self._conversation.expire())
+        if self._conversation.state is State.EXPIRED:
+            self._later(IN_FLIGHT_S, self.end_because_expired)
 
     # -- effects
 
@@ -176,9 +198,13 @@ class Session:
             match effect:
                 case Submit():
                     self._door.batcher.submit(effect.command, self, effect.request_id, effect.objection)
+                case Look(request=Resume()):
+                    async with self._door.hub.turn_to_resume(self._user_id):
+                        if self._wire.is_over or not await self._tell(await self._look_up(effect)):
+                            return
                 case Look():
-                    # Not through the outbox: a long resume waits for its reader, and counts against nobody.
-                    await self._send_patiently(await self._look_up(effect))
+                    if not await self._tell(await self._look_up(effect)):
+                        return
                 case Authenticate():
                     await self._authenticate(effect)
                 case Close():
@@ -200,6 +226,8 @@ class Session:
         except ArchiveUnusable as why:
             self._door.miss(str(why))
             replies = [error(request.id, Code.NOT_FOUND, str(why))]
+        except LookTooLong:
+            replies = [error(request.id, Code.TIMED_OUT, "looking this up took too long; ask again")]
         except Exception:  # the file could not be read: that must not cost the socket's other answers
             log.exception("a request could not be looked up")
             replies = [error(request.id, Code.INTERNAL)]
@@ -214,12 +242,17 @@ class Session:
             self._enqueue(error(asked.request_id, Code.UNAUTHORIZED, str(refused)))
             self._end(CloseCode.NOT_AUTHENTICATED, str(refused))
             return
+        if not self._door.hub.admit(identity.user_id):
+            words = f"this user has {self._door.hub.sockets_per_user} sockets already"
+            self._enqueue(error(asked.request_id, Code.RATE_LIMITED, words))
+            self._end(CloseCode.TOO_MUCH, words)
+            return
+        self._user_id = identity.user_id
         wallet = None
         if identity.role == "player":
             # Followed before it is read: an entry posted in between is pushed, and its seq tells that it is
             # old.
             self._door.hub.follow(identity.user_id, self)
-            self._wallet_id = identity.user_id
             wallet = await self._door.store.read(
                 lambda connection: queries.wallet(connection, identity.user_id)
             )
@@ -231,21 +264,19 @@ class Session:
                 return
         if self._conversation.state is not State.STRANGER:
             return  # closed while the wallet was read
-        self._outbox.insert(0, self._conversation.welcome(identity, wallet, _now_ms()))
-        self._end_when_expired()
-        self._owe()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wire.write(encode_frame([self._conversation.welcome(identity, wallet, _now_ms())]))
+        self._door.hub.expiries.enter(self, identity.expires_at_s)
+        self._send_all()  # what was pushed meanwhile
 
     # -- sending and ending
 
     def _enqueue(self, reply: Reply) -> None:
-        if len(self._outbox) >= OUTBOX_MAX:
-            self._outbox.clear()
-            self._end(CloseCode.TOO_MUCH, "reading too slowly; reconnect and resume")
-            return
-        if self._closing is None or self._closing.code is not CloseCode.TOO_MUCH:
-            self._outbox.append(reply)
-            if not self._is_due:
-                self._owe()
+        self._outbox.append(reply)
+        if not self._is_due:
+            self._owe()
 
     def _owe(self) -> None:
         """See to it that what waits is delivered in the next turn of the loop, in one frame."""
@@ -253,35 +284,66 @@ class Session:
             self._is_due = True
             self._door.hub.due(self)
 
-    async def _finish(self) -> None:
-        """Send what the peer was too slow for, and close if that is due."""
+    async def _tell(self, replies: Sequence[Reply]) -> bool:
+        """Send what waits, then `replies`, as the peer reads them; False: the socket is closing or has gone.
+
+        What comes meanwhile is sent behind it, since entries in the middle of a `resume` would look like a
+        gap.
+        """
+        self._send_all()
+        self._is_telling = True
         try:
-            await self._send_patiently(())
-            if self._closing is not None:
-                await self._websocket.close(self._closing.code, self._closing.reason)
-        except GONE:
-            pass  # `run` learns of it by itself
+            frames: list[bytes] = []
+            for start in range(0, len(replies), LONG_REPLIES_MAX):
+                if start:
+                    await asyncio.sleep(0)  # nor may a long answer keep the others waiting
+                frames.append(encode_frame(replies[start : start + LONG_REPLIES_MAX]))
+            del replies  # of 10,000 entries 4.3 MB, as frames 1.8 MB, and this reader may be slow
+            frames.reverse()
+            while frames:
+                if not await self._wire.room():
+                    return False
+                self._wire.write(frames.pop())
         finally:
-            self._sender = None
+            self._is_telling = False
+        self._send_all()
+        return True
 
-    async def _send_patiently(self, replies: Sequence[Reply]) -> None:
-        """Send what waits, then `replies`, however long the peer takes to read it."""
-        async with self._turn:
-            # Emptied, not replaced: whoever holds on to the list across an await must not append to a stale
-            # one.
-            while self._outbox:
-                waiting = self._outbox[:FRAME_REPLIES_MAX]
-                del self._outbox[:FRAME_REPLIES_MAX]
-                await self._send(waiting)
-            for start in range(0, len(replies), FRAME_REPLIES_MAX):
-                await self._send(replies[start : start + FRAME_REPLIES_MAX])
-        self._owe()
+    def _send_all(self) -> None:
+        for held in self._held:
+            self._wire.write(held.frame)
+        self._held.clear()
+        self._held_bytes = 0
+        outbox = self._outbox
+        while outbox:
+            frame = encode_frame(outbox[:FRAME_REPLIES_MAX])
+            # Whoever reads may be sent any amount at once: what the kernel does not take makes him stalled.
+            if self._wire.is_stalled and self._wire.unsent() + len(frame) > BUFFER_BYTES:
+                self._end_slow()
+                return
+            self._wire.write(frame)
+            del outbox[:FRAME_REPLIES_MAX]
 
-    async def _send(self, replies: Sequence[Reply]) -> None:
-        await self._websocket.send({"type": "websocket.send", "text": encode_frame(replies).decode()})
+    def _hold(self) -> None:
+        """Keep what waits as it will be sent: that is less than the messages are, and can be counted."""
+        for is_push, replies in groupby(self._outbox, _is_push):
+            while some := [*islice(replies, FRAME_REPLIES_MAX)]:
+                self._held.append(Held(encode_frame(some), is_push))
+                self._held_bytes += len(self._held[-1].frame)
+        self._outbox.clear()
+        if self._wire.unsent() + self._held_bytes > BUFFER_BYTES:
+            self._end_slow()
+
+    def _end_slow(self) -> None:
+        self._held.clear()
+        self._outbox.clear()
+        self._end(CloseCode.TOO_MUCH, SLOW_WORDS)
 
     def _end(self, code: CloseCode, reason: str) -> None:
-        for effect in self._conversation.close(code, reason):
+        self._close(self._conversation.close(code, reason))
+
+    def _close(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
             assert isinstance(effect, Close)
             self._closing = effect
         self._owe()
@@ -298,15 +360,10 @@ class Session:
     def _end_unauthenticated(self) -> None:
         self._end(CloseCode.NO_AUTH_IN_TIME, f"no auth within {AUTH_WITHIN_S:.0f} s")
 
-    def _end_when_expired(self) -> None:
-        identity = self._conversation.identity
-        assert identity is not None
-        left_s = identity.expires_at_s - time.time()
-        if left_s <= 0:
-            self._end(CloseCode.NOT_AUTHENTICATED, "the token has expired")
-        else:
-            # Looked at again every hour: a token may live longer than a timer can, and the clock may be set.
-            self._later(min(left_s, 3600.0), self._end_when_expired)
+
+def _is_push(reply: Reply) -> bool:
+    """Whether nobody on this socket asked for it."""
+    return isinstance(reply, WalletEntry | PayoutProgress)
 
 
 def _goes_on(reply: Reply) -> bool:

@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batcher.breaker import BreakerLimits
+from batcher.nonces import NONCE_LIMITS
 from engine.errors import SolidGreenError
 from engine.files import make_secret
 
 SECRET_BYTES_MIN = 32
 """HS256 wants a key at least as long as its hash (RFC 7518, section 3.2)."""
+
+SOCKETS_PER_USER = 256
+"""Sockets of one user id at a time: a person has a few, a partner's server with an id of its own a pool."""
 
 
 class SettingInvalid(SolidGreenError):
@@ -41,8 +45,12 @@ class Settings:
     """From one look at the books to the next; 0: never."""
     heads: str | None = None
     """The file, or the http(s) URL, that gets the newest block's head when it changes."""
+    sockets_per_user: int = SOCKETS_PER_USER
+    """Sockets that one user may have at a time; the next one is refused."""
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
-    """When the circuit opens."""
+    """When the circuit opens, and when it closes again."""
+    nonce_breaker: BreakerLimits = NONCE_LIMITS
+    """The same of the breaker in front of Redis."""
 
 
 def variable(

@@ -1,25 +1,28 @@
-"""uvicorn's two protocols with the bounds that it leaves open, each of which a stranger could use.
+"""uvicorn's WebSocket protocol with the bounds that it leaves open, each of which a stranger could use.
 
-Without them a header line without end is kept whole, and copied anew with each read; half a handshake is
-waited for without end, and one that the WebSocket library refuses is never answered; control frames are
-answered into memory while their sender reads nothing; a message may have fragments without number; and a
-socket whose peer does not read is never given up. `tests/test_wire_hostile.py` and `test_wire_floods.py` do
-all of this.
+Without them a handshake that the WebSocket library refuses is never answered; control frames are answered
+into memory while their sender reads nothing; a message may have fragments without number; and a socket whose
+peer does not read is never given up, closed or not. `tests/test_wire_hostile.py`, `test_wire_floods.py` and
+`test_wire_slow.py` do all of this. The figures and their reasons: docs/adr/0017. What comes before the
+handshake: `ws/http_door.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 from websockets.protocol import State
 
+from ws.allowance import REFUSED_COST, Allowance
 from ws.protocol import CloseCode
+from ws.turns import Turns
 
 Take = Callable[[str], bool]
 """Carries out a text message and returns True, or leaves it to the queue and returns False."""
@@ -27,62 +30,34 @@ Take = Callable[[str], bool]
 FAST_LANE: Final = "solidgreen.fast_lane"
 """Where the scope's extensions have the `WebSocketDoor` itself."""
 
-HEAD_BYTES_MAX: Final = 65_536
-"""A request's line and headers: what uvicorn's other HTTP parser, h11, takes."""
-
-HEAD_WITHIN_S: Final = 10.0
-"""From the connection to the end of the first request's headers: twice what auth may take."""
-
 FRAGMENTS_MAX: Final = 4096
 """Fragments of one message: 64 bytes each in a frame of the largest size."""
 
+BUFFER_BYTES: Final = 262_144
+"""What one socket may have waiting here for its reader; beyond it the socket is closed with 4429. With
+`KERNEL_BYTES` it is more than the answers to `Limits.in_flight` bets, which is 300 KB."""
+
+KERNEL_BYTES: Final = 212_992
+"""What the kernel is asked to keep beside it: its own default for the most that one may ask for. Left
+alone it would grow to 4 MiB for whoever reads slowly."""
+
+STALL_S: Final = 4.5
+"""How long a reader may take from too much (64 KiB wait here) to little (16 KiB): to be closed within 5 s."""
+
+SLOW_WORDS: Final = "reading too slowly; reconnect and resume"
+
+LEAVE_S: Final = 5.0
+"""From our close frame, or the peer's, until the connection is dropped with whatever it has not read."""
+
+PING_EVERY_S: Final = 15.0
+PONG_WITHIN_S: Final = 15.0
+"""A peer that has gone without a word is found within the two together, 30 s; 40 s are promised."""
+
+PONG_AGAIN_S: Final = 1.0
+"""Until the next look for a pong that may lie behind what is not read yet."""
+
 SLICE_BYTES: Final = 8192
 """What is parsed in one turn of the event loop: at most 1,400 frames, some 30 ms; a window of 40 bets."""
-
-
-class HttpDoor(HttpToolsProtocol):
-    """HTTP whose request heads are bounded in bytes and, on a new connection, in time."""
-
-    _head_bytes = 0
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_WITHIN_S, transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_is_over()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
-            self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        self._head_is_over()
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        self._head_bytes = 0
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._head_bytes = 0
-        super().on_message_complete()
-
-    def handle_websocket_upgrade(self) -> None:
-        super().handle_websocket_upgrade()
-        # It has done its work, and would keep this object alive, as this object keeps it.
-        self.parser = None  # type: ignore[assignment]
-
-    def _head_is_over(self) -> None:
-        self._head_bytes = 0
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
 
 
 class WebSocketDoor(WebSocketsSansIOProtocol):
@@ -92,24 +67,48 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
     nothing waits for the session: a read of 256 KB can hold 40,000 frames.
 
     Beside ASGI's queue and coroutines it has a fast lane, which spares both for what needs no waiting:
-    `take` is asked first for each text, and `write` sends one at once (docs/performance.md).
+    `take` is asked first for each text, `write` sends one at once, and `end` closes (docs/performance.md).
+
+    However a socket ends, `LEAVE_S` later nothing of it is left: a close waits for nobody.
     """
 
     take: Take | None = None
     """Whoever carries out text messages at once; None until a session says so."""
 
-    _is_stalled = False
+    is_stalled = False
+    """Whether too much waits for the peer to read it."""
+
     _is_due = False
+    _stall_timer: asyncio.TimerHandle | None = None
+    _leave_timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, *given: Any, turns: Turns, **named: Any) -> None:
+        """`turns`: of all sockets of this event loop. The others are uvicorn's."""
+        super().__init__(*given, **named)
+        self._turns = turns
 
     def connection_made(self, transport: Any) -> None:
+        self.allowance = Allowance(time.monotonic())
         self._held = bytearray()
         self._extensions: Any = {}
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        # A circle would keep this socket, and all that it holds, until the next full collection.
+        for timer in (self._stall_timer, self._leave_timer):
+            if timer is not None:
+                timer.cancel()
+        # Circles would keep this socket, and all that it holds, until the next full collection.
+        self._stall_timer = self._leave_timer = None
         self._extensions.clear()
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        self._leave()  # the transport closes by itself, once what waits is read: by nobody, perhaps
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        self._leave()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -128,22 +127,57 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
                 if not self.close_sent and self.take(text):
                     self.frames = []
                     return
-        super().send_receive_event_to_app()
+        try:
+            super().send_receive_event_to_app()
+        except InvalidState:
+            # No UTF-8, and the peer's own close came in the same read: it is answered already, so that 1007
+            # cannot be said any more.
+            return
 
-    def write(self, text: bytes) -> bool:
-        """Send a text message now, unless what was sent before still waits for the peer to read it.
+    # -- for the session
 
-        To a socket that is closing, or has gone, nothing is owed: that is True too.
-        """
-        if self._is_stalled:
-            return False
-        if not (self.close_sent or self.disconnected or self.conn.state is not State.OPEN):
+    def write(self, text: bytes) -> None:
+        """Send a text message now, behind what still waits; to a socket that is closing, or has gone, nothing
+        is owed."""
+        if not self.is_over:
             self.conn.send_text(text)
             self.transport.write(b"".join(self.conn.data_to_send()))
-        return True
+
+    def unsent(self) -> int:
+        """Bytes that wait here for the peer to read what was sent before."""
+        return self.transport.get_write_buffer_size()
+
+    async def room(self) -> bool:
+        """Wait until little is unsent; False: the socket is closing, or has gone."""
+        await self.writable.wait()
+        return not self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.close_sent or self.disconnected or self.conn.state is not State.OPEN
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """Send a close frame behind what still waits, end the session, and give the peer `LEAVE_S` to read
+        all of it. Must not wait, so that neither a stop nor an expiry depends on who reads."""
+        if self.is_over or self.transport.is_closing():
+            self._leave()
+            return
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.writable.set()  # whoever waits for room need not wait any longer
+        self._leave()
+        # Not closed at once: unread input would become a reset, which overtakes the last answers.
+        self.close_timer = self.loop.call_later(LEAVE_S, self.transport.abort)
+        self.read_paused = False
+        self._go_on()
+
+    # -- turns
 
     def data_received(self, data: bytes) -> None:
-        if self._held or len(data) > SLICE_BYTES:
+        if self._held or len(data) > SLICE_BYTES or not self._turns.may_take(len(data)):
             self._held += data
             self.transport.pause_reading()
             self._go_on()
@@ -152,46 +186,41 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
 
     def _go_on(self) -> None:
         """Parse the next slice soon, or read again if all is parsed; unless somebody else is first."""
-        if self._is_due or self.read_paused or self._is_stalled or self.transport.is_closing():
+        if self._is_due or self.read_paused or self.transport.is_closing():
             return
+        if self.is_stalled and not self.close_sent:
+            return  # once we have closed nothing is answered, and all is read up to the peer's close
         if self._held:
             self._is_due = True
-            self.loop.call_soon(self._parse_held)
+            self._turns.ask(self)
         else:
             self.transport.resume_reading()
 
-    def _parse_held(self) -> None:
+    def take_turn(self) -> int:
+        """Parse a slice of what is held; its size."""
         self._is_due = False
-        if not self.transport.is_closing():
-            data = bytes(self._held[:SLICE_BYTES])
-            del self._held[:SLICE_BYTES]
+        if self.transport.is_closing():
+            return 0
+        data = bytes(self._held[:SLICE_BYTES])
+        del self._held[:SLICE_BYTES]
+        try:
             self._parse(data)
-            self._go_on()
+        except Exception:
+            self.transport.abort()  # as uvloop does where it calls `data_received`
+            raise
+        self._go_on()
+        return len(data)
 
     def _parse(self, data: bytes) -> None:
         super().data_received(data)
+        if self.allowance.tokens < 0 and not self.allowance.holds(time.monotonic()):
+            self.end(CloseCode.TOO_MUCH, "too many messages; reconnect and resume")
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             # uvicorn waits for a request that the library has given up on.
             self.transport.write(
                 b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             )
             self.transport.close()
-
-    def handle_cont(self, event: Any) -> None:
-        super().handle_cont(event)
-        if len(self.frames) > FRAGMENTS_MAX and not self.close_sent:
-            self.conn.fail(CloseCode.TOO_MUCH, "too many fragments")
-            self.handle_parser_exception()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._is_stalled = True
-        self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._is_stalled = False
-        self._go_on()
 
     async def receive(self) -> Any:
         message = await self.queue.get()
@@ -210,7 +239,58 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
         if self.close_sent:
             self._go_on()  # to the peer's close, which may lie behind what is not parsed yet
 
+    # -- frames that are no messages
+
+    def handle_cont(self, event: Any) -> None:
+        self.allowance.tokens -= REFUSED_COST
+        if self.close_sent:
+            return
+        super().handle_cont(event)
+        if len(self.frames) > FRAGMENTS_MAX:
+            self.conn.fail(CloseCode.TOO_MUCH, "too many fragments")
+            self.handle_parser_exception()
+
+    def handle_ping(self) -> None:
+        self.allowance.tokens -= REFUSED_COST
+        if self.close_sent:
+            self.conn.data_to_send()  # it wants no answer any more
+        else:
+            super().handle_ping()
+
+    def handle_pong(self, event: Any) -> None:
+        self.allowance.tokens -= REFUSED_COST
+        super().handle_pong(event)
+
+    # -- who does not read, and who has gone
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.is_stalled = True
+        if not self.close_sent:
+            self.transport.pause_reading()
+        if self._stall_timer is None:
+            self._stall_timer = self.loop.call_later(STALL_S, self._end_stalled)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.is_stalled = False
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        self._go_on()
+
+    def _end_stalled(self) -> None:
+        self.end(CloseCode.TOO_MUCH, SLOW_WORDS)
+
     def keepalive_timeout(self) -> None:
+        if self.read_paused or self.is_stalled or self._held:
+            # The pong may be there, unread: who is slow is not dead, and who is dead does not stay slow.
+            self.pong_timer = self.loop.call_later(PONG_AGAIN_S, self.keepalive_timeout)
+            return
         # close() would wait for what is buffered to be read, and this peer does not read.
         super().keepalive_timeout()
         self.transport.abort()
+
+    def _leave(self) -> None:
+        if self._leave_timer is None and not self.disconnected:
+            self._leave_timer = self.loop.call_later(LEAVE_S, self.transport.abort)

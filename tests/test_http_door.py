@@ -1,0 +1,107 @@
+"""Strangers over HTTP: what they may have waiting, and for how long, on the connections of a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import urllib.request
+
+import pytest
+from server_fixture import RawSocket, World
+
+from ws.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX
+
+GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+GROWTH_KB = 16 * 1024
+FLOOD_S = 1.5
+
+
+@pytest.fixture(autouse=True)
+def sound(world: World) -> None:
+    world.assert_sound()
+
+
+def test_requests_without_end_are_not_queued(world: World) -> None:
+    """A stranger who sends requests as fast as he can, and waits for no answer: 250 MB a second once."""
+    before = world.resident_kb()
+    until = time.monotonic() + FLOOD_S
+    while time.monotonic() < until:
+        with RawSocket(world.server.port, upgrade=False) as raw:
+            raw.socket.settimeout(0.2)
+            with contextlib.suppress(OSError):  # a reset: all that is sent on is thrown away
+                while time.monotonic() < until:
+                    raw.send(GET * 5_000)
+    assert world.resident_kb() - before < GROWTH_KB
+    with urllib.request.urlopen(f"{world.server.http}/health/live", timeout=5) as answer:
+        assert json.load(answer) == {"status": "live"}
+
+
+def test_a_few_requests_at_a_time_are_answered_in_order(world: World) -> None:
+    with RawSocket(world.server.port, upgrade=False) as raw:
+        raw.send(GET * (1 + PIPELINED_MAX))
+        answers = b""
+        while answers.count(b'{"status":"live"}') < 1 + PIPELINED_MAX:
+            answers += raw.socket.recv(65536)
+        assert answers.count(b"HTTP/1.1 200 OK") == 1 + PIPELINED_MAX
+
+
+def test_a_handshake_behind_a_request_that_is_not_answered_is_refused(world: World) -> None:
+    """Else its answer would be written into the WebSocket."""
+    with RawSocket(world.server.port, upgrade=False) as raw:
+        raw.send(GET + UPGRADE)
+        raw.read_head()
+        assert raw.status == 400
+
+
+HOLDS = {
+    "half a first request": [b"GET"],
+    "half a second request": [GET, b"G"],
+    "a body that does not come": [
+        b"POST /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
+        b"1",
+    ],
+    "a body that drips": [POST % 9999],
+    "an answer that nobody reads": [METRICS * 15] * 100,
+}
+
+
+@pytest.mark.long
+def test_no_stranger_holds_a_connection_for_ever(world: World) -> None:
+    """All at once, for as long as the longest: one read tells whether the connection is still there."""
+    with contextlib.ExitStack() as stack:
+        held = {
+            act: stack.enter_context(RawSocket(world.server.port, upgrade=False, receive_buffer=4096))
+            for act in HOLDS
+        }
+        for act, parts in HOLDS.items():
+            held[act].socket.settimeout(0.1)
+            for part in parts:
+                with contextlib.suppress(OSError):
+                    held[act].send(part)
+                    if len(parts) == 2 and part is not parts[-1]:
+                        held[act].read_head()
+        until = time.monotonic() + ANSWERED_WITHIN_S + 3
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                held["a body that drips"].send(b"x")
+            time.sleep(0.5)  # what a drip is
+        assert {act for act, raw in held.items() if not is_dropped(raw)} == set()
+
+
+def is_dropped(raw: RawSocket) -> bool:
+    """Whether the server has ended it, once all that it sent is read."""
+    try:
+        while raw.socket.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True

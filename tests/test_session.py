@@ -1,0 +1,131 @@
+"""A session at a socket that is made up: what it is charged, and what it still says when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from harness.wire import bet
+from ws.allowance import CAPACITY, Allowance
+from ws.hub import Hub
+from ws.messages import Limits, Pong, Resumed, WalletEntry
+from ws.protocol import Identity
+from ws.session import LONG_REPLIES_MAX, Door, Session
+from ws.transport import FAST_LANE
+
+ENTRIES = 3 * LONG_REPLIES_MAX
+FAR_S = 2**40
+
+
+class MadeUpWire:
+    """A peer that reads when it is told to."""
+
+    is_stalled = False
+    is_over = False
+
+    def __init__(self) -> None:
+        self.allowance = Allowance(0.0)
+        self.messages: list[dict[str, Any]] = []
+        self.code: int | None = None
+        self.reads = asyncio.Event()
+
+    def write(self, frame: bytes) -> None:
+        content = json.loads(frame)
+        self.messages += content if isinstance(content, list) else [content]
+
+    def unsent(self) -> int:
+        return 0
+
+    async def room(self) -> bool:
+        await self.reads.wait()
+        self.reads.clear()
+        return not self.is_over
+
+    def end(self, code: int, reason: str) -> None:
+        self.code = code
+        self.is_over = True
+        self.reads.set()
+
+
+def made(wire: MadeUpWire) -> Session:
+    """A session of a stranger who says nothing."""
+    submitted = SimpleNamespace(submit=lambda *_: None)
+    door = Door(cast(Any, None), cast(Any, submitted), Hub(), "secret", Limits())
+    websocket = SimpleNamespace(scope={"extensions": {FAST_LANE: wire}}, receive=asyncio.Event().wait)
+    return Session(cast(Any, websocket), door)
+
+
+def opened(wire: MadeUpWire) -> Session:
+    """A session of an operator that has been welcomed."""
+    session = made(wire)
+    session._conversation.welcome(Identity(1, "operator", FAR_S), None, 0)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("message", "is_taken", "cost"),
+    [(bet(1, id="b", user_id=7), True, 1), ({"type": "ping", "id": "p"}, False, 0)],
+    ids=["a bet", "a ping"],
+)
+def test_what_the_fast_lane_leaves_to_the_queue_is_paid_for_there(
+    message: dict[str, Any], is_taken: bool, cost: int
+) -> None:
+    async def run() -> None:
+        wire = MadeUpWire()
+        assert opened(wire).take(json.dumps([message] * 100)) is is_taken
+        assert CAPACITY - wire.allowance.tokens == 100 * cost
+
+    asyncio.run(run())
+
+
+def entry(seq: int) -> WalletEntry:
+    return WalletEntry(seq, seq - 1, seq, "BET", -1, 0, 0)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_is_pushed_during_a_long_answer_comes_behind_it_or_not_at_all(ends: bool) -> None:
+    """Whoever hears of entry 601 behind entry 200, and is closed, would resume from 601."""
+
+    async def run() -> None:
+        wire = MadeUpWire()
+        session = opened(wire)
+        told = [entry(seq) for seq in range(1, ENTRIES + 1)]
+        telling = asyncio.create_task(session._tell([*told, Resumed("r", ENTRIES, False, False)]))
+        wire.reads.set()
+        while not wire.messages:
+            await asyncio.sleep(0)
+        session.push(entry(ENTRIES + 1))
+        session._enqueue(Pong("answer", 0))
+        await asyncio.sleep(0)
+        assert wire.messages[-1]["seq"] == LONG_REPLIES_MAX
+        if ends:
+            session.end_because_stopping()
+        while not telling.done():
+            wire.reads.set()
+            await asyncio.sleep(0)
+        session.deliver()
+        seqs = [message["seq"] for message in wire.messages if message["type"] == "wallet.entry"]
+        assert wire.messages[-1] == {"type": "pong", "id": "answer", "server_time": 0}
+        assert seqs == [*range(1, LONG_REPLIES_MAX + 1 if ends else ENTRIES + 2)]
+        assert wire.code == (1001 if ends else None)
+
+    asyncio.run(run())
+
+
+def test_a_stop_that_waits_no_longer_ends_it_without_a_word() -> None:
+    """uvicorn logs a traceback of every task that does not end well."""
+
+    async def run() -> None:
+        session = made(MadeUpWire())
+        running = asyncio.create_task(session.run(None))
+        await asyncio.sleep(0)
+        assert len(session._door.hub) == 1
+        running.cancel()
+        await running
+        assert len(session._door.hub) == 0
+
+    asyncio.run(run())

@@ -1,0 +1,131 @@
+"""uvicorn's HTTP protocol with the bounds that it leaves open, each of which a stranger could use.
+
+Without them a header line without end is kept whole, and copied anew with each read; half a request, or a
+reader of the answer, is waited for without end; requests are queued without end behind one that is not
+answered; and connections are taken until no file can be opened. `tests/test_http_door.py`,
+`test_wire_hostile.py` and `test_wire_descriptors.py` do all of this. The figures and their reasons:
+docs/adr/0017.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ws import descriptors
+
+log = logging.getLogger("solidgreen.ws")
+
+HEAD_BYTES_MAX: Final = 65_536
+"""A request's line and headers: what uvicorn's other HTTP parser, h11, takes."""
+
+ANSWERED_WITHIN_S: Final = 10.0
+"""From the connection, or the last answer, until the next one is written or a handshake begins: twice what
+auth may take, and more than an idle connection is kept for (uvicorn: 5 s)."""
+
+ANSWERED_CROWDED_S: Final = 1.0
+"""The same where descriptors are few: sixteen connections that say nothing must not keep health from being
+told."""
+
+PIPELINED_MAX: Final = 16
+"""Requests that may wait behind one that is not answered yet. Hardly any client sends a second one before it
+has heard the first answer (RFC 9112, section 9.3.2); uvicorn takes a read's worth with each answer."""
+
+REFUSALS_TOLD_S: Final = 60.0
+"""From one line in the log about refused connections to the next."""
+
+
+class HttpDoor(HttpToolsProtocol):
+    """HTTP whose request heads are bounded in bytes, and whose connections are dropped when no request is
+    answered for a while: because it does not end, or because nobody reads.
+
+    Where few file descriptors are left it serves short requests and refuses sockets; where hardly any are, it
+    drops the connection at once.
+    """
+
+    _head_bytes = 0
+    _timer: asyncio.TimerHandle | None = None
+    _is_crowded = False
+    _told_s: ClassVar[float] = float("-inf")
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        left = descriptors.left(transport.get_extra_info("socket").fileno())
+        self._is_crowded = left < descriptors.FOR_FILES + descriptors.FOR_HEALTH
+        if left < descriptors.FOR_FILES:
+            self._tell_of_refusals()
+            transport.abort()
+            return
+        self._restart_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise OverflowError("too many requests at a time")  # the parser stops, and uvicorn answers 400
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._restart_timer()
+        if self._is_crowded:
+            self.transport.close()
+
+    def handle_websocket_upgrade(self) -> None:
+        if self._is_crowded:
+            self._tell_of_refusals()
+            self.transport.write(
+                b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n"
+                b"connection: close\r\n\r\n"
+            )
+            self.transport.close()
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.send_400_response("a handshake must wait for the answers before it")
+            return
+        self._stop_timer()
+        super().handle_websocket_upgrade()
+        # It has done its work, and would keep this object alive, as this object keeps it.
+        self.parser = None  # type: ignore[assignment]
+
+    @classmethod
+    def _tell_of_refusals(cls) -> None:
+        now_s = time.monotonic()
+        if now_s - cls._told_s >= REFUSALS_TOLD_S:
+            HttpDoor._told_s = now_s
+            log.warning("sockets are refused: all file descriptors but a reserve are in use")
+
+    def _restart_timer(self) -> None:
+        self._stop_timer()
+        within_s = ANSWERED_CROWDED_S if self._is_crowded else ANSWERED_WITHIN_S
+        self._timer = self.loop.call_later(within_s, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
