@@ -6,6 +6,7 @@ Only the public command line is used, so that whatever is measured or proved her
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -15,22 +16,39 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 JWT_SECRET = "harness-secret-that-is-long-enough-for-hs256"  # signs tokens for servers started here only
 READY_WITHIN_S = 30.0
+PORTS = range(10_000, 32_768)  # below those of outgoing connections: Linux, net.ipv4.ip_local_port_range
+PORTS_APART = 997  # more than one process asks for; prime, so that processes started together never meet
 PATIENT = {"breaker_commit_ms": "60000", "breaker_queue_ms": "60000"}
 """For tests of function: a disk that stalls for a second or two opens no circuit, it only takes longer."""
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that nobody listens on now, and that this process has not been given before.
+
+    A port is only taken when its server binds it. Until then the kernel must not give it to an outgoing
+    connection, so it comes from below the range it takes those from; nor may another process of the same test
+    run be told of it, so each walks from a place of its own. Raises `RuntimeError` when none is left.
+    """
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("every port that is set aside for servers of the tests has been given out")
+
+
+def _own_ports() -> Iterator[int]:
+    first = os.getpid() * PORTS_APART % len(PORTS)
+    yield from itertools.chain(PORTS[first:], PORTS[:first])
+
+
+_ports = _own_ports()
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -40,30 +58,35 @@ def environment(**settings: str) -> dict[str, str]:
     return inherited | {"SOLIDGREEN_JWT_SECRET": JWT_SECRET} | named
 
 
-def solidgreen(*arguments: str, check: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
+def solidgreen(
+    *arguments: str, check: bool = True, module: str = "cli.main", **settings: str
+) -> subprocess.CompletedProcess[str]:
     """Run one `solidgreen` command to its end. Raises `CalledProcessError` on a status other than 0 if
-    `check`.
+    `check`. `module`: what is run, as with `Server`.
     """
-    command = [sys.executable, "-m", "cli.main", *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, env=environment(**settings), capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(arguments)}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done
 
 
-def seed(db: Path, players: int, balance: int = 100_000, currency: str = "EUR") -> list[dict[str, Any]]:
+def seed(
+    db: Path, players: int, balance: int = 100_000, currency: str = "EUR", module: str = "cli.main"
+) -> list[dict[str, Any]]:
     """Create `players` wallets of `balance` minor units; each with its access token, valid for a day."""
     done = solidgreen(
         "seed", "--db", str(db), "--players", str(players), "--balance", str(balance),
-        "--currency", currency, "--json", "--tokens",
+        "--currency", currency, "--json", "--tokens", module=module,
     )  # fmt: skip
     seeded: list[dict[str, Any]] = json.loads(done.stdout)["players"]
     return seeded
 
 
-def token(db: Path, user_id: int, role: str = "player") -> str:
+def token(db: Path, user_id: int, role: str = "player", module: str = "cli.main") -> str:
     """An access token from the command line."""
-    return solidgreen("token", "--db", str(db), "--user", str(user_id), "--role", role).stdout.strip()
+    asked = ("token", "--db", str(db), "--user", str(user_id), "--role", role)
+    return solidgreen(*asked, module=module).stdout.strip()
 
 
 @dataclass
@@ -75,6 +98,8 @@ class Server:
     redis_url: str | None = None
     settings: Mapping[str, str] = field(default_factory=lambda: PATIENT)
     """Variables, named without `SOLIDGREEN_`; `{}` for what a user runs."""
+    module: str = "cli.main"
+    """What is run as `solidgreen`: a test may have a server that is broken on purpose."""
     log: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 
@@ -88,7 +113,7 @@ class Server:
 
     def start(self) -> Server:
         """Start and wait until `/health/live` answers. Raises `RuntimeError` with the log if it does not."""
-        command = [sys.executable, "-m", "cli.main", "serve", "--db", str(self.db), "--port", str(self.port)]
+        command = [sys.executable, "-m", self.module, "serve", "--db", str(self.db), "--port", str(self.port)]
         if self.redis_url:
             command += ["--redis-url", self.redis_url]
         self.log = self.log or self.db.with_suffix(f".{self.port}.log")

@@ -8,6 +8,13 @@ import pytest
 from redis_server import RedisServer
 from server_fixture import World, running
 
+THE_LONGEST = "test_wallet_model.py"  # of the long tests; as the last it would keep one core idle for minutes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first. `--no-loadscope-reorder` lets xdist hand the files out in this order."""
+    items.sort(key=lambda item: item.path.name != THE_LONGEST)
+
 
 @pytest.fixture(scope="session")
 def shared_redis() -> Iterator[RedisServer]:
