@@ -6,17 +6,26 @@ DB     ?= demo.db
 HOST   := 127.0.0.1
 PORT   ?= 8000
 CYCLES ?= 20
+POINTS ?= 500
+SEEDS  ?= 10000
 DRILLS ?= 10
+EVERY  ?= 1
 USERS  ?= 100
 SECONDS ?= 30
 FLOOR  ?= 3000
 RECEIPTS ?= 10000
 COUNT  ?= 1000
+CASES  ?= 100000
+WORKERS ?= 2
 ARGS   ?=
 LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: run test check test-all lint types locust crash drills archive mutations payout receipts bench wheel lock clean help
+# A file of tests stays with one process: its tests share a server, and come in their order.
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: run test check test-all lint types locust crash faults powercut sim redis-storm fuzz overload drills archive mutations \
+	payout receipts bench wheel lock clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,8 +53,8 @@ run: $(VENV)/.stamp     ## serve a demo with 100 players on 127.0.0.1:8000
 		'WebSocket ws://$(HOST):$(PORT)/ws (subprotocol wallet.v1), health http://$(HOST):$(PORT)/health/ready' ''
 	@exec $(BIN)/solidgreen serve --db $(DB) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.stamp    ## every test that needs only Python, git and make
-	$(BIN)/pytest -m "not long" --ignore tests/charts
+test: $(VENV)/.stamp    ## every test that needs only Python, git and make; WORKERS= at a time
+	$(PYTEST) -m "not long" --ignore tests/charts
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check .
@@ -57,14 +66,27 @@ types: $(VENV)/.stamp
 check: lint types test  ## ruff, mypy --strict and the tests
 
 test-all: test $(VENV)/.bench  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run
-	$(BIN)/pytest -m long
+	$(PYTEST) -m "long and not alone"
+	$(BIN)/pytest -m alone
 	$(MAKE) locust USERS=20 SECONDS=10 FLOOR=0
 
 locust: $(VENV)/.stamp  ## Locust, headless, against a server of its own: USERS= SECONDS= FLOOR=
 	$(BIN)/python -m harness.locust_run --users $(USERS) --seconds $(SECONDS) --floor $(FLOOR)
 
+sim: $(VENV)/.stamp     ## simulate SEEDS= seeds: real engine, virtual time, crashes, faults, retries, and an auditor
+	$(BIN)/python -m tests.sim.run --seeds $(SEEDS) $(ARGS)
+
 crash: $(VENV)/.stamp   ## kill -9 with bets in flight, CYCLES= times, and audit what is left
 	$(BIN)/python -m tests.crash.kill_cycles --cycles $(CYCLES)
+
+faults: $(VENV)/.stamp  ## fail each write and sync of the database's files in turn, and audit what is left: EVERY=
+	$(BIN)/python -m tests.faults.nth --every $(EVERY)
+
+redis-storm: $(VENV)/.stamp  ## faults of Redis under load, one after the other, for SECONDS=, and audit what is left
+	$(BIN)/python -m tests.redis_storm --seconds $(SECONDS)
+
+powercut: $(VENV)/.stamp  ## cut the power under a recorded server at POINTS= points, and audit what is left
+	$(BIN)/python -m tests.powercut.cut --points $(POINTS)
 
 drills: $(VENV)/.stamp  ## back up under load, restore, serve and compare, DRILLS= times
 	$(BIN)/python -m tests.crash.backup_drills --drills $(DRILLS)
@@ -75,11 +97,17 @@ archive: $(VENV)/.stamp  ## kill -9 an archive at ten points of its way, with be
 mutations: $(VENV)/.stamp  ## COUNT= random single mutations of valid books: `verify` must find all of them
 	$(BIN)/python tests/mutations.py $(COUNT)
 
+fuzz: $(VENV)/.stamp    ## CASES= malformed messages, frames, requests and tokens, to a real server: nothing may come of them
+	$(BIN)/python -m tests.fuzz.wire_fuzz --cases $(CASES) $(ARGS)
+
 payout: $(VENV)/.stamp  ## pay 100,000 winners beside bets, kill -9 in the middle, and audit what is left
 	$(BIN)/python -m bench.payouts $(ARGS)
 
 receipts: $(VENV)/.stamp  ## RECEIPTS= receipts of a real file, true and tampered with, in Python and in Node
 	$(BIN)/python tests/receipts_in_bulk.py --count $(RECEIPTS)
+
+overload: $(VENV)/.stamp  ## three times the bets that the wallet can take, one socket that floods, an open circuit: ARGS=--parts …
+	$(BIN)/python -m bench.overload $(ARGS)
 
 bench: $(VENV)/.bench   ## every case of docs/performance.md beside its ceiling, half an hour: ARGS=--quick
 	$(BIN)/python -m bench.run $(ARGS)

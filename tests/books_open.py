@@ -138,7 +138,11 @@ def account(user_id: int, balance_minor: int = 0, **changes: Any) -> Account:
 
 
 def view_of(
-    *players: Account, head: Head = GENESIS, now_us: int = NOW_US, cash_floor_minor: int = BOOK_FLOOR_MINOR
+    *players: Account,
+    head: Head = GENESIS,
+    now_us: int = NOW_US,
+    cash_floor_minor: int = BOOK_FLOOR_MINOR,
+    unsure_since_us: int | None = None,
 ) -> View:
     """A view of `players` beside the house and the cash book, with no key known."""
     house = account(HOUSE, kind="house", floor_minor=BOOK_FLOOR_MINOR)
@@ -157,6 +161,7 @@ def view_of(
         suspended={},
         free_bets={},
         last_user_id=max((HOUSE, CASH, *(each.id for each in players))),
+        unsure_since_us=unsure_since_us,
     )
 
 

@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 
 from batcher.batcher import Batcher
+from batcher.log_keeper import LOG_MAX_BYTES, LogKeeper
 from batcher.memory_nonces import MemoryGuard
 from engine.store import Store
 from harness.process import JWT_SECRET
@@ -33,21 +34,24 @@ class QuietServer(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(db: Path) -> AsyncIterator[str]:
+async def serving(db: Path, log_max_bytes: int = LOG_MAX_BYTES, nonces: int = 10_000) -> AsyncIterator[str]:
     """The address of a server that runs in this very loop, in the parts and order of `ws.app.serve`."""
     listener = socket.create_server(("127.0.0.1", 0))
-    store, hub, guard = await Store.open(db), Hub(), MemoryGuard(capacity=10_000)
+    store, hub, guard = await Store.open(db), Hub(), MemoryGuard(capacity=nonces)
     batcher = Batcher(store, guard, posted=hub.posted)
     door = Door(store, batcher, hub, JWT_SECRET, Limits())
     batcher.start()
     application = _application(door, guard, SelfCheck(db, 0), frozenset())
     server = QuietServer(_uvicorn_config(application, door.limits))
     running = asyncio.create_task(server.serve(sockets=[listener]))
+    keeping = asyncio.create_task(LogKeeper(store, log_max_bytes=log_max_bytes).run())
     try:
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}/ws"
     finally:
         server.should_exit = True
         await running
+        keeping.cancel()
+        await asyncio.wait([keeping])
         await batcher.drain()
         await store.close()
         listener.close()

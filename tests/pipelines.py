@@ -16,8 +16,9 @@ from books_open import BOB, NOW_US, SIGNING_KEY, asked, balances, look, place, s
 from engine.commands import Command
 from engine.decide import decide
 from engine.outcomes import Accepted, Code, Outcome
-from engine.store import Prepared, Store, _on_thread
+from engine.store import Store, _on_thread
 from engine.view import View
+from engine.writer import Prepared
 
 
 class Books:

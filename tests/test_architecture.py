@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "ws", "batcher", "engine")  # each may import those after it
 OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room imports them
 PURE = {
-    *("engine.money", "engine.commands", "engine.outcomes", "engine.records", "engine.view"),
+    *("engine.money", "engine.commands", "engine.outcomes", "engine.records", "engine.view", "engine.now"),
     *("engine.blocks", "engine.merkle"),
     *(
         "engine.archived_keys",
@@ -40,10 +40,14 @@ PURE = {
     *("engine.errors", "engine.checks", "engine.snapshots", "engine.warm", "engine.counterparties"),
     *("engine.leg_checks", "engine.life_checks", "engine.hold_checks", "engine.payout_checks"),
     *("engine.bonus_checks", "engine.floor_checks", "engine.archive_checks", "engine.origin"),
-    *("batcher.policy", "batcher.breaker", "batcher.undecided"),
+    *("batcher.policy", "batcher.breaker", "batcher.steady", "batcher.undecided", "batcher.copies"),
     *(
+        "ws.allowance",
         "ws.archives",
         "ws.books",
+        "ws.clock",
+        "ws.circuit",
+        "ws.expiries",
         "ws.fields",
         "ws.messages",
         "ws.operators",
@@ -86,6 +90,7 @@ ONLY_IMPORTER = {
     "cryptography": {"engine.keys", "verifier.check"},
     "redis": {"batcher.redis_nonces"},
     "jwt": {"ws.auth"},
+    "prometheus_client": {"ws.metrics"},
 }
 # The engine measured in its own process; every other load comes through the door.
 IN_PROCESS = {

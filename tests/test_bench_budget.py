@@ -85,7 +85,7 @@ THREAD = "Thread.run (threading.py:982);_connection_worker_thread (aiosqlite/cor
         (THREAD, "wake up, hand back"),
         (f"{THREAD};look_up (engine/prefetch.py:97);look_up.<locals>.<listcomp> (engine/prefetch.py:97)",
          "look up keys (SQLite)"),
-        (f"{THREAD};Store._write (engine/store.py:275);Store._is_as_we_left_it (engine/store.py:300)",
+        (f"{THREAD};Writer.write (engine/writer.py:275);Writer._is_as_we_left_it (engine/writer.py:300)",
          "begin, call the next batch"),
         (f"{THREAD};something_new (engine/news.py:3)", OTHER),
     ],
@@ -113,7 +113,7 @@ def test_the_line_that_calls_says_which_table_is_written(
     table: StageTable, statement: str, stage: str
 ) -> None:
     line = line_of("engine/rows.py", statement)
-    writing = f"{THREAD};Store._write (engine/store.py:277);write (engine/rows.py:{line})"
+    writing = f"{THREAD};Writer.write (engine/writer.py:277);write (engine/rows.py:{line})"
     for calls in (writing, f"{writing};in_bulk (engine/bulk.py:33)"):
         (stack,) = read_stacks(f"thread (5582): Thread-1;{calls} 1")
         assert table.stage_of(stack) == stage
@@ -121,13 +121,13 @@ def test_the_line_that_calls_says_which_table_is_written(
 
 def test_a_commit_is_told_from_what_comes_before_it(table: StageTable) -> None:
     for function, statement, stage in (
-        ("Store._commit", 'connection.execute("COMMIT")\n', "COMMIT (WAL, fsync)"),
-        ("Store._write", 'connection.execute("BEGIN IMMEDIATE")\n', "begin, call the next batch"),
+        ("Writer._commit", 'connection.execute("COMMIT")\n', "COMMIT (WAL, fsync)"),
+        ("Writer.write", 'connection.execute("BEGIN IMMEDIATE")\n', "begin, call the next batch"),
     ):
-        source = (ROOT / "engine/store.py").read_text()
-        begins = source.index(f"    def {function.removeprefix('Store.')}(")
+        source = (ROOT / "engine/writer.py").read_text()
+        begins = source.index(f"    def {function.removeprefix('Writer.')}(")
         line = source.count("\n", 0, source.index(statement, begins)) + 1
-        calls = f"{THREAD};Store._write (engine/store.py:277);{function} (engine/store.py:{line})"
+        calls = f"{THREAD};Writer.write (engine/writer.py:277);{function} (engine/writer.py:{line})"
         (stack,) = read_stacks(f"thread (5582): Thread-1;{calls} 1")
         assert table.stage_of(stack) == stage
 
@@ -191,7 +191,7 @@ RAW = f"""\
 thread (5581): MainThread;{RUN} 60
 thread (5581): MainThread;{TAKEN} 30
 thread (5581): MainThread 10
-thread (5582): Thread-1 (_connection_worker_thread);{THREAD};Store._write (engine/store.py:1) 20
+thread (5582): Thread-1 (_connection_worker_thread);{THREAD};Writer.write (engine/writer.py:1) 20
 thread (5583): Thread-2 (_connection_worker_thread);{THREAD};look_up (engine/prefetch.py:97) 5
 """
 
@@ -273,7 +273,7 @@ def test_a_thread_has_work_unless_it_stands_in_its_root_and_does_not_run(table: 
         f"thread (5581): MainThread;{RUN} 40\n"
         f"thread (5581): MainThread;{TAKEN} 60\n"
         f"thread (5582): Thread-1;{THREAD} 10\n"
-        f"thread (5582): Thread-1;{THREAD};Store._write (engine/store.py:1) 90\n"
+        f"thread (5582): Thread-1;{THREAD};Writer.write (engine/writer.py:1) 90\n"
         f"thread (5584): Thread-3;{THREAD} 100\n"
     )
     running = read_stacks(f"thread (5581): MainThread;{RUN} 30\n")
@@ -398,6 +398,7 @@ def test_the_load_outlasts_all_windows() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.parametrize("nonces", ["memory", "redis"])
 def test_a_short_run_accounts_for_the_servers_time(nonces: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--shape", "20x20", "--seconds", "2", "--warm-up", "0.5", "--players", "100", "--json"]

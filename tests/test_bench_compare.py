@@ -39,6 +39,7 @@ def test_the_sides_take_turns_in_beginning() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_a_checkout_is_compared_with_another(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench.compare", str(ROOT), str(ROOT), "--folder", str(tmp_path)]
     done = subprocess.run(

@@ -186,6 +186,7 @@ def test_the_limit_of_open_files_is_raised_for_a_run() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_a_short_run_of_the_command_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--only", "open-loop-1000", "--seconds", "1", "--warm-up", "0.3", "--rounds", "1"]
     status = run.main([*arguments, "--players", "100", "--out", str(tmp_path)])
@@ -207,6 +208,7 @@ def test_a_short_run_of_the_command_counts(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.parametrize("nonces", ["memory", "redis"])
 def test_every_case_over_the_wire_counts(tmp_path: Path, nonces: str) -> None:
     seeded = tmp_path / "seeded.db"

@@ -34,9 +34,10 @@ from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import Accepted, Code, Outcome, PayoutTold, Rejected
 from engine.reconcile import reconcile
 from engine.records import Account, Item
-from engine.store import Prepared, Store
+from engine.store import Store
 from engine.subjects import Payout, Suspended
 from engine.view import View
+from engine.writer import Prepared
 
 SUSPENSE, RECEIVABLE = 5, 6
 ID = 3

@@ -286,7 +286,7 @@ def log_lines() -> Iterator[tuple[str, str]]:
                         args=[ast.Constant(value=str(words)), *_],
                     ):
                         said = "error" if level == "exception" else level
-                        yield said, re.sub(r"%[.\d]*[sdrf]", "…", words).replace("…:…", "…")
+                        yield said, re.sub(r"%[+.\d]*[sdrf]", "…", words).replace("…:…", "…")
 
 
 def test_operations_explains_the_health_report(house: House) -> None:

@@ -17,12 +17,13 @@ from batcher.breaker import Breaker, BreakerLimits, State
 from batcher.expiry import CALLER, LOOK_SELDOM_S
 from batcher.paying import PAUSE_S, Paying
 from batcher.policy import BatchLimits
-from engine import queries
+from engine import looks, queries
 from engine.commands import (
     CHUNK_ITEMS,
     CLEARING_ID_BASE,
     AddPayoutItems,
     Command,
+    Deposit,
     OpenPayout,
     PayChunk,
     PayoutItem,
@@ -221,7 +222,9 @@ def test_the_batcher_pays_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     asyncio.run(run())
 
 
-def test_to_look_when_nothing_is_under_way_is_a_few_steps(tmp_path: Path) -> None:
+def test_to_look_when_nothing_is_under_way_is_a_few_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run() -> None:
         async with world(tmp_path) as this:
             for n in range(20):
@@ -230,9 +233,10 @@ def test_to_look_when_nothing_is_under_way_is_a_few_steps(tmp_path: Path) -> Non
             await look(this, 3)
             assert all_paid(this, id_, 250)
             steps: list[None] = []
-            await this.store.read(lambda c: c.set_progress_handler(lambda: steps.append(None), 1))
+            monkeypatch.setattr(looks, "STEPS", 1)
+            monkeypatch.setattr(looks._Deadline, "__call__", lambda deadline: steps.append(None))
             await look(this)
-            await this.store.read(lambda c: c.set_progress_handler(None, 1))
+            monkeypatch.undo()
             assert this.batcher._unanswered == 0
             assert 0 < len(steps) < 60
 
@@ -375,12 +379,13 @@ def test_a_chunk_that_finds_the_queue_full_is_paid_later(
 
     async def run() -> None:
         guard = Guard()
-        async with world(tmp_path, guard=guard, limits=BatchLimits(queue_max=2)) as this:
+        async with world(tmp_path, guard=guard, limits=BatchLimits(queue_max=1, reserve=1)) as this:
             id_ = await started(this, *winners(150))
-            bets = this.submit_all(bet(n) for n in range(2))  # not gathered yet: the queue is full
+            deposit = Deposit(BOB, 5, key="d", caller="op")
+            waiting = this.submit_all([bet(0), deposit])  # not gathered yet: the queue is full
             await paying_of(this)._pay(id_, 0)
             assert done(this, id_)[1] == 0
-            assert [await each.code() for each in bets] == [None, None]
+            assert [await each.code() for each in waiting] == [None, None]
             await look(this)
             assert done(this, id_)[1] == 0  # left alone for a second
             this.clock.now_us += S

@@ -227,7 +227,7 @@ def test_nothing_is_found_by_a_look_at_a_whole_table(reader: sqlite3.Connection)
     queries.expiries_due(reader, FOREVER_US, 10)
     queries.wallets(reader, ALICE)
     queries.free_bets(reader, ALICE, 10)
-    queries.limits(reader, ALICE, NOW_US)
+    queries.limits(reader, ALICE, NOW_US, NOW_US)
     queries.wallet(reader, ALICE)
     reader.set_trace_callback(None)
     plans = [row[3] for sql in asked for row in reader.execute(f"EXPLAIN QUERY PLAN {sql}")]
@@ -296,7 +296,7 @@ def test_a_payout_shows_its_items_in_suspense_page_by_page(books: Path, reader: 
 
 
 def test_limits_are_shown_as_they_are_at_a_time(books: Path, reader: sqlite3.Connection) -> None:
-    assert queries.limits(reader, ALICE, NOW_US) == []
+    assert queries.limits(reader, ALICE, NOW_US, NOW_US) == []
     own: dict[str, Any] = {"caller": "1"}
     at_us = NOW_US + 2 * MINUTE_US
     play(books, [SetLimit(ALICE, "deposit", "day", 100, key="a", **own)], now_us=at_us)
@@ -306,11 +306,11 @@ def test_limits_are_shown_as_they_are_at_a_time(books: Path, reader: sqlite3.Con
     play(books, [SetLimit(BOB, "loss", "week", 5, key="c", **own)], now_us=at_us)
     looser_us = at_us + COOLING_OFF_US
     pending = LimitTold(ALICE, "deposit", "day", 100, NONE, looser_us)
-    assert queries.limits(reader, ALICE, looser_us - 1)[0].told == pending
-    assert queries.limits(reader, ALICE, at_us) == [LimitState(pending, 30)]
+    assert queries.limits(reader, ALICE, looser_us - 1, looser_us - 1)[0].told == pending
+    assert queries.limits(reader, ALICE, at_us, at_us) == [LimitState(pending, 30)]
     gone = LimitTold(ALICE, "deposit", "day", NONE, NONE, 0)
-    assert queries.limits(reader, ALICE, looser_us) == [LimitState(gone, 0)]
-    assert [each.told.kind for each in queries.limits(reader, BOB, at_us)] == ["loss"]
+    assert queries.limits(reader, ALICE, looser_us, looser_us) == [LimitState(gone, 0)]
+    assert [each.told.kind for each in queries.limits(reader, BOB, at_us, at_us)] == ["loss"]
 
 
 # --- several wallets, bonuses and free bets -----------------------------------------------------------------
@@ -416,7 +416,7 @@ def test_an_exclusion_is_shown_at_each_wallet_and_other_limits_at_their_own(
         SetLimit(further, "loss", "week", 5, **CALLER | {"key": "l"}),
     )
     kinds = {
-        user_id: [each.told.kind for each in queries.limits(reader, user_id, NOW_US)]
+        user_id: [each.told.kind for each in queries.limits(reader, user_id, NOW_US, NOW_US)]
         for user_id in (ALICE, further, BOB)
     }
     assert kinds == {ALICE: ["exclusion", "stake"], further: ["exclusion", "loss"], BOB: []}

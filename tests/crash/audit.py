@@ -13,7 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.witness import Bet, Finding, History, Standing
+from tests.crash.moves import PREFIX, Move
+from tests.crash.standing import Standing
+from tests.crash.witness import Bet, Finding, History
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,17 @@ class Debit:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """What one command of an operator's did to a player. Without an entry if it moved no money of his."""
+
+    transaction_id: int
+    entry_id: int | None
+    user_id: int | None
+    amount: int
+    balance_after: int | None
+
+
+@dataclass(frozen=True)
 class Books:
     """What one database file says."""
 
@@ -36,6 +49,8 @@ class Books:
     """Sum of the ledger's entries per user; a user without entries is absent."""
     debits: dict[str, list[Debit]]
     """By `bet_id`: entries of players with `ref_type` BET."""
+    moves: dict[str, list[Moved]]
+    """By `key`: of the operator's commands (`moves.PREFIX`), each with its entries of players."""
     unbalanced: dict[int, int]
     """Transactions whose entries do not sum to zero, and what they sum to."""
     strayed: list[int]
@@ -69,10 +84,22 @@ def read_books(db: Path) -> Books:
             " WHERE ref_type = 'BET' AND kind = 'player'"
         ):
             debits[bet_id].append(Debit(*entry))
+        moves: dict[str, list[Moved]] = defaultdict(list)
+        for key, *moved in file.execute(
+            "SELECT key, moving.id, entry.id, user_id, coalesce(amount, 0), balance_after"
+            " FROM transactions AS moving LEFT JOIN ("
+            "  SELECT e.* FROM transaction_ledger AS e JOIN users ON users.id = e.user_id"
+            "  WHERE kind = 'player' AND ref_type <> 'BET'"
+            " ) AS entry ON entry.transaction_id = moving.id"
+            " WHERE key GLOB ?",
+            [f"{PREFIX}*"],
+        ):
+            moves[key].append(Moved(*moved))
         return Books(
             balances=dict(file.execute("SELECT id, balance FROM users")),
             ledger=dict(file.execute("SELECT user_id, SUM(amount) FROM transaction_ledger GROUP BY user_id")),
             debits=dict(debits),
+            moves=dict(moves),
             unbalanced=dict(
                 file.execute(
                     "SELECT transaction_id, SUM(amount) AS total FROM transaction_ledger"
@@ -103,7 +130,9 @@ def audit(books: Books, history: History, *, may_be_open: bool) -> list[Finding]
     findings = [*_sums(books), *_strangers(books, history), *_players(books, history)]
     for bet in history.bets.values():
         findings += _bet(bet, books.debits.get(bet.bet_id, []), may_be_open)
-    return findings
+    for move in history.moves.values():
+        findings += _move(move, books.moves.get(move.key, []), may_be_open)
+    return [*findings, *_ended_twice(books, history)]
 
 
 def _sums(books: Books) -> Iterator[Finding]:
@@ -124,6 +153,8 @@ def _sums(books: Books) -> Iterator[Finding]:
 def _strangers(books: Books, history: History) -> Iterator[Finding]:
     for bet_id in books.debits.keys() - history.bets.keys():
         yield Finding("never_sent", bet_id, f"{books.debits[bet_id]}")
+    for key in books.moves.keys() - history.moves.keys():
+        yield Finding("never_sent", key, f"{books.moves[key]}")
 
 
 def _players(books: Books, history: History) -> Iterator[Finding]:
@@ -132,8 +163,13 @@ def _players(books: Books, history: History) -> Iterator[Finding]:
         taken = bet.standing is Standing.OPEN and bet.bet_id in books.debits
         if taken or bet.standing is Standing.CONFIRMED:
             staked[bet.user_id] += bet.stake
+    moved: dict[int, int] = defaultdict(int)
+    for move in history.moves.values():
+        happened = move.standing is Standing.OPEN and move.key in books.moves
+        if happened or move.standing is Standing.CONFIRMED:
+            moved[move.user_id] += move.effect
     for user_id, seeded in history.seeded.items():
-        balance, due = books.balances.get(user_id), seeded - staked[user_id]
+        balance, due = books.balances.get(user_id), seeded - staked[user_id] + moved[user_id]
         if balance is None or balance < 0:
             yield Finding("negative", f"player {user_id}", f"balance {balance}")
         if balance != due:
@@ -159,3 +195,34 @@ def _bet(bet: Bet, debits: list[Debit], may_be_open: bool) -> Iterator[Finding]:
         yield Finding("refused_but_taken", bet.bet_id, f"{debits}, but {told}")
     elif bet.standing is Standing.OPEN and not may_be_open:
         yield Finding("unresolved", bet.bet_id, f"sent for user {bet.user_id}, never answered")
+
+
+def _move(move: Move, moved: list[Moved], may_be_open: bool) -> Iterator[Finding]:
+    told = move.told
+    if len(moved) > 1:
+        yield Finding("duplicated", move.key, f"{moved}")
+    for one in moved[:1]:
+        if one.amount != move.effect or one.user_id not in (None, move.user_id):
+            yield Finding("wrong_move", move.key, f"{move.effect} for user {move.user_id}: {one}")
+        if move.standing in (Standing.REFUSED, Standing.DEFERRED):
+            yield Finding("refused_but_moved", move.key, f"{one}, but {move.answers}")
+        if told is not None:
+            booked = {"transaction_id": one.transaction_id}
+            if one.entry_id is not None:
+                booked |= {"seq": one.entry_id, "balance": one.balance_after or 0}
+            if any(told[name] != value for name, value in booked.items()):
+                yield Finding("told_otherwise", move.key, f"{one}, but {told}")
+    if not moved and told is not None:
+        yield Finding("lost", move.key, f"no transaction, but {told}")
+    if move.standing is Standing.OPEN and not may_be_open:
+        yield Finding("unresolved", move.key, f"{move.request}, never answered")
+
+
+def _ended_twice(books: Books, history: History) -> Iterator[Finding]:
+    ended: dict[str, list[str]] = defaultdict(list)
+    for move in history.moves.values():
+        if move.bet_id is not None and move.key in books.moves:
+            ended[move.bet_id].append(move.key)
+    for bet_id, keys in ended.items():
+        if len(keys) > 1:
+            yield Finding("duplicated", bet_id, f"it ended more than once: {keys}")

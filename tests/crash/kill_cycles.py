@@ -2,10 +2,12 @@
 
     python -m tests.crash.kill_cycles --cycles 20 --sockets 24 --acks 1000
 
+Players bet, and an operator ends bets in every way there is and moves money in and out (`moves.py`).
 One cycle: load until at least `--acks` bets are acknowledged, SIGKILL at a random moment, then
 1. *autopsy*: audit the file as the crash left it, before any process opens it;
 2. restart; ask for every bet without an answer, then send it again with the same `bet_id`, and so refused
-   bets and some confirmed ones (what is known must be replayed, the same again); ask for all of these;
+   bets and some confirmed ones (what is known must be replayed, the same again); ask for all of these; send
+   every move without an answer again, under its key;
 3. stop a second time (SIGKILL and SIGTERM in turn); audit the file again, now with nothing left open;
 4. restart; ask once more (the answers must agree); let `solidgreen reconcile` judge the live file.
 
@@ -28,12 +30,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.process import Server, seed, solidgreen
+from harness.process import Server, solidgreen, token
 from tests.crash.audit import audit, read_books, snapshot
-from tests.crash.load import POOR_BALANCE, Player, Table
-from tests.crash.witness import Bet, Finding, History, Standing, Witness
+from tests.crash.load import OPERATOR, Player, Table, seat_players
+from tests.crash.moves import KINDS, kinds
+from tests.crash.standing import Standing
+from tests.crash.witness import Bet, Finding, History, Witness
 
-RICH_BALANCE = 1_000_000_000
 LOAD_WITHIN_S = 60.0  # to reach the acknowledgements of a cycle
 KILL_WITHIN_S = 0.05  # after that, at random
 CLEAN_STATUS = (0, -signal.SIGTERM)  # uvicorn raises the signal again once it has shut down
@@ -43,7 +46,7 @@ REPLAYED_BETS = 50  # confirmed bets of a cycle that are sent once more after th
 
 @dataclass
 class Cycle:
-    """What one cycle showed. Counts are of bets sent in it."""
+    """What one cycle showed. Counts are of bets sent in it, unless they say otherwise."""
 
     number: int
     acknowledged: int = 0
@@ -55,6 +58,10 @@ class Cycle:
     """Without a binding answer when the server was killed; each is `found`, or not and `retried`."""
     found: int = 0
     retried: int = 0
+    moved: int = 0
+    """Acknowledged moves of the operator's: settlements, rollbacks, cash-outs, money in and out."""
+    move_kinds: set[tuple[str, str | None]] = field(default_factory=set)
+    moves_unknown: int = 0
     accounts: int = 0
     entries_total: int = 0
     """Sum over the whole ledger, minor units: 0."""
@@ -72,6 +79,7 @@ class Cycle:
             f"cycle {self.number:3}: acknowledged {self.acknowledged} (refused {self.refused}),"
             f" deferred {self.deferred}, sent twice {self.doubled},"
             f" unknown at kill {self.unknown} (found {self.found}, retried {self.retried}),"
+            f" moves {self.moved} (unknown {self.moves_unknown}),"
             f" lost {self.count('lost')}, duplicated {self.count('duplicated')};"
             f" {self.accounts} accounts, players hold {self.players_total},"
             f" ledger sums to {self.entries_total}; {len(self.findings)} findings, {self.took_s:.1f} s"
@@ -82,8 +90,16 @@ class Trial:
     """Kill cycles on one database file in `folder`, which also gets the log and the copies of the file."""
 
     def __init__(
-        self, folder: Path, *, sockets: int, acks: int, seed: str, redis_url: str | None = None
+        self,
+        folder: Path,
+        *,
+        sockets: int,
+        acks: int,
+        seed: str,
+        redis_url: str | None = None,
+        module: str = "cli.main",
     ) -> None:
+        """`module`: what is run as the server."""
         self._folder = folder
         self._db = folder / "crash.db"
         self._log = folder / "witness.jsonl"
@@ -91,17 +107,19 @@ class Trial:
         self._acks = acks
         self._seed = seed
         self._rng = random.Random(seed)
-        self._server = Server(self._db, redis_url=redis_url)
+        self._server = Server(self._db, redis_url=redis_url, module=module)
         self._witness = Witness(self._log)
         self._history = History()
         self._players: list[Player] = []
+        self._operator = ""
         self._starts = 0
 
     def run(self, cycles: int) -> list[Cycle]:
         """Seed the file, run the cycles, print a line for each; one that finds something is the last."""
         shown: list[Cycle] = []
         with self._witness:
-            self._seat_players()
+            self._players = seat_players(self._db, self._witness, self._sockets, self._server.module)
+            self._operator = token(self._db, OPERATOR, "operator", self._server.module)
             self._start()
             try:
                 for number in range(1, cycles + 1):
@@ -113,16 +131,6 @@ class Trial:
                 self._server.__exit__()
         return shown
 
-    def _seat_players(self) -> None:
-        # Two thirds as many players as sockets, so that a third of the sockets are a player's second one; the
-        # poor come last and have one each.
-        poor = max(1, self._sockets // 8)
-        rich = self._sockets * 2 // 3 - poor
-        for count, balance in ((rich, RICH_BALANCE), (poor, POOR_BALANCE)):
-            for seeded in seed(self._db, count, balance):
-                self._players.append(Player(seeded["id"], seeded["token"], poor=balance == POOR_BALANCE))
-                self._witness.record(player=seeded["id"], seeded=balance)
-
     def _start(self) -> None:
         self._server.start()
         self._starts += 1
@@ -130,6 +138,7 @@ class Trial:
 
     async def _cycle(self, number: int) -> Cycle:
         began, before = time.monotonic(), len(self._history.bets)
+        moves_before = len(self._history.moves)
         cycle = Cycle(number)
         await self._load_and_kill(number)
 
@@ -142,6 +151,10 @@ class Trial:
         cycle.refused = sum(bet.standing is Standing.REFUSED for bet in mine)
         cycle.doubled = sum(bet.sendings > 1 for bet in mine)
         cycle.deferred = sum(bet.standing is Standing.DEFERRED for bet in mine)
+        moves = list(history.moves.values())[moves_before:]
+        cycle.moved = sum(move.told is not None for move in moves)
+        cycle.move_kinds = kinds(moves)
+        cycle.moves_unknown = len(history.open_moves())
         cycle.findings += self._audit(f"{number}-killed", cycle, may_be_open=True)
 
         self._start()
@@ -155,7 +168,7 @@ class Trial:
 
         self._start()
         async with Table(self._server.ws, self._witness) as table:
-            await table.sit(self._players, len(self._players))
+            await table.sit(self._players, len(self._players), self._operator)
             await table.look_up(asked)
         history.catch_up(self._log)
         cycle.findings += [*history.contradictions(), *self._reconciled(cycle)]
@@ -166,7 +179,7 @@ class Trial:
 
     async def _load_and_kill(self, number: int) -> None:
         async with Table(self._server.ws, self._witness) as table:
-            await table.sit(self._players, self._sockets)
+            await table.sit(self._players, self._sockets, self._operator)
             target = self._witness.acknowledged + self._acks + self._rng.randrange(self._acks)
             async with asyncio.timeout(LOAD_WITHIN_S), asyncio.TaskGroup() as tasks:
                 tasks.create_task(table.play(f"{self._seed}/{number}"))
@@ -184,7 +197,8 @@ class Trial:
         confirmed = [bet for bet in mine if bet.standing is Standing.CONFIRMED]
         replayed = refused + self._rng.sample(confirmed, min(REPLAYED_BETS, len(confirmed)))
         async with Table(self._server.ws, self._witness) as table:
-            await table.sit(self._players, len(self._players))
+            await table.sit(self._players, len(self._players), self._operator)
+            await table.move_again(self._history.open_moves())
             await table.look_up(unknown)
             self._history.catch_up(self._log)
             missing = [bet for bet in unknown if bet.standing is Standing.OPEN]
@@ -223,6 +237,11 @@ def vacuous(shown: list[Cycle]) -> list[Finding]:
         "bets unknown at kill": sum(cycle.unknown for cycle in shown),
         "refused bets": sum(cycle.refused for cycle in shown),
         "bets sent twice": sum(cycle.doubled for cycle in shown),
+        "moves unknown at kill": sum(cycle.moves_unknown for cycle in shown),
+        **{
+            f"{type_} {result or ''}".rstrip(): any((type_, result) in cycle.move_kinds for cycle in shown)
+            for type_, result in KINDS
+        },
     }
     return [Finding("vacuous", what, "none in any cycle") for what, times in tried.items() if not times]
 
@@ -240,6 +259,8 @@ def summary(shown: list[Cycle], sockets: int) -> str:
             f"acknowledged  {total('acknowledged')}, of which refused {total('refused')};"
             f" least in a cycle {min(cycle.acknowledged for cycle in shown)}",
             f"unknown       {total('unknown')} at kill: found {total('found')}, retried {total('retried')}",
+            f"moved         {total('moved')} times by the operator; unknown {total('moves_unknown')} at kill,"
+            " all sent again",
             f"lost          {sum(cycle.count('lost') for cycle in shown)}",
             f"duplicated    {sum(cycle.count('duplicated') for cycle in shown)}",
             f"sums          ledger {last.entries_total}; {last.accounts} accounts, balance = own entries in"
@@ -260,6 +281,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--seed", default=secrets.token_hex(4), help="for stakes and moments; a fresh one is printed"
     )
     parser.add_argument("--redis-url", help="let the server keep its nonces there")
+    parser.add_argument(
+        "--server", default="cli.main", help="what is killed: one of tests.broken must be found out"
+    )
     options = parser.parse_args(arguments)
     if options.cycles < 1 or options.sockets < 6 or options.acks < 1:
         parser.error("at least 1 cycle, 6 sockets and 1 acknowledgement")
@@ -267,7 +291,12 @@ def main(arguments: list[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="kill-cycles-"))
     print(f"seed {options.seed}; evidence in {folder}", flush=True)
     trial = Trial(
-        folder, sockets=options.sockets, acks=options.acks, seed=options.seed, redis_url=options.redis_url
+        folder,
+        sockets=options.sockets,
+        acks=options.acks,
+        seed=options.seed,
+        redis_url=options.redis_url,
+        module=options.server,
     )
     shown = trial.run(options.cycles)
     print(summary(shown, options.sockets))

@@ -1,19 +1,24 @@
-"""The load of a kill cycle: players who bet as fast as they are answered, then ask what became of it."""
+"""The load of a kill cycle: players who bet as fast as they are answered, an operator who ends their bets."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from harness.process import seed
 from harness.wire import SocketClosed, Wire, bet, connect, now_ms
+from tests.crash.moves import Move, ending, transfer, under_another_key
 from tests.crash.witness import Bet, Witness
 
 Json = dict[str, Any]
+
+OPERATOR = 1  # a book of the house's: it needs no wallet
 
 IN_FLIGHT = 6  # bets that each rich socket keeps in flight
 STAKE_MAX = 50
@@ -22,6 +27,11 @@ DOUBLED_SHARE = 0.05  # of the bets, sent twice with the same bet_id
 POOR_BETS = 6  # a cycle and poor player: few, for the server bounds how many refusals it records a minute
 POOR_PAUSE_MAX_S = 0.05
 POOR_BALANCE = 400
+RICH_BALANCE = 1_000_000_000
+
+MOVES_IN_FLIGHT = 12  # of the operator's: one for each ten bets or so
+TRANSFER_SHARE = 0.2  # of them, into wallets and out of them; the others end bets
+TRANSFER_MAX = 500
 
 RETRY_AFTER_MS = 20  # where a retryable refusal does not say
 FRAME_BETS = 200  # bets asked about in one array frame
@@ -36,6 +46,22 @@ class Player:
     poor: bool
 
 
+def seat_players(db: Path, witness: Witness, sockets: int, module: str) -> list[Player]:
+    """Seed wallets for so many sockets, and note what each holds.
+
+    Two thirds as many players, so that a third of the sockets are a player's second one; the poor come last
+    and have one each. `module`: what is run to seed.
+    """
+    poor = max(1, sockets // 8)
+    rich = sockets * 2 // 3 - poor
+    players = []
+    for count, balance in ((rich, RICH_BALANCE), (poor, POOR_BALANCE)):
+        for seeded in seed(db, count, balance, module=module):
+            players.append(Player(seeded["id"], seeded["token"], poor=balance == POOR_BALANCE))
+            witness.record(player=seeded["id"], seeded=balance)
+    return players
+
+
 class Table:
     """The sockets of one cycle, open at once, each with its player."""
 
@@ -44,9 +70,15 @@ class Table:
         self._witness = witness
         self._sockets: dict[Player, list[Wire]] = defaultdict(list)
         self._stack = AsyncExitStack()
+        self._to_end: deque[tuple[Player, Json]] = deque()
+        """Bets that were confirmed, for the operator to end."""
 
-    async def sit(self, players: list[Player], sockets: int) -> None:
-        """Open `sockets` sockets: one for every player, then one more for the first ones, and so on round."""
+    async def sit(self, players: list[Player], sockets: int, operator: str) -> None:
+        """Open `sockets` sockets: one for every player, then one more for the first ones, and so on round.
+        One more is the operator's, whose token is given.
+        """
+        sitting = connect(self._url, operator, on_message=self._witness.heard)
+        self._operator = await self._stack.enter_async_context(sitting)
         for number in range(sockets):
             player = players[number % len(players)]
             opening = connect(self._url, player.token, on_message=self._witness.heard)
@@ -60,6 +92,8 @@ class Table:
                     rng = random.Random(f"{seed}/{player.user_id}/{number}")
                     behaviour = self._bet_poorly if player.poor else self._bet_on
                     tasks.create_task(behaviour(player, number % len(wires), rng))
+            for number in range(MOVES_IN_FLIGHT):
+                tasks.create_task(self._operate(random.Random(f"{seed}/operator/{number}")))
 
     async def _bet_on(self, player: Player, seat: int, rng: random.Random) -> None:
         wires = self._sockets[player]
@@ -89,8 +123,38 @@ class Table:
         exchanges = await wire.send(*(self._witness.sending(player.user_id, request) for request in requests))
         for exchange in exchanges:
             answer = await exchange.answer()
-            if answer.get("retryable"):  # the server asks for less: give it that, and bet on
-                await asyncio.sleep((answer.get("retry_after_ms") or RETRY_AFTER_MS) / 1000)
+            if answer["type"] == "bet.confirmed" and not answer["replayed"]:
+                self._to_end.append((player, exchange.request))
+            await _as_asked(answer)
+
+    async def _operate(self, rng: random.Random) -> None:
+        """End bets, some of them twice, and move money into wallets and out of them."""
+        players = list(self._sockets)
+        try:
+            while True:
+                if rng.random() < TRANSFER_SHARE or not self._to_end:
+                    player = rng.choice(players)
+                    requests = [transfer(player.user_id, TRANSFER_MAX, rng)]
+                else:
+                    player, placed = self._to_end.popleft()
+                    requests = [ending(placed["bet_id"], placed["stake"], rng)]
+                if rng.random() < DOUBLED_SHARE:
+                    again = requests[0] if rng.random() < 0.5 else under_another_key(requests[0])
+                    requests.append(again)
+                await self._move(player.user_id, *requests)
+        except SocketClosed:
+            return
+
+    async def _move(self, user_id: int, *requests: Json) -> None:
+        """Send an operator's `requests` in one frame, logged before they leave, and wait for each answer."""
+        logged = [self._witness.sending(user_id, request) for request in requests]
+        for exchange in await self._operator.send(*logged):
+            await _as_asked(await exchange.answer())
+
+    async def move_again(self, moves: Iterable[Move]) -> None:
+        """Send each of `moves` once more, under its key."""
+        for move in moves:
+            await self._move(move.user_id, move.request)
 
     async def look_up(self, bets: Iterable[Bet]) -> None:
         """Ask `bet.get` for each of `bets`, every player for its own."""
@@ -119,3 +183,9 @@ class Table:
 
     async def __aexit__(self, *fault: Any) -> None:
         await self._stack.__aexit__(*fault)
+
+
+async def _as_asked(answer: Json) -> None:
+    """Where the server asks for less, give it that before going on."""
+    if answer.get("retryable"):
+        await asyncio.sleep((answer.get("retry_after_ms") or RETRY_AFTER_MS) / 1000)

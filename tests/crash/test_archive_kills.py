@@ -15,7 +15,7 @@ FEW = Sample(bets=20, receipts=2, statements=2)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_an_archive_killed_at_ten_points_loses_nothing(tmp_path: Path) -> None:
     shown = asyncio.run(trial(tmp_path, ENTRIES, FEW))
     assert shown.findings == []
@@ -26,7 +26,7 @@ def test_an_archive_killed_at_ten_points_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_half_of_a_ledger_is_archived_beside_bets(tmp_path: Path) -> None:
     shown = archive.measure(tmp_path, 12_000, seconds=1)
     assert 0 < shown["upto_entry_id"] < 12_000 + 2 * archive.PLAYERS

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import Server, seed
+from harness.process import Server, seed, token
 from harness.wire import bet, connect
 from tests.crash.audit import audit, read_books, snapshot
-from tests.crash.witness import History, Standing, Witness
+from tests.crash.moves import Move
+from tests.crash.standing import Standing
+from tests.crash.witness import Bet, History, Witness
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,13 @@ class Played:
             "refused": self.history.standing(Standing.REFUSED)[0].bet_id,
             "open": self.history.standing(Standing.OPEN)[0].bet_id,
             "player": told.user_id,
+            "won": self.move("bet.settle").key,
+            "withdrawn": self.move("wallet.withdraw").key,
         }
+
+    def move(self, type_: str) -> Move:
+        """The operator's command of that type."""
+        return next(move for move in self.history.moves.values() if move.request["type"] == type_)
 
 
 async def _play(url: str, players: list[dict[str, object]], witness: Witness) -> None:
@@ -47,15 +55,33 @@ async def _play(url: str, players: list[dict[str, object]], witness: Witness) ->
     witness.sending(int(str(players[0]["id"])), bet(10))  # logged, then lost on its way
 
 
+async def _operate(url: str, operator: str, witness: Witness, won: Bet) -> None:
+    """Pay 70 for the bet, twice over, and 4 out of the same wallet; then ask for what is never answered."""
+    requests = (
+        {"type": "bet.settle", "key": "move-won", "bet_id": won.bet_id, "result": "won", "payout": 70},
+        {"type": "bet.settle", "key": "move-again", "bet_id": won.bet_id, "result": "won", "payout": 70},
+        {"type": "wallet.withdraw", "key": "move-out", "user_id": won.user_id, "amount": 4},
+    )
+    async with connect(url, operator, on_message=witness.heard) as wire:
+        for request in requests:
+            await wire.ask(witness.sending(won.user_id, request))
+    deposit = {"type": "wallet.deposit", "key": "move-lost", "user_id": won.user_id, "amount": 5}
+    witness.sending(won.user_id, deposit)
+
+
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     folder = tmp_path_factory.mktemp("audit")
+    history = History()
     players = seed(folder / "live.db", 3, balance=100)
     with Witness(folder / "log") as witness, Server(folder / "live.db") as server:
         for player in players:
             witness.record(player=player["id"], seeded=100)
         asyncio.run(_play(server.ws, players, witness))
-    history = History()
+        history.catch_up(folder / "log")
+        won = history.standing(Standing.CONFIRMED)[-1]
+        operator = token(folder / "live.db", 1, role="operator")
+        asyncio.run(_operate(server.ws, operator, witness, won))
     history.catch_up(folder / "log")
     return Played(snapshot(folder / "live.db", folder / "copy"), history)
 
@@ -74,14 +100,22 @@ def test_true_books_pass_and_hold_what_was_played(played: Played) -> None:
     assert audit(books, played.history, may_be_open=True) == []
     assert len(books.debits) == len(played.history.standing(Standing.CONFIRMED)) == 9
     assert len(played.history.standing(Standing.REFUSED)) == 3
-    assert [books.balances[user_id] for user_id in played.history.seeded] == [10, 10, 10]
+    assert [books.balances[user_id] for user_id in played.history.seeded] == [10, 10, 10 + 70 - 4]
+    assert {key: [one.amount for one in moved] for key, moved in books.moves.items()} == {
+        "move-won": [70],
+        "move-out": [-4],
+    }
 
 
 def test_a_bet_that_stays_open_is_found_once_nothing_may_be(played: Played) -> None:
     findings = audit(read_books(played.db), played.history, may_be_open=False)
-    assert [(found.check, found.subject) for found in findings] == [("unresolved", played.named()["open"])]
+    assert [(found.check, found.subject) for found in findings] == [
+        ("unresolved", played.named()["open"]),
+        ("unresolved", "move-lost"),
+    ]
 
 
+WON = "(SELECT id FROM transactions WHERE key = :won)"
 PLAYERS_ENTRY = "user_id = :player AND ref_type = 'BET'"
 
 
@@ -153,6 +187,36 @@ PLAYERS_ENTRY = "user_id = :player AND ref_type = 'BET'"
             f"UPDATE transaction_ledger SET ref_id = :open WHERE {PLAYERS_ENTRY} AND ref_id = :told",
             {"lost", "wrong_debit", "player_balance"},
             id="an unanswered bet booked with another stake",
+        ),
+        pytest.param(
+            f"DELETE FROM transaction_ledger WHERE transaction_id = {WON};"
+            "DELETE FROM transactions WHERE key = :won;"
+            "UPDATE users SET balance = ("
+            " SELECT coalesce(SUM(amount), 0) FROM transaction_ledger WHERE user_id = users.id)",
+            {"lost", "player_balance", "balance_after"},
+            id="an acknowledged settlement removed and the balances made to fit",
+        ),
+        pytest.param(
+            f"UPDATE transaction_ledger SET amount = amount + SIGN(amount) WHERE transaction_id = {WON};"
+            "UPDATE users SET balance = ("
+            " SELECT coalesce(SUM(amount), 0) FROM transaction_ledger WHERE user_id = users.id)",
+            {"wrong_move", "player_balance", "balance_after"},
+            id="a payout raised on both sides",
+        ),
+        pytest.param(
+            "UPDATE transactions SET key = 'move-again' WHERE key = :withdrawn",
+            {"lost", "refused_but_moved", "wrong_move", "duplicated"},
+            id="a refused settlement booked in the place of a withdrawal",
+        ),
+        pytest.param(
+            "UPDATE transactions SET key = 'move-of-nobody' WHERE key = :withdrawn",
+            {"lost", "never_sent"},
+            id="a move that nobody asked for",
+        ),
+        pytest.param(
+            "UPDATE transactions SET key = 'move-lost' WHERE key = :withdrawn",
+            {"lost", "wrong_move", "player_balance"},
+            id="an unanswered deposit booked as a withdrawal",
         ),
     ],
 )

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.crash.witness import History, Standing, Witness
+from tests.crash.moves import Move
+from tests.crash.standing import Standing
+from tests.crash.witness import History, Witness
 
 Json = dict[str, Any]
 
@@ -105,6 +107,74 @@ def test_how_a_bet_stands(records: list[Json], standing: Standing) -> None:
 )
 def test_answers_that_contradict_each_other(records: list[Json], checks: list[str]) -> None:
     assert [finding.check for finding in History(records).contradictions()] == checks
+
+
+SETTLE: Json = {"type": "bet.settle", "key": "move-1", "bet_id": "b", "result": "won", "payout": 12}
+SETTLED: Json = {"type": "bet.settled", "transaction_id": 11, "seq": 20, "balance": 7, "replayed": False}
+CLOSED: Json = {"type": "error", "code": "BET_CLOSED", "retryable": False}
+BUSY: Json = {"type": "error", "code": "OVERLOADED", "retryable": True}
+RESTARTED: Json = {"run": 2}
+
+
+def moved(*replies: Json | None) -> list[Json]:
+    """A confirmed bet, settled once for each of `replies`, which follow one by one; None: no answer."""
+    records = placed(CONFIRMED)
+    for n, reply in enumerate(replies):
+        records.append({"user": 7, "sent": SETTLE | {"id": f"m{n}"}})
+        if reply is not None:
+            records.append({"heard": reply | {"id": f"m{n}"}})
+    return records
+
+
+@pytest.mark.parametrize(
+    ("records", "standing"),
+    [
+        (moved(None), Standing.OPEN),
+        (moved(UNKNOWN), Standing.OPEN),
+        (moved(SETTLED), Standing.CONFIRMED),
+        (moved(None, SETTLED | REPLAYED), Standing.CONFIRMED),
+        (moved(CLOSED), Standing.REFUSED),
+        (moved(None, CLOSED), Standing.OPEN),
+        (moved(BUSY), Standing.DEFERRED),
+        (moved(BUSY, None), Standing.OPEN),
+        # What was sent to a server that has ended is settled by what the next one says.
+        ([*moved(None), RESTARTED, *moved(CLOSED)[-2:]], Standing.REFUSED),
+        ([*moved(None), RESTARTED, *moved(BUSY)[-2:]], Standing.OPEN),
+    ],
+)
+def test_how_a_move_stands(records: list[Json], standing: Standing) -> None:
+    assert History(records).moves["move-1"].standing is standing
+
+
+@pytest.mark.parametrize(
+    ("records", "checks"),
+    [
+        (moved(SETTLED, SETTLED | REPLAYED), []),
+        (moved(CLOSED, CLOSED), []),
+        (moved(SETTLED, SETTLED), ["answered_anew"]),
+        (moved(SETTLED, SETTLED | {"balance": 8} | REPLAYED), ["answers_differ"]),
+        (moved(NOT_FOUND), ["unexpected_error"]),
+        (moved(SETTLED) + looked_up(FOUND | {"state": "won"}), []),
+    ],
+)
+def test_answers_about_moves_that_contradict_each_other(records: list[Json], checks: list[str]) -> None:
+    assert [finding.check for finding in History(records).contradictions()] == checks
+
+
+@pytest.mark.parametrize(
+    ("body", "effect"),
+    [
+        ({"type": "bet.settle", "result": "won", "payout": 12}, 12),
+        ({"type": "bet.settle", "result": "lost"}, 0),
+        ({"type": "bet.settle", "result": "void"}, 5),
+        ({"type": "bet.rollback"}, 5),
+        ({"type": "bet.cashout", "stake": 5, "payout": 3}, 3),
+        ({"type": "wallet.deposit", "amount": 9}, 9),
+        ({"type": "wallet.withdraw", "amount": 9}, -9),
+    ],
+)
+def test_what_a_move_does_to_the_wallet(body: Json, effect: int) -> None:
+    assert Move("move-1", user_id=7, stake=5, request=body).effect == effect
 
 
 def test_a_request_is_in_the_log_before_it_leaves_and_an_answer_as_it_arrives(tmp_path: Path) -> None:

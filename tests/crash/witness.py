@@ -8,19 +8,24 @@ and *as* a reply arrives, by the process that is not killed:
     {"user":7,"sent":{"type":"bet.place",...}}     `id` is unique over the whole log
     {"heard":{"type":"bet.confirmed",...}}
 
+For an operator's requests, `user` is the player whose wallet they move. Each record has `at_ns` as well,
+CLOCK_MONOTONIC.
 `History` is read from that file alone, so that the check depends on nothing that the load generator believes.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from tests.crash.moves import EXPECTED, REPLIES, REQUESTS, Move
+from tests.crash.standing import Standing
 
 Json = dict[str, Any]
 
@@ -37,13 +42,8 @@ class Finding:
         return f"{self.check}: {self.subject}: {self.detail}"
 
 
-class Standing(Enum):
-    """What has been promised about a bet."""
-
-    OPEN = "open"  # sent, and nothing heard that binds: its money may have moved or not
-    DEFERRED = "deferred"  # refused with retryable:true: no money has moved, a retry may move it
-    REFUSED = "refused"  # refused for good
-    CONFIRMED = "confirmed"
+TAKEN = {"confirmed", "won", "lost", "void", "cashed_out", "rolled_back"}
+"""States of a bet whose stake was taken, whatever became of it."""
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Bet:
     def standing(self) -> Standing:
         words = [answer["type"] for answer in self.answers]
         state = self.found["state"] if self.found else None
-        if "bet.confirmed" in words or state == "confirmed":
+        if "bet.confirmed" in words or state in TAKEN:
             return Standing.CONFIRMED
         if "bet.rejected" in words or state == "rejected":
             return Standing.REFUSED
@@ -86,10 +86,13 @@ class History:
 
     def __init__(self, records: Iterable[Json] = ()) -> None:
         self.bets: dict[str, Bet] = {}
+        self.moves: dict[str, Move] = {}
         self.seeded: dict[int, int] = {}
         self.runs = 0
         self.errors: Counter[str] = Counter()
         """Replies of type `error`, by code, but for the `NOT_FOUND` of a `bet.get`."""
+        self.confirmed = 0
+        """How many bets were heard to be confirmed, each once."""
         self._asked: dict[str, Json] = {}
         self._read_bytes = 0
         for record in records:
@@ -102,6 +105,10 @@ class History:
             for line in lines:
                 self.add(json.loads(line))
             self._read_bytes = lines.tell()
+
+    def open_moves(self) -> list[Move]:
+        """The moves of which nobody has heard whether they happened."""
+        return [move for move in self.moves.values() if move.standing is Standing.OPEN]
 
     def standing(self, standing: Standing) -> list[Bet]:
         """The bets that stand so, in the order in which they were first sent."""
@@ -121,12 +128,23 @@ class History:
                 bet = self.bets.setdefault(request["bet_id"], fresh)
                 bet.sendings += 1
                 bet.unanswered += 1
+            elif request["type"] in REQUESTS:
+                staked = self.bets[request["bet_id"]].stake if "bet_id" in request else 0
+                asked = Move(request["key"], record["user"], staked, request)
+                move = self.moves.setdefault(request["key"], asked)
+                move.sendings += 1
+                move.unanswered += 1
         elif "player" in record:
             self.seeded[record["player"]] = record["seeded"]
         elif "run" in record:
             self.runs = record["run"]
+            for move in self.moves.values():
+                move.orphaned = move.unanswered
 
     def _hear(self, message: Json, request: Json) -> None:
+        if request["type"] in REQUESTS:
+            self._hear_move(self.moves[request["key"]], message)
+            return
         bet = self.bets[request["bet_id"]]
         if request["type"] == "bet.get":
             self._look_up(bet, message)
@@ -134,6 +152,7 @@ class History:
             message["type"] == "bet.rejected" and not message["retryable"]
         ):
             bet.unanswered -= 1
+            self.confirmed += message["type"] == "bet.confirmed" and not bet.answers
             bet.answers.append(message)
         elif message["type"] == "bet.rejected":
             bet.unanswered -= 1
@@ -142,6 +161,21 @@ class History:
             self.errors[message["code"]] += (
                 1  # says nothing about the bet, which stays as unanswered as it was
             )
+
+    def _hear_move(self, move: Move, message: Json) -> None:
+        if message["type"] in REPLIES:
+            move.unanswered -= 1
+            move.answers.append(message)
+        elif message.get("retryable") and message["code"] != "OUTCOME_UNKNOWN":
+            move.unanswered -= 1
+            move.deferrals += 1
+        elif message["code"] in EXPECTED:
+            # Known keys are answered first: what was sent to a server that has ended did not happen.
+            move.unanswered -= 1 + move.orphaned
+            move.orphaned = 0
+            move.answers.append(message)
+        else:
+            self.errors[message["code"]] += 1
 
     def _look_up(self, bet: Bet, message: Json) -> None:
         if bet.standing is not Standing.OPEN:
@@ -156,7 +190,13 @@ class History:
         """Where the answers alone disagree, whatever the books say."""
         for code, times in self.errors.items():
             if code != "OUTCOME_UNKNOWN":
-                yield Finding("unexpected_error", code, f"heard {times} times for a well-formed bet")
+                yield Finding("unexpected_error", code, f"heard {times} times for a well-formed request")
+        for move in self.moves.values():
+            done = [_telling(answer) for answer in move.answers if answer["type"] in REPLIES]
+            if any(one != done[0] for one in done):
+                yield Finding("answers_differ", move.key, f"{move.answers}")
+            if sum(answer.get("replayed") is False for answer in move.answers) > 1:
+                yield Finding("answered_anew", move.key, f"replayed:false for what was known: {move.answers}")
         for bet in self.bets.values():
             first, *others = [_telling(answer) for answer in bet.answers] or [{}]
             if any(other != first for other in others):
@@ -177,13 +217,16 @@ def _agree(bet: Bet, lookup: Json) -> bool:
     """Whether a reply to `bet.get` says of the bet what its answer said."""
     told = bet.acknowledgement
     if bet.standing is not Standing.CONFIRMED or told is None:
-        return lookup.get("state") != "confirmed"
+        return lookup.get("state") not in TAKEN
     return all(lookup.get(name) == told[name] for name in ("transaction_id", "seq", "stake"))
 
 
 def _telling(message: Json) -> Json:
     """`message` without what may differ between two tellings of the same answer."""
     return {name: value for name, value in message.items() if name not in ("id", "replayed")}
+
+
+HEARD = REPLIES | {"bet.confirmed", "bet.rejected", "bet.state", "error"}
 
 
 class Witness:
@@ -193,9 +236,10 @@ class Witness:
         self._log = log.open("x", encoding="utf-8")
         self._ids = 0
         self.acknowledged = 0
-        """Binding first answers heard since the last `run`."""
+        """Bets with a binding first answer, since the last `run`."""
 
     def record(self, **record: Any) -> None:
+        record |= {"at_ns": time.monotonic_ns()}
         self._log.write(json.dumps(record, separators=(",", ":")) + "\n")
         self._log.flush()
 
@@ -213,10 +257,10 @@ class Witness:
 
     def heard(self, message: Json) -> None:
         """Log `message` if it is a reply that binds or excuses; for `wire.connect(on_message=…)`."""
-        if message["type"] in ("bet.confirmed", "bet.rejected", "bet.state", "error"):
+        if message["type"] in HEARD:
             self.record(heard=message)
-            if not message.get("retryable") and message.get("replayed") is False:
-                self.acknowledged += 1
+            if message["type"] in ("bet.confirmed", "bet.rejected"):
+                self.acknowledged += not message.get("retryable") and not message["replayed"]
 
     def __enter__(self) -> Witness:
         return self

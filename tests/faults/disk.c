@@ -1,8 +1,10 @@
 /* A disk that fails on demand, for LD_PRELOAD: the file named by TEST_DISK says how.
  *
  *   "sync"  fsync and fdatasync fail with EIO: nobody knows what is on disk
+ *   "hang"  fsync and fdatasync do not come back for a minute
  *   "slow"  fsync and fdatasync take 700 ms longer
  *   "full"  writing to a write-ahead log fails with ENOSPC
+ *   "base"  writing to a database, as checkpoints do, fails with EIO
  *   "half"  likewise, writing to the copy of a backup beyond its first 64 KiB
  *   absent or anything else: the disk is well
  */
@@ -44,6 +46,7 @@ static int failed(int error) {
 }
 
 static void take_time(void) {
+    if (disk_is("hang")) sleep(60);
     if (disk_is("slow")) usleep(700 * 1000);
 }
 
@@ -64,5 +67,6 @@ int fdatasync(int fd) {
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
     static ssize_t (*real)(int, const void *, size_t, off64_t);
     if (!real) real = dlsym(RTLD_NEXT, "pwrite64");
+    if (ends_with(fd, ".db") && disk_is("base")) return failed(EIO);
     return is_full(fd, at) ? failed(ENOSPC) : real(fd, data, size, at);
 }

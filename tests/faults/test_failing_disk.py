@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -18,32 +17,9 @@ import pytest
 
 from harness.process import Server, seed, solidgreen
 from harness.wire import bet, connect, now_ms
+from tests.faults.failing_disk import Disk, books
 
 pytestmark = pytest.mark.long
-
-SOURCE = Path(__file__).with_name("disk.c")
-
-
-class Disk:
-    """The state of the disk under the server that is started next."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        assert compiler, "a C compiler is needed: install gcc"
-        library = folder / "disk.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
-        self._state = folder / "disk-state"
-        self._monkeypatch = monkeypatch
-        monkeypatch.setenv("LD_PRELOAD", str(library))
-        # Not named SOLIDGREEN_…: the harness clears those, so that no setting leaks into a server.
-        monkeypatch.setenv("TEST_DISK", str(self._state))
-
-    def becomes(self, state: str) -> None:
-        self._state.write_text(state)
-
-    def is_replaced(self) -> None:
-        """Whatever is started from here on has a sound disk."""
-        self._monkeypatch.delenv("LD_PRELOAD")
 
 
 @pytest.fixture
@@ -57,13 +33,6 @@ def ready(server: Server) -> tuple[int, dict[str, Any]]:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
-
-
-def books(db: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads(
-        solidgreen("reconcile", "--db", str(db), "--json", check=False).stdout
-    )
-    return report
 
 
 def test_a_sync_that_fails_stops_the_money_and_a_restart_knows(tmp_path: Path, disk: Disk) -> None:
@@ -113,6 +82,47 @@ def test_a_sync_that_fails_stops_the_money_and_a_restart_knows(tmp_path: Path, d
     assert books(db)["ok"] is True
 
 
+def test_a_database_that_cannot_be_written_back_stops_the_money_though_every_commit_succeeds(
+    tmp_path: Path, disk: Disk
+) -> None:
+    """Commits only write the log. Nobody's bet is in doubt, but the log could not become shorter any more."""
+    db = tmp_path / "books.db"
+    (player,) = seed(db, 1, balance=1000)
+    first, later = bet(100), bet(1)
+
+    async def before(server: Server) -> None:
+        async with connect(server.ws, player["token"]) as wire:
+            disk.becomes("base")
+            assert (await wire.ask(first))["type"] == "bet.confirmed"
+            async with asyncio.timeout(15):
+                while (await asyncio.to_thread(ready, server))[0] == 200:
+                    await asyncio.sleep(0.05)
+            refused = await wire.ask(later)
+            assert (refused["type"], refused["code"]) == ("bet.rejected", "CIRCUIT_OPEN")
+            assert (await wire.ask(first | {"sent_at": now_ms()}))["replayed"] is True
+            assert (await wire.ask({"type": "resume", "from_seq": 0}))["type"] == "resumed"
+            state = await wire.ask({"type": "bet.get", "bet_id": later["bet_id"]})
+            assert state["code"] == "NOT_FOUND"
+        _, report = ready(server)
+        assert report["storage"] == {"status": "failed", "why": "checkpoint failed: disk I/O error"}
+
+    async def after(server: Server) -> None:
+        async with connect(server.ws, player["token"]) as wire:
+            assert (await wire.ask(first | {"sent_at": now_ms()}))["replayed"] is True
+            assert (await wire.ask(later | {"sent_at": now_ms()}))["balance"] == 899
+
+    with Server(db) as server:
+        asyncio.run(before(server))
+        assert server.log is not None
+        assert "0 commands have an unknown outcome: checkpoint failed" in server.log.read_text()
+        assert server.stop() == 1
+    assert db.with_name("books.db-wal").stat().st_size > 0, "the log is left to the next start"
+    disk.is_replaced()
+    with Server(db) as server:
+        asyncio.run(after(server))
+    assert books(db)["ok"] is True
+
+
 def test_a_full_disk_refuses_bets_and_serves_again_by_itself(tmp_path: Path, disk: Disk) -> None:
     db = tmp_path / "books.db"
     (player,) = seed(db, 1, balance=1000)
@@ -121,7 +131,9 @@ def test_a_full_disk_refuses_bets_and_serves_again_by_itself(tmp_path: Path, dis
         async with connect(server.ws, player["token"]) as wire:
             disk.becomes("full")
             lost = bet(100)
+            began_s = time.monotonic()
             refused = await wire.ask(lost)
+            assert time.monotonic() - began_s < 1
             assert (refused["type"], refused["code"]) == ("bet.rejected", "OVERLOADED")
             assert refused["retryable"] is True
             disk.becomes("well")
@@ -174,7 +186,7 @@ def test_a_disk_that_stays_full_opens_the_circuit(tmp_path: Path, disk: Disk) ->
             assert codes == ["OVERLOADED"] * 3
             refused = await wire.ask(bet(1))
             assert (refused["type"], refused["code"]) == ("bet.rejected", "CIRCUIT_OPEN")
-            assert 0 < refused["retry_after_ms"] <= 1000
+            assert 0 < refused["retry_after_ms"] <= 2000
             disk.becomes("well")
 
     with Server(db) as server:

@@ -1,0 +1,60 @@
+"""More bets than the wallet can take, on a disk whose syncs are slow: the short form of `make overload`.
+
+Needs a C compiler for the disk and the load drivers of `bench`, so it runs with `make test-all`. The bounds
+leave room for a machine that others use as well; the figures themselves are the long form's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import overload
+from bench.stand import Figures, Stand
+from harness.process import seed
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def stand(tmp_path: Path) -> Stand:
+    db = tmp_path / "seeded.db"
+    tokens = [each["token"] for each in seed(db, 2 * overload.CONNECTIONS, overload.BALANCE_MINOR)]
+    return Stand(db, tokens, warm_up_s=3.0, seconds=4.0, nonces="memory")
+
+
+def measured(part: str, stand: Stand, folder: Path) -> Figures:
+    do, sync_us = overload.PARTS[part]
+    with overload.slow_disk(folder, sync_us):
+        figures = do(stand)
+    assert figures["faults"] == []
+    return figures
+
+
+def test_at_three_times_what_it_can_the_wallet_does_what_it_can(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overload, "RAMP", (0.9,))
+    monkeypatch.setattr(overload, "FACTORS", (3.0,))
+    at = measured("overload-slow", stand, tmp_path)["at"]["3"]
+    # Bounded by count alone, nearly all would wait for their deadline, and the circuit would open.
+    assert at["goodput"] > 0.5, at
+    assert at["admitted_ms"]["p99"] < 1.5 * overload.DEADLINE_US / 1000, at
+    assert "CIRCUIT_OPEN" not in at["refused_in_all"], at
+    assert at["refused_in_all"]["OVERLOADED"] > 0
+
+
+def test_one_who_floods_does_not_starve_the_polite(stand: Stand, tmp_path: Path) -> None:
+    figures = measured("fairness-slow", stand, tmp_path)
+    assert figures["polite_refused"] == {}
+    assert figures["flood_confirmed"] > 0
+    assert figures["flood_refused"]["RATE_LIMITED"] > 0
+    assert figures["polite_during_ms"]["p99"] < 3 * figures["polite_before_ms"]["p99"]
+
+
+def test_an_open_circuit_refuses_at_once(stand: Stand, tmp_path: Path) -> None:
+    figures = measured("open", stand, tmp_path)
+    assert figures["refused_in_all"]["CIRCUIT_OPEN"] > 5_000
+    # Behind a commit it would be 550 ms.
+    assert figures["refused_us"]["p50"] < 100_000

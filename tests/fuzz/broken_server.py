@@ -1,0 +1,84 @@
+"""`solidgreen` with a fault that the fuzzer must find: the one that `TEST_FAULT` names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.routing import Route
+
+import ws.app
+import ws.codec
+import ws.session
+from cli.main import main
+from ws.auth import TokenRefused
+from ws.messages import AnyRequest
+from ws.protocol import Identity
+from ws.transport import WebSocketDoor
+
+LEAKED_BYTES: Final = 64 * 1024
+
+
+def raises() -> None:
+    """A control character is more than the codec can take."""
+    sound: Callable[[str], Any] = ws.codec._has_control
+
+    def has_control(text: str) -> Any:
+        if "\x7f" in text:
+            raise LookupError("no such character")
+        return sound(text)
+
+    ws.codec._has_control = has_control
+
+
+def is_lenient() -> None:
+    """`"amount": "7"` is 7, and `true` is 1."""
+    ws.codec._ONE = msgspec.json.Decoder(AnyRequest, strict=False)
+    ws.codec._MANY = msgspec.json.Decoder(list[AnyRequest], strict=False)
+
+
+def trusts() -> None:
+    """Whoever has a bad token is taken for a player."""
+    checked = ws.session.identify
+
+    def identify(secret: str, token: str) -> Identity:
+        try:
+            return checked(secret, token)
+        except TokenRefused:
+            return Identity(7, "player", 2**40)
+
+    ws.session.identify = identify
+
+
+def leaks() -> None:
+    """Something of each connection is kept for ever."""
+    kept: list[bytearray] = []
+    lost = WebSocketDoor.connection_lost
+
+    def connection_lost(self: WebSocketDoor, exc: Exception | None) -> None:
+        kept.append(bytearray(b"x" * LEAKED_BYTES))
+        lost(self, exc)
+
+    WebSocketDoor.connection_lost = connection_lost  # type: ignore[method-assign]
+
+
+def fails() -> None:
+    """A route answers 500."""
+    routes = ws.app.health_routes
+
+    async def failing(request: Request) -> Any:
+        raise LookupError("no such thing")
+
+    ws.app.health_routes = lambda *given: [*routes(*given), Route("/no/such", failing)]
+
+
+FAULTS: Final = {each.__name__: each for each in (raises, is_lenient, trusts, leaks, fails)}
+
+
+if __name__ == "__main__":
+    FAULTS[os.environ["TEST_FAULT"]]()
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""Guards that are taken away, one at a time: the simulator must notice, or it proves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+from unittest import mock
+
+from batcher.batcher import Batcher
+from batcher.breaker import State
+from batcher.jobs import Job
+from batcher.policy import BatchLimits
+from engine.errors import BatchRefused, CommitUnknown
+from engine.outcomes import Code, Outcome, Rejected
+from engine.store import Asked, Store
+from engine.writer import Prepared, Writer
+from ws.expiries import Expiries
+from ws.protocol import CloseCode, Conversation, Effect
+
+
+@contextlib.contextmanager
+def told_before_commit() -> Iterator[None]:
+    """Clients hear of a batch while it is on its way to the disk."""
+    write = Store.write
+
+    async def hurried(self: Store, prepared: Prepared, *arguments: Any, **named: Any) -> bool:
+        asyncio.get_running_loop().create_task(_quietly(write(self, prepared, *arguments, **named)))
+        return True
+
+    with mock.patch.object(Store, "write", hurried):
+        yield
+
+
+async def _quietly(writing: Any) -> None:
+    with contextlib.suppress(Exception):
+        await writing
+
+
+@contextlib.contextmanager
+def keys_not_looked_up() -> Iterator[None]:
+    """Who is turned away is refused, whatever became of an earlier copy."""
+
+    async def refused(self: Store, batch: Sequence[Asked], now_us: int) -> list[Outcome]:
+        return [Rejected(asked.objection) for asked in batch if asked.objection is not None]
+
+    with mock.patch.object(Store, "answer", refused):
+        yield
+
+
+@contextlib.contextmanager
+def strangers_not_noticed() -> Iterator[None]:
+    """A batch is written though somebody else has changed the file since it was decided."""
+    with mock.patch.object(Writer, "_is_as_we_left_it", return_value=True):
+        yield
+
+
+@contextlib.contextmanager
+def unknown_taken_for_failed() -> Iterator[None]:
+    """A COMMIT of which nobody knows is rolled back, and said not to have been."""
+    write = Store.write
+
+    async def sure(self: Store, *arguments: Any, **named: Any) -> bool:
+        try:
+            return await write(self, *arguments, **named)
+        except CommitUnknown as fault:
+            self._on_writer.failure = None
+            raw = self._writer._conn
+            assert raw is not None
+            if raw.in_transaction:
+                raw.execute("ROLLBACK")
+            raise BatchRefused("commit", str(fault)) from fault
+
+    with mock.patch.object(Store, "write", sure):
+        yield
+
+
+@contextlib.contextmanager
+def deadlines_ignored() -> Iterator[None]:
+    """A command is executed however long it has waited."""
+    with mock.patch.object(BatchLimits, "expired", return_value=False):
+        yield
+
+
+@contextlib.contextmanager
+def books_follow_any_clock() -> Iterator[None]:
+    """The time of the books goes wherever somebody sets the wall clock."""
+    with mock.patch("batcher.steady.JUMP_US", 10**18):
+        yield
+
+
+@contextlib.contextmanager
+def tokens_never_end() -> Iterator[None]:
+    """A socket whose token has expired stays open."""
+    with mock.patch.object(Expiries, "due", return_value=[]):
+        yield
+
+
+@contextlib.contextmanager
+def tokens_end_at_once() -> Iterator[None]:
+    """Nobody waits for what is in flight when a token expires."""
+
+    def hasty(self: Conversation) -> list[Effect]:
+        return self.close(CloseCode.NOT_AUTHENTICATED, "")
+
+    with mock.patch.object(Conversation, "expire", hasty):
+        yield
+
+
+@contextlib.contextmanager
+def circuit_for_all() -> Iterator[None]:
+    """An open circuit holds back what is owed as well."""
+    why_not = Batcher._why_not
+
+    def strict(self: Batcher, job: Job, now_us: int) -> Code | None:
+        if job.is_bet or self.breaker_status().state is not State.OPEN:
+            return why_not(self, job, now_us)
+        return Code.CIRCUIT_OPEN
+
+    with mock.patch.object(Batcher, "_why_not", strict):
+        yield
+
+
+@contextlib.contextmanager
+def checkpoints_unheard() -> Iterator[None]:
+    """A sync of a checkpoint that failed is nobody's business."""
+    with mock.patch.object(Writer, "heed"):
+        yield
+
+
+@contextlib.contextmanager
+def traces_left() -> Iterator[None]:
+    """Who has gone is remembered until his token ends."""
+    with mock.patch.object(Expiries, "leave"):
+        yield
+
+
+CONTROLS: Final[dict[str, tuple[Callable[[], contextlib.AbstractContextManager[None]], int]]] = {
+    "told before COMMIT": (told_before_commit, 10),
+    "keys not looked up": (keys_not_looked_up, 100),
+    "strangers not noticed": (strangers_not_noticed, 100),
+    "unknown taken for failed": (unknown_taken_for_failed, 200),
+    "deadlines ignored": (deadlines_ignored, 200),
+    "books follow any clock": (books_follow_any_clock, 100),
+    "tokens never end": (tokens_never_end, 40),
+    "tokens end at once": (tokens_end_at_once, 100),
+    "circuit for all": (circuit_for_all, 100),
+    "checkpoints unheard": (checkpoints_unheard, 100),
+    "traces left": (traces_left, 10),
+}
+"""Each with the number of seeds within which it must be found."""

@@ -1,0 +1,120 @@
+"""The registry of live sockets: how many a user has, whose token ends when, and what of them stays."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from engine.commands import Command
+from engine.outcomes import Outcome
+from ws import hub as hub_module
+from ws.hub import Hub
+from ws.messages import WalletEntry
+from ws.payouts import PayoutProgress
+
+
+class Socket:
+    """A live socket that only notes what becomes of it."""
+
+    def __init__(self) -> None:
+        self.expired = asyncio.Event()
+
+    def answer(self, request_id: str, command: Command, outcome: Outcome) -> None: ...
+
+    def push(self, message: WalletEntry | PayoutProgress) -> None: ...
+
+    def deliver(self) -> None: ...
+
+    def end_because_stopping(self) -> None: ...
+
+    def end_because_expired(self) -> None:
+        self.expired.set()
+
+
+def test_a_user_has_so_many_sockets_and_room_again_when_one_leaves() -> None:
+    hub = Hub(sockets_per_user=3)
+    sockets = [Socket() for _ in range(3)]
+    assert [hub.admit(7) for _ in sockets] == [True] * 3
+    assert not hub.admit(7)
+    assert hub.admit(8), "another user's sockets are counted apart"
+    hub.leave(sockets[0], 7, None)
+    assert hub.admit(7)
+    assert not hub.admit(7)
+
+
+def test_who_was_never_admitted_counts_out_nobody() -> None:
+    hub = Hub(sockets_per_user=1)
+    stranger = Socket()
+    hub.enter(stranger)
+    assert hub.admit(7)
+    hub.leave(stranger, None, None)
+    assert not hub.admit(7)
+
+
+def test_of_sockets_that_have_left_nothing_stays() -> None:
+    hub = Hub()
+    for number in range(100):
+        socket = Socket()
+        hub.enter(socket)
+        assert hub.admit(number % 7)
+        hub.follow(number % 7, socket)
+        hub.expiries.enter(socket, number % 11)
+        hub.leave(socket, number % 7, number % 11)
+    assert (len(hub), hub._sockets_of, hub._by_user, len(hub.expiries)) == (0, {}, {}, 0)
+
+
+@pytest.mark.parametrize("jump_s", [3_600, 365 * 86_400])
+def test_a_clock_that_is_set_forth_expires_tokens_and_back_does_not(
+    monkeypatch: pytest.MonkeyPatch, jump_s: int
+) -> None:
+    offset_s = 0.0
+    monkeypatch.setattr(hub_module.time, "time", lambda: 1_000_000_000.0 + offset_s)
+
+    async def scenario() -> None:
+        nonlocal offset_s
+        hub, socket, longer = Hub(), Socket(), Socket()
+        hub.expiries.enter(socket, 1_000_000_000 + 600)
+        hub.expiries.enter(longer, 1_000_000_000 + jump_s + 600)
+        looking = asyncio.create_task(hub.end_the_expired())
+        offset_s = -jump_s
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.expired.wait(), 0.4)
+        offset_s = jump_s
+        set_at = time.monotonic()
+        await asyncio.wait_for(socket.expired.wait(), 5)
+        assert time.monotonic() - set_at < 1
+        assert not longer.expired.is_set()
+        looking.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_two_of_a_users_sockets_resume_at_a_time_and_nothing_stays() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        inside: list[int] = []
+        most: list[int] = []
+        may_end = asyncio.Event()
+
+        async def resume(number: int, user_id: int) -> None:
+            async with hub.turn_to_resume(user_id):
+                inside.append(number)
+                most.append(len(inside))
+                await may_end.wait()
+                inside.remove(number)
+
+        resuming = [asyncio.create_task(resume(number, 7)) for number in range(6)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert inside == [0, 1]
+        other = asyncio.create_task(resume(9, 8))
+        await asyncio.sleep(0)
+        assert inside == [0, 1, 9], "another user does not wait for them"
+        may_end.set()
+        await asyncio.gather(*resuming, other)
+        assert (inside, len(most)) == ([], 7)
+        assert len(hub._resuming) == 0
+
+    asyncio.run(scenario())
