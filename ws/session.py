@@ -169,9 +169,8 @@ class Session:
         if self._closing is None and (identity is None or self._is_telling):
             self._hold()
             return
-        if (
-            self._is_telling
-        ):  # it ends in the middle, and whoever saw a later entry would resume behind the gap
+        if self._is_telling:
+            # It ends in the middle, and whoever saw a later entry would resume behind the gap.
             self._hold()
             self._held = [held for held in self._held if not held.is_push]
         if identity is None:  # never welcome: only why not is to be heard

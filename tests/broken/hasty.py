@@ -10,9 +10,8 @@ from cli.main import main
 from engine.store import Prepared, Store
 
 _write = Store.write
-_under_way: set[asyncio.Task[bool]] = (
-    set()
-)  # or nobody would hold them, and they could be collected unfinished
+# Or nobody would hold them, and they could be collected unfinished.
+_under_way: set[asyncio.Task[bool]] = set()
 
 
 async def write(store: Store, prepared: Prepared, *arguments: Any, **named: Any) -> bool:
