@@ -14,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
+from itertools import takewhile
 
 import msgspec
 
@@ -39,7 +40,7 @@ class Closed(msgspec.Struct, eq=False):
 
     jobs: list[Job]
     prepared: Prepared | None = None
-    """None if something in it could not be decided; then there is no `writing` either."""
+    """As it was decided ahead of its turn. None if it was not; then there is no `writing` either."""
     writing: asyncio.Task[bool] | None = None
     began_us: int | None = None
     is_halfway: bool = False
@@ -78,7 +79,6 @@ class Pipeline:
         self._turn_away = turn_away
         self._queue: Queue[Job] = Queue(limits)
         self._under_way: deque[Closed] = deque()
-        self._is_deciding_anew = False  # a batch whose first attempt failed: nobody may overtake it
         self._stirred = asyncio.Event()
         self._handed_over: asyncio.Queue[Closed] = asyncio.Queue()
 
@@ -129,9 +129,9 @@ class Pipeline:
         self._turn_away(jobs, why)
 
     def _may_close(self) -> bool:
-        if self._is_deciding_anew:
-            return False
         under_way = self._under_way
+        if any(map(self._is_to_be_decided, under_way)):
+            return False
         is_halfway = bool(under_way) and under_way[0].is_halfway
         return self._limits.may_close(len(self._queue), len(under_way), is_halfway)
 
@@ -139,10 +139,7 @@ class Pipeline:
         self._under_way.append(closed)
         await self._ask_nonces(closed.jobs)
         self._time_out(closed.jobs, self._clock())
-        with contextlib.suppress(StoreFault):  # the writer task meets the fault again, and bisects
-            closed.prepared = await self._store.prepare(closed.jobs, self._now())
-        if self._is_deciding_anew:
-            closed.prepared = None
+        closed.prepared = await self._decided_ahead(closed)
         if closed.prepared is not None:
             loop = asyncio.get_running_loop()
             # A small batch is over before a second one would be worth closing: do not wake the loop up for
@@ -156,6 +153,26 @@ class Pipeline:
             )
             closed.writing = loop.create_task(writing, name="batch")
         self._handed_over.put_nowait(closed)
+
+    async def _decided_ahead(self, closed: Closed) -> Prepared | None:
+        """`closed`, decided before the batches in front of it are committed; None if it has to be decided in
+        its turn."""
+        if self._must_wait(closed):
+            return None
+        with contextlib.suppress(StoreFault):  # the writer task meets the fault again, and bisects
+            prepared = await self._store.prepare(closed.jobs, self._now())
+            if not self._must_wait(closed):
+                return prepared
+            self._store.drop(prepared)
+        return None
+
+    def _must_wait(self, closed: Closed) -> bool:
+        in_front = takewhile(lambda each: each is not closed, self._under_way)
+        return any(map(self._is_to_be_decided, in_front))
+
+    def _is_to_be_decided(self, closed: Closed) -> bool:
+        """Whether this batch has to be decided in its turn: what is decided meanwhile would overtake it."""
+        return closed.prepared is None or self._store.is_void(closed.prepared)
 
     def _begin(self, closed: Closed, part: Sequence[Job]) -> bool:
         """The writer comes to this part of a batch: is it in time? Called on the writer's thread."""
@@ -191,7 +208,6 @@ class Pipeline:
         """Settle the batches in their order, and have everybody told; for ever."""
         while True:
             await self._settle(await self._handed_over.get())  # no name: it would keep the batch's sessions
-            self._is_deciding_anew = False
             self._under_way.popleft()
             self._stirred.set()
 
@@ -255,8 +271,7 @@ class Pipeline:
 
     async def _outcomes(self, closed: Closed, part: list[Job]) -> list[Outcome] | None:
         """Of `part`, once they are true; None if no money is taken any more, and `part` was not executed."""
-        prepared, writing = closed.prepared, closed.writing
-        closed.prepared = closed.writing = None
+        prepared, writing, closed.writing = closed.prepared, closed.writing, None
         try:
             if prepared is not None and writing is not None and await writing:
                 if closed.began_us is not None:
@@ -264,7 +279,6 @@ class Pipeline:
                 return prepared.outcomes
             if self.failure is not None:
                 return None
-            self._is_deciding_anew = True
             return await self._anew(closed, part)
         except CommitUnknown as fault:
             if fault.has_begun:

@@ -158,6 +158,14 @@ class Store:
                 self._warm.decided(view, block)
             return Prepared(outcomes, view, changes, block, turn)
 
+    def is_void(self, prepared: Prepared) -> bool:
+        """Whether a prepared batch that is not written yet can no longer be: it has to be prepared anew."""
+        return prepared.turn.epoch != self._warm.epoch
+
+    def drop(self, prepared: Prepared) -> None:
+        """A prepared batch that is not going to be written: it is void, and what was prepared on it too."""
+        self._warm.void(prepared.turn)
+
     async def write(
         self,
         prepared: Prepared,
@@ -178,7 +186,7 @@ class Store:
         """
         if self.failure is not None:
             raise CommitUnknown("begin", self.failure)
-        if prepared.turn.epoch != self._warm.epoch:
+        if self.is_void(prepared):
             return False
         try:
             is_written = await _on_thread(

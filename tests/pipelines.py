@@ -131,13 +131,14 @@ def ids(*numbers: int) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def stalled(connection: aiosqlite.Connection) -> AsyncIterator[None]:
-    """This connection's thread is busy: what is handed to it has not begun, let alone come halfway."""
+async def stalled(connection: aiosqlite.Connection) -> AsyncIterator[threading.Event]:
+    """This connection's thread is busy, until the event is set or the block ends: what is handed to it has
+    not begun, let alone come halfway."""
     gate = threading.Event()
     stalling = asyncio.create_task(_on_thread(connection, lambda connection: gate.wait(WAIT_S)))
     await asyncio.sleep(0)
     try:
-        yield
+        yield gate
     finally:
         gate.set()
         assert await stalling

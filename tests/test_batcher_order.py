@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from pathlib import Path
 
 import pytest
 from batches import (
     CONSTRAINT,
+    FULL,
     PATIENT,
     Guard,
     bet,
@@ -21,7 +23,7 @@ from batcher.breaker import Breaker
 from batcher.nonces import Verdict
 from batcher.policy import BatchLimits
 from engine.outcomes import Code
-from engine.store import _AHEAD
+from engine.store import _AHEAD, _on_thread
 
 DEADLINE_US = BatchLimits().deadline_us
 
@@ -55,6 +57,37 @@ def test_nothing_overtakes_a_batch_that_is_decided_anew(tmp_path: Path, where: s
             this.disk.release()
             assert await codes(this) == [None, None, Code.INSUFFICIENT_FUNDS]
             assert this.ledger() == ids(1, 2)
+
+    asyncio.run(run())
+
+
+def test_nothing_overtakes_a_batch_that_is_void_since_the_one_before_it_was_refused(tmp_path: Path) -> None:
+    """The loop hears at once that the second batch is void and what the third one touches (seed 857)."""
+
+    async def run() -> None:
+        decided, limits = Decided(), BatchLimits(batch_max=2, ahead_min=1)
+        async with world(tmp_path, decide=decided, limits=limits) as this:
+            this.disk.hold()
+            this.submit(bet(1))
+            await this.disk.holds_one()
+            async with stalled(this.store._writer) as gate:
+                this.submit(bet(2, stake=600))
+                await decided.comes_to(2)
+                this.submit(bet(3, stake=600))
+                this.disk.fail(FULL)
+                this.disk.release()
+                assert await this.answers[0].code() is Code.OVERLOADED
+                await this.turns()
+                behind_all = threading.Event()
+                marker = asyncio.create_task(
+                    _on_thread(this.store._writer, lambda connection: behind_all.set())
+                )
+                await this.turns()
+                gate.set()
+                hold_up_the_loop_until(behind_all.is_set)
+                await marker
+            assert await codes(this) == [Code.OVERLOADED, None, Code.INSUFFICIENT_FUNDS]
+            assert this.ledger() == ids(2)
 
     asyncio.run(run())
 
