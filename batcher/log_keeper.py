@@ -1,9 +1,10 @@
 """Keeps the write-ahead log bounded, and looks whether it can be written back into the database.
 
-The writer checkpoints when it has written `writer.CHECKPOINT_PAGES`, but the log cannot begin anew as long as
+The store checkpoints when it has written `writer.CHECKPOINT_PAGES`, but the log cannot begin anew as long as
 any reader is in it (sqlite.org/wal.html, "Avoiding Excessively Large WAL Files"). So once it is too long, the
-writer is asked for a checkpoint that waits for the readers and cuts it; and for an ordinary one now and then,
-so that a fault is heard of also while hardly anything is written. Both are done between two batches.
+store is asked for a checkpoint that waits for the readers and cuts it; and for an ordinary one where there
+was none for long, so that a fault is heard of also while hardly anything is written. Both are done between
+two batches.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from engine.store import Store
 log = logging.getLogger("solidgreen.log")
 
 LOOK_EVERY_S: Final = 1.0
-CHECKPOINT_EVERY_US: Final = 5_000_000
-"""How long a fault of checkpoints may stay unheard. One costs some 10 ms of the writer's time."""
+CHECKPOINT_EVERY_US: Final = 30_000_000
+"""How long a fault of checkpoints may stay unheard: only the log's length rests on them. One costs some 10 ms
+of the writer's time, on a slow disk two syncs."""
 
 LOG_MAX_BYTES: Final = 64 * 1024 * 1024
 """Four times what it has when nothing is in its way; the next start reads as much before it serves."""
@@ -61,6 +63,7 @@ class LogKeeper:
         self._clock = clock
         self._log_max_bytes = log_max_bytes
         self._commits = store.commits
+        self._checkpoints = store.checkpoints
         self._due_us = clock() + CHECKPOINT_EVERY_US
         self._may_wait_longer_us = 0
         self._quiet_until_us: int | None = None
@@ -74,6 +77,8 @@ class LogKeeper:
     async def look(self) -> None:
         """Checkpoint if it is time to, or if the log is too long."""
         now_us, commits = self._clock(), self._store.commits
+        if self._store.checkpoints != self._checkpoints:
+            self._checkpoints, self._due_us = self._store.checkpoints, now_us + CHECKPOINT_EVERY_US
         size = log_bytes(self._path)
         if size <= self._log_max_bytes and (commits == self._commits or now_us < self._due_us):
             return
@@ -85,6 +90,7 @@ class LogKeeper:
             if self._store.failure is None and self._may_say(now_us):
                 log.warning("the write-ahead log cannot be written back, nothing is lost: %s", fault)
             return
+        self._checkpoints = self._store.checkpoints
         self._commits, self._due_us = commits, now_us + CHECKPOINT_EVERY_US
         if wait_ms is not None and not is_whole and self._may_say(now_us):
             log.warning("a reader pins the write-ahead log: %d MiB, and it grows", size >> 20)

@@ -12,6 +12,7 @@ would notice if it went.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,7 +27,7 @@ from engine.archives import joined
 from engine.blocks import Signer, seal
 from engine.commands import Command, Touched, touched_by
 from engine.decide import decide
-from engine.errors import BatchAborted, BatchRefused, CommitUnknown, FileUnusable
+from engine.errors import BatchAborted, BatchRefused, CommitUnknown, FileUnusable, StoreFault
 from engine.files import WriterLock, check_is_ours, create_if_missing, read_only_uri
 from engine.keys import SigningKey, introduce, signing_key
 from engine.looks import look_within
@@ -79,6 +80,7 @@ class Store:
         self._signer = signer
         self._books: Books = {}
         self._warm = Warm()
+        self._writing_back: asyncio.Task[None] | None = None
         self._preparing = asyncio.Lock()
         self._opening = asyncio.Lock()
 
@@ -134,6 +136,11 @@ class Store:
     def commits(self) -> int:
         """How many transactions have been committed since it was opened."""
         return self._on_writer.commits
+
+    @property
+    def checkpoints(self) -> int:
+        """How often the log was written back since then, as far as readers allowed."""
+        return self._on_writer.checkpoints
 
     async def prepare(self, batch: Sequence[Asked], now: Now | int) -> Prepared:
         """Decide `batch` in order on the state that all batches prepared before it leave behind.
@@ -199,6 +206,7 @@ class Store:
             self._warm.void(prepared.turn)
         elif prepared.view.changed:
             self._warm.written(prepared.turn)
+            self._write_back_when_due()
         return is_written
 
     async def commit(self, batch: Sequence[Asked], now: Now | int) -> list[Outcome]:
@@ -263,7 +271,9 @@ class Store:
         """
         if self.failure is not None:
             raise CommitUnknown("begin", self.failure)
-        return await _on_thread(self._writer, self._on_writer.tidy, change)
+        changed = await _on_thread(self._writer, self._on_writer.tidy, change)
+        self._write_back_when_due()
+        return changed
 
     async def checkpoint(self, wait_ms: int | None = None) -> bool:
         """Write the WAL back into the database, with sync, between two batches; whether all of it is there.
@@ -284,12 +294,25 @@ class Store:
         """Close all connections and let go of the lock. The last one checkpoints, unless the storage has
         failed: then the WAL is left as it is to the next start, which reads all of it again.
         """
+        if self._writing_back is not None:
+            await self._writing_back
         connections = [*self._readers, self._writer]
         if self.failure is not None:
             connections.reverse()  # readers cannot write, and so not checkpoint
         for connection in connections:
             await connection.close()
         self._lock.release()
+
+    def _write_back_when_due(self) -> None:
+        """Checkpoint once there is much to write back, in a hop of its own: on a slow disk it takes as long
+        as two commits, and what was committed can be told meanwhile."""
+        is_at_it = self._writing_back is not None and not self._writing_back.done()
+        if self._on_writer.has_much_to_write_back and not is_at_it:
+            self._writing_back = asyncio.create_task(self._write_back(), name="checkpoint")
+
+    async def _write_back(self) -> None:
+        with contextlib.suppress(StoreFault):  # all is committed; the next batch hears of a broken storage
+            await self.checkpoint()
 
     async def _look(
         self, reader: int, within_s: float, look: Callable[[sqlite3.Connection], Answer]

@@ -6,7 +6,6 @@ Here it is decided what a fault of the storage means for the money (sqlite.org/r
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from engine import rows
 from engine.blocks import Block
-from engine.errors import BatchAborted, BatchRefused, CommitUnknown, StoreFault
+from engine.errors import BatchAborted, BatchRefused, CommitUnknown
 from engine.outcomes import Outcome
 from engine.view import Changes, View
 from engine.warm import Turn
@@ -80,6 +79,8 @@ class Writer:
         """Why nothing is written until a restart; None while all is well."""
         self.commits = 0
         """How often something was committed."""
+        self.checkpoints = 0
+        """How often the log was written back, as far as readers allowed."""
         self._guess = 0  # pages written since the last checkpoint
         self._pages_a_guess = 1.0
         self._frames = 0  # in the log at that time
@@ -120,7 +121,7 @@ class Writer:
             raise fault_of("write", error) from error
         self._commit(connection)
         self._next_turn = Turn(turn.epoch, turn.batches + 1)
-        self._checkpoint_when_due(connection, PAGES_A_COMMIT + len(prepared.outcomes))
+        self._guess += PAGES_A_COMMIT + len(prepared.outcomes)
         return True
 
     def _commit(self, connection: sqlite3.Connection) -> None:
@@ -152,6 +153,7 @@ class Writer:
         except sqlite3.Error as error:
             self.heed("checkpoint", error)
             raise fault_of("checkpoint", error) from error
+        self.checkpoints += 1
         if guess and frames:
             self._pages_a_guess = min(max(self._written(frames, guess) / guess, 1 / 64), 4)
         self._frames, self._may_begin_anew = frames, moved == frames
@@ -169,12 +171,10 @@ class Writer:
         is_anew = self._may_begin_anew and abs(frames - expected) < abs(since - expected)
         return frames if is_anew else since
 
-    def _checkpoint_when_due(self, connection: sqlite3.Connection, guess: int) -> None:
-        """Write back what was committed, once it is much. It stays committed whatever comes of this."""
-        self._guess += guess
-        if self._guess * self._pages_a_guess >= CHECKPOINT_PAGES:
-            with contextlib.suppress(StoreFault):  # the next batch hears of it
-                self.checkpoint(connection, None)
+    @property
+    def has_much_to_write_back(self) -> bool:
+        """Whether a checkpoint is due."""
+        return self._guess * self._pages_a_guess >= CHECKPOINT_PAGES
 
     def heed(self, operation: str, error: BaseException) -> None:
         """Write nothing from here on if this error of the writing connection says that the storage is broken.
@@ -216,7 +216,7 @@ class Writer:
             self.heed("tidy", error)
             raise
         self._commit(connection)
-        self._checkpoint_when_due(connection, PAGES_A_STEP)
+        self._guess += PAGES_A_STEP
         return changed
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:

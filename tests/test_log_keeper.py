@@ -91,13 +91,30 @@ def test_what_was_committed_is_written_back_now_and_then_and_nothing_twice(
     tmp_path: Path, disk: type[Checkpoints]
 ) -> None:
     async def use(kept: Kept) -> None:
-        assert await kept.look(10 * S) == [], "nothing was committed"
+        assert await kept.look(2 * CHECKPOINT_EVERY_US) == [], "nothing was committed"
         await kept.bet()
         assert await kept.look(0) == ["PASSIVE"]
         await kept.bet()
         assert await kept.look(CHECKPOINT_EVERY_US - 1) == []
         assert await kept.look(1) == ["PASSIVE"]
         assert await kept.look(CHECKPOINT_EVERY_US) == []
+
+    keeping(tmp_path, use)
+
+
+def test_it_is_not_written_back_so_soon_after_somebody_else_did(
+    tmp_path: Path, disk: type[Checkpoints]
+) -> None:
+    """Each costs two syncs, and bets wait for them."""
+
+    async def use(kept: Kept) -> None:
+        await kept.bet()
+        assert await kept.look(CHECKPOINT_EVERY_US - S) == []
+        await kept.store.checkpoint()
+        assert await kept.look() == []
+        await kept.bet()
+        assert await kept.look(CHECKPOINT_EVERY_US - 1) == []
+        assert await kept.look(1) == ["PASSIVE"]
 
     keeping(tmp_path, use)
 
@@ -197,7 +214,7 @@ def test_a_full_disk_is_said_and_passes(
         ]
         assert kept.store.failure is None
         await kept.bet()
-        assert await kept.look() == ["PASSIVE"], "not only after five seconds more"
+        assert await kept.look() == ["PASSIVE"], "not only half a minute later"
 
     keeping(tmp_path, use)
 

@@ -5,10 +5,12 @@ Faults are put where SQLite raises them: a `sqlite3.Connection` whose COMMIT fai
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -251,6 +253,12 @@ def breaking() -> Iterator[type[Breaking]]:
     Breaking.at, Breaking.code = None, sqlite3.SQLITE_IOERR
 
 
+async def until_written_back(store: Store) -> None:
+    """Return when the checkpoint that is due is done. Its task goes to the writer in its first turn."""
+    await asyncio.sleep(0)
+    await store.set_up(lambda connection: None)
+
+
 async def ends_the_taking_of_money(store: Store, told: Code | None = Code.CIRCUIT_OPEN) -> None:
     """`told`: what the bet hears that met the fault; None if it was confirmed."""
     assert store.failure is not None
@@ -328,10 +336,12 @@ class Checkpointing(sqlite3.Connection):
 
     found: ClassVar[list[tuple[int, int, int]]] = []
     code: ClassVar[int | None] = None
+    gate: ClassVar[threading.Event] = threading.Event()
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         if "wal_checkpoint(PASSIVE)" not in sql:
             return super().execute(sql, *parameters)
+        assert self.gate.wait(10), "a checkpoint was never let through"
         if self.code is not None:
             error = sqlite3.OperationalError("made up by a test")
             error.sqlite_errorcode, type(self).code = self.code, None
@@ -344,7 +354,9 @@ class Checkpointing(sqlite3.Connection):
 @pytest.fixture
 def checkpointing() -> Iterator[type[Checkpointing]]:
     """The class to open a store with."""
+    Checkpointing.gate.set()
     yield Checkpointing
+    Checkpointing.gate.set()
     Checkpointing.code = None
     Checkpointing.found.clear()
 
@@ -409,6 +421,29 @@ def test_readers_that_are_in_the_log_whenever_all_of_it_is_written_back_cost_no_
     assert 100 < frames[20] - frames[19] < 400, frames
 
 
+def test_what_is_committed_is_told_before_the_log_is_written_back(
+    books: Path, checkpointing: type[Checkpointing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk that takes as long as two commits."""
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 1)
+
+    async def use(store: Store) -> None:
+        checkpointing.gate.clear()
+        async with asyncio.timeout(10):
+            (answer,) = await store.commit(asked(place(1)), NOW_US)
+        assert isinstance(answer, Accepted)
+        behind = asyncio.create_task(store.commit(asked(place(2, 1, BOB)), NOW_US))
+        await asyncio.sleep(0)
+        assert checkpointing.found == []
+        checkpointing.gate.set()
+        await behind
+        assert len(checkpointing.found) == 1
+
+    checkpointing.found.clear()
+    with_store(books, use, connection_factory=checkpointing)
+    assert len(checkpointing.found) == 2, "and what is written back is waited for before it is closed"
+
+
 def test_a_checkpoint_behind_a_commit_that_fails_ends_the_taking_of_money_and_not_the_commit(
     books: Path, checkpointing: type[Checkpointing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,9 +452,12 @@ def test_a_checkpoint_behind_a_commit_that_fails_ends_the_taking_of_money_and_no
     async def use(store: Store) -> None:
         checkpointing.code = sqlite3.SQLITE_FULL
         await store.commit(asked(place(3)), NOW_US)
+        await until_written_back(store)
+        assert checkpointing.code is None
         assert store.failure is None, "the database cannot grow for now"
         checkpointing.code = sqlite3.SQLITE_IOERR_FSYNC
         (answer,) = await store.commit(asked(place(1)), NOW_US)
+        await until_written_back(store)
         assert isinstance(answer, Accepted)
         await ends_the_taking_of_money(store, told=None)
 

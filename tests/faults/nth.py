@@ -237,20 +237,19 @@ def _play_and_exit(case: Case, path: Path, log_path: Path, guard_removed: str | 
 def _count_checkpoints() -> dict[str, int]:
     """How many there were of each kind, from here on."""
     counts = {"of the writer": 0, "of the keeper": 0, "that cut": 0}
-    due, checkpoint = Writer._checkpoint_when_due, Writer.checkpoint
+    write_back, checkpoint = Store._write_back, Store.checkpoint
 
-    def counting_due(self: Writer, connection: Any, guess: int) -> None:
-        before = counts["of the keeper"]
-        due(self, connection, guess)
-        counts["of the writer"] += counts["of the keeper"] - before
-        counts["of the keeper"] = before
+    async def counting_due(self: Store) -> None:
+        counts["of the writer"] += 1
+        counts["of the keeper"] -= 1
+        await write_back(self)
 
-    def counting(self: Writer, connection: Any, wait_ms: int | None) -> bool:
+    async def counting(self: Store, wait_ms: int | None = None) -> bool:
         counts["of the keeper" if wait_ms is None else "that cut"] += 1
-        return checkpoint(self, connection, wait_ms)
+        return await checkpoint(self, wait_ms)
 
-    Writer._checkpoint_when_due = counting_due  # type: ignore[method-assign]
-    Writer.checkpoint = counting  # type: ignore[method-assign]
+    Store._write_back = counting_due  # type: ignore[method-assign]
+    Store.checkpoint = counting  # type: ignore[method-assign]
     return counts
 
 
