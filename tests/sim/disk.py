@@ -46,6 +46,9 @@ WRITE_FAILED: Final = (sqlite3.SQLITE_IOERR_WRITE, "disk I/O error")
 CHECKPOINT_PAGES: Final = 100
 """Pages that the writer writes before it checkpoints: a seed has hardly more than some hundred."""
 
+CHECKPOINT_EVERY_US: Final = 5_000_000
+"""When the keeper asks for one where there was none: a seed has some 30 s."""
+
 READ_FAILED: Final = (sqlite3.SQLITE_IOERR_READ, "disk I/O error")
 NO_MEMORY: Final = (sqlite3.SQLITE_NOMEM, "out of memory")
 
@@ -355,7 +358,7 @@ class NoLock:
 
 @contextlib.contextmanager
 def seams(disk: Disk) -> Iterator[None]:
-    """All that is replaced in the engine."""
+    """All that is replaced in the engine, and when its log is written back."""
     with (
         mock.patch.object(aiosqlite, "connect", disk.connect),
         mock.patch("engine.store.WriterLock", NoLock),
@@ -363,6 +366,7 @@ def seams(disk: Disk) -> Iterator[None]:
         mock.patch("engine.store.look_within", partial(_look_within, disk)),
         mock.patch("engine.writer._has_room", disk.has_room),
         mock.patch("engine.writer.CHECKPOINT_PAGES", CHECKPOINT_PAGES),
+        mock.patch("batcher.log_keeper.CHECKPOINT_EVERY_US", CHECKPOINT_EVERY_US),
     ):
         yield
 
