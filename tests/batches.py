@@ -136,6 +136,9 @@ class Guard:
         verdicts = await self._guard.claim(claims)
         return [self.verdicts.get(claim.nonce, was) for claim, was in zip(claims, verdicts, strict=True)]
 
+    async def reach(self) -> None:
+        await self._guard.reach()
+
     async def calls_are(self, count: int) -> None:
         """Return when the guard has been asked `count` times."""
         async with asyncio.timeout(WAIT_S):

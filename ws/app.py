@@ -104,9 +104,7 @@ async def serve(settings: Settings) -> int:
             )
             door = Door(store, batcher, hub, settings.jwt_secret, limits)
             batcher.start()
-            await guard.claim(
-                []
-            )  # reach the nonce store now, so that its state is known before the first bet
+            await guard.reach()  # now, so that the nonce store's state is known before the first bet
             self_check = SelfCheck(settings.db, settings.self_check_s)
             application = _application(door, guard, self_check, settings.origins)
             server = _Server(_uvicorn_config(application, limits), door)
