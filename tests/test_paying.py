@@ -346,13 +346,12 @@ def test_a_payout_that_is_refused_waits_ever_longer_and_the_others_go_on(
             culprits.add(sick)
             await look(this, 3)
             assert all_paid(this, sound, 250)
-            submit = paying_of(this)._submit
 
-            def noted(command: Command, asker: Paying, request_id: str, objection: Code | None) -> None:
+            async def noted(command: Command) -> Outcome:
                 tries.append(this.clock.now_us)
-                submit(command, asker, request_id, objection)
+                return await this.batcher.ask(command)
 
-            monkeypatch.setattr(paying_of(this), "_submit", noted)
+            monkeypatch.setattr(paying_of(this), "_ask", noted)
             began_us = this.clock.now_us
             for _ in range(250):
                 this.clock.now_us += S

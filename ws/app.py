@@ -116,7 +116,7 @@ async def serve(settings: Settings) -> int:
             _tune_the_interpreter()
             if heads is not None:
                 heads.start()
-            archiving = Archiving(store, batcher.submit, _copy_apart, batcher.room_for_background)
+            archiving = Archiving(store, batcher.ask, _copy_apart, batcher.room_for_background)
             log_keeper = LogKeeper(store, room=batcher.room_for_background)
             beside.start("self-check", self_check.run())
             beside.start("driver of archives", archiving.run())
