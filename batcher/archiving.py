@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from batcher.expiry import CALLER, LOOK_SELDOM_S
+from batcher.jobs import Ask
 from engine import archive_move
 from engine.archives import NOT_OURS, ArchiveRow, archives, file_of
-from engine.commands import CarryArchive, Command
+from engine.commands import CarryArchive
 from engine.errors import ArchiveMissing, ArchiveUnusable, SolidGreenError
 from engine.files import open_read_only
 from engine.lifecycle import ArchiveState
-from engine.outcomes import Accepted, Code, Outcome
+from engine.outcomes import Accepted
 from engine.store import Store
 
 log = logging.getLogger("solidgreen.archiving")
@@ -57,33 +58,27 @@ class CarryRefused(SolidGreenError):
 
 
 class Archiving:
-    """Sees to the newest archive of a file. It is the asker of its commands."""
+    """Sees to the newest archive of a file."""
 
     def __init__(
         self,
         store: Store,
-        submit: Callable[[Command, Archiving, str, Code | None], None],
+        ask: Ask,
         copy: Copy,
         room: Callable[[], int] = lambda: AT_ONCE,
         rest: int = REST,
     ) -> None:
-        """`submit` answers each command exactly once, later. `room`: how many commands are welcome now; with
-        fewer than two, bets are being turned away, and there is no haste.
+        """`room`: how many commands are welcome now; with fewer than two, bets are being turned away, and
+        there is no haste.
         """
         self.pause_s = LOOK_EVERY_S
         """Until the next look."""
         self._store = store
-        self._submit = submit
+        self._ask = ask
         self._copy = copy
         self._room = room
         self._rest = rest
-        self._answered: asyncio.Future[Outcome] | None = None
         self._why_in_vain: str | None = None
-
-    def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
-        """What is left behind is sealed, or not."""
-        if self._answered is not None and not self._answered.done():
-            self._answered.set_result(outcome)
 
     async def run(self) -> None:
         """Look for an archive that is not at its end, and go on with it; for ever."""
@@ -130,12 +125,9 @@ class Archiving:
             after = hashes[-1]
         await self._step(partial(archive_move.keep_state, archive_id=archive.id, state=copied.state))
         await self._wait_for_room()
-        self._answered = asyncio.get_running_loop().create_future()
-        command = CarryArchive(
-            archive.id, copied.openings, copied.carried, key=f"{archive.id}", caller=CALLER
+        outcome = await self._ask(
+            CarryArchive(archive.id, copied.openings, copied.carried, key=f"{archive.id}", caller=CALLER)
         )
-        self._submit(command, self, "", None)
-        outcome = await self._answered
         if not isinstance(outcome, Accepted):
             raise CarryRefused(
                 f"archive {archive.id} is copied, and could not be sealed: {outcome.code.name}"

@@ -23,7 +23,7 @@ from batcher.alarms import CircuitNews
 from batcher.breaker import Admission, Breaker, State, Status
 from batcher.clock import Clock, monotonic_us, wall_us
 from batcher.expiry import AT_ONCE, Expiry
-from batcher.jobs import Asker, Job, Posted
+from batcher.jobs import Asker, Job, Posted, Waiting
 from batcher.nonces import NonceGuard
 from batcher.paying import Paying
 from batcher.pipeline import Pipeline
@@ -108,7 +108,7 @@ class Batcher:
         )
         self._news = CircuitNews()
         self._expiry = Expiry(store, self.submit, self.books_clock.now, self.room_for_background)
-        self._paying = Paying(store, self.submit, clock, self.room_for_background)
+        self._paying = Paying(store, self.ask, clock, self.room_for_background)
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -148,6 +148,12 @@ class Batcher:
             self._turned_away.add([job], objection)
             return
         self._undecided.enter(command)
+
+    async def ask(self, command: Command) -> Outcome:
+        """Take in a command of the server's own, and wait for its outcome."""
+        waiting = Waiting()
+        self.submit(command, waiting, "")
+        return await waiting.outcome
 
     def pending(self, bet_id: str) -> PlaceBet | None:
         """The bet of this id if a command under it is on its way, whoever sent it; an earlier copy may be

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from engine.commands import Command
@@ -17,6 +18,21 @@ class Asker(Protocol):
         """`outcome` is final: what it says moved is on disk."""
         ...
 
+
+class Waiting:
+    """Who awaits the outcome of one command. Make it in the running loop."""
+
+    def __init__(self) -> None:
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
+        """It has its outcome, unless whoever waits for it has gone."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+
+Ask = Callable[[Command], Awaitable[Outcome]]
+"""Has a command executed, and gives its outcome."""
 
 Posted = Callable[[Accepted, Asker], None]
 """Told of each newly accepted command after its asker: the entries are for the other sockets of their

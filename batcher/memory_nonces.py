@@ -112,6 +112,9 @@ class MemoryGuard:
                     space = self._space
         return verdicts
 
+    async def reach(self) -> None:
+        """It is always there."""
+
     def health(self) -> str | None:
         """A sentence while there is no room for another nonce."""
         self._turn()

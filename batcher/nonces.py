@@ -87,10 +87,14 @@ class NonceGuard(Protocol):
         """One verdict for each claim, in order, as if they had been made one after the other.
 
         Claiming again with the same `bet_id` is FRESH again and does not prolong the nonce's life. No claims
-        is a valid batch: it asks whether the guard is there.
+        are answered at once, by nobody: a batch of settlements has no reason to wait for a store.
 
         Raises `NonceStoreAway`, and nothing else, when the guard cannot answer in time.
         """
+        ...
+
+    async def reach(self) -> None:
+        """Find out whether the guard's store is there, without a claim. Raises `NonceStoreAway` if not."""
         ...
 
     def health(self) -> str | None:
@@ -140,14 +144,22 @@ class FallbackGuard:
 
     async def claim(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
         """The primary's verdicts; the spare's while it is away; both's for the life of a nonce after that."""
+        if not claims:
+            return []
         if self._reason is not None:
             return await self._ask_spare(claims)
         if self._now_us() >= self._both_until_us:
             return await self._ask_primary(claims)
         # The spare first, for what it refuses must not become the primary's truth.
         known = await self._spare.claim(claims)
-        said = iter(await self._ask_primary(_let_through(claims, known)))
+        to_ask = _let_through(claims, known)
+        said = iter(await self._ask_primary(to_ask) if to_ask else ())
         return [verdict if verdict is Verdict.REUSED else next(said) for verdict in known]
+
+    async def reach(self) -> None:
+        """Look whether the primary is there, unless it is away for all that is known; `health` tells."""
+        if self._reason is None:
+            await self._ask_primary(())
 
     def health(self) -> str | None:
         """The primary's health, or since when it is away and why."""
@@ -178,10 +190,8 @@ class FallbackGuard:
         return int(self._clock() * 1e6)
 
     async def _ask_primary(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
-        began_us = self._now_us()
         try:
-            with Lateness() as loop:
-                verdicts = await self._primary.claim(claims)
+            verdicts, took_us = await self._claim_of_primary(claims)
         except NonceStoreAway as fault:
             self._lose_primary(str(fault))
         except Exception as fault:  # a bug in a guard must not stop the writer either, and must not hide
@@ -189,13 +199,24 @@ class FallbackGuard:
             self._lose_primary(repr(fault))
         else:
             now_us = self._now_us()
-            took_us = _took_us(began_us, now_us, loop)
             self._breaker.commit_succeeded(now_us, took_us)
             if self._breaker.status(now_us).state is not State.CLOSED:  # too slow, or lost by another batch
                 self._lose_primary(_slow(took_us))
                 await self._ask_spare(_let_through(claims, verdicts))  # to have it know
             return verdicts
         return await self._ask_spare(claims)
+
+    async def _claim_of_primary(self, claims: Sequence[Claim]) -> tuple[Sequence[Verdict], int]:
+        """Its verdicts, and how many microseconds they took it, as far as this process can tell; without
+        claims it is only reached."""
+        verdicts: Sequence[Verdict] = ()
+        began_us = self._now_us()
+        with Lateness() as loop:
+            if claims:
+                verdicts = await self._primary.claim(claims)
+            else:
+                await self._primary.reach()
+        return verdicts, max(self._now_us() - began_us - round(loop.late_s * 1e6), 0)
 
     async def _ask_spare(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
         verdicts = await self._spare.claim(claims)
@@ -226,17 +247,13 @@ class FallbackGuard:
     async def _probe(self) -> None:
         # Claims, and not an empty batch: a store that is full or read-only answers when it need not write.
         # Those only that the spare has let through: what it refused must not become the primary's truth.
-        claims = _let_through(*self._newest)
-        began_us = self._now_us()
         try:
-            with Lateness() as loop:
-                await self._primary.claim(claims)
+            _, took_us = await self._claim_of_primary(_let_through(*self._newest))
         except Exception as fault:  # whatever it is, the primary is not back; health() says which
             self._reason = str(fault) or repr(fault)
             self._breaker.commit_failed(self._now_us())
             return
         now_us = self._now_us()
-        took_us = _took_us(began_us, now_us, loop)
         self._breaker.commit_succeeded(now_us, took_us)
         match self._breaker.status(now_us).state:
             case State.OPEN:
@@ -249,11 +266,6 @@ class FallbackGuard:
 
 
 _OF_CLAIMS = {Reason.COMMIT_FAULTS: Reason.CLAIM_FAULTS, Reason.COMMIT_SLOW: Reason.CLAIM_SLOW}
-
-
-def _took_us(began_us: int, now_us: int, loop: Lateness) -> int:
-    """How long a claim took the store, as far as this process can tell."""
-    return max(now_us - began_us - round(loop.late_s * 1e6), 0)
 
 
 def _slow(took_us: int) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from batcher.expiry import CALLER, LOOK_SELDOM_S
+from batcher.jobs import Ask
 from engine import queries
-from engine.commands import Command, PayChunk
-from engine.outcomes import Accepted, Code, Outcome
+from engine.commands import PayChunk
+from engine.outcomes import Accepted, Code
 from engine.store import Store
 
 log = logging.getLogger("solidgreen.batcher")
@@ -38,8 +39,7 @@ class Wait(NamedTuple):
 
 
 class Paying:
-    """Has payouts paid through the batcher's own door, a chunk of each in turn. It is the asker of its
-    commands.
+    """Has payouts paid through the batcher's own door, a chunk of each in turn.
 
     A payout is found in the file, with the number of its next item, as long as it is under way, so nothing
     has to be remembered but which of them to leave alone for a while.
@@ -48,28 +48,22 @@ class Paying:
     def __init__(
         self,
         store: Store,
-        submit: Callable[[Command, Paying, str, Code | None], None],
+        ask: Ask,
         clock: Callable[[], int],
         room: Callable[[], int] = lambda: AT_ONCE,
     ) -> None:
-        """`submit` answers each command exactly once, later. `clock`: monotonic, in microseconds. `room`: how
-        many commands are welcome now; with fewer than two, bets are being turned away, and there is no haste.
+        """`clock`: monotonic, in microseconds. `room`: how many commands are welcome now; with fewer than
+        two, bets are being turned away, and there is no haste.
         """
         self.pause_s = LOOK_EVERY_S
         """Until the next look."""
         self._store = store
-        self._submit = submit
+        self._ask = ask
         self._clock = clock
         self._room = room
-        self._answered: asyncio.Future[Outcome] | None = None
         self._last = 0  # the payout that was looked at last; the next one's turn has come
         self._refused: dict[int, Wait] = {}  # only of payouts under way: a chunk that is accepted ends it
         self._is_unreadable = False
-
-    def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
-        """A chunk has its outcome."""
-        if self._answered is not None and not self._answered.done():
-            self._answered.set_result(outcome)
 
     async def run(self) -> None:
         """Look for payouts that are under way, and pay them; for ever."""
@@ -109,10 +103,7 @@ class Paying:
         return False
 
     async def _pay(self, payout_id: int, done: int) -> bool:
-        self._answered = asyncio.get_running_loop().create_future()
-        chunk = PayChunk(payout_id, done, key=f"{payout_id}:{done}", caller=CALLER)
-        self._submit(chunk, self, "", None)
-        outcome = await self._answered
+        outcome = await self._ask(PayChunk(payout_id, done, key=f"{payout_id}:{done}", caller=CALLER))
         if not isinstance(outcome, Accepted):
             self._leave_alone(payout_id, done, outcome.code)
             return False

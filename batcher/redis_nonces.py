@@ -87,6 +87,13 @@ class RedisGuard:
         Raises `NonceStoreAway` after at most `budget_s`. Redis may have recorded the claims even then, which
         does no harm: a retry brings the same `bet_id`.
         """
+        return await self._verdicts(claims) if claims else []
+
+    async def reach(self) -> None:
+        """Have the script judge nothing. Raises `NonceStoreAway` after at most `budget_s`."""
+        await self._verdicts(())
+
+    async def _verdicts(self, claims: Sequence[Claim]) -> list[Verdict]:
         flat: list[str] = []
         for claim in claims:
             flat += (f"sg:nonce:{claim.user_id}:{claim.nonce}", claim.bet_id)

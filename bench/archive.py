@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
 
 from bench.beside import bets, betting, look, operator
+from bench.machine import work_folder
 from bench.old_books import grow
 from harness.process import Server, seed, solidgreen, token
 
@@ -81,11 +80,8 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=10.0, help="of bets, in each part")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="archive-"))
-    try:
+    with work_folder() as folder:
         print(json.dumps(measure(folder, options.entries, options.seconds), indent=1))
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,6 @@ from bench.stages import OTHER, REDIS, Stack, StageTable, read_stacks
 from bench.stand import Figures, Stand, Wallet
 from harness.process import seed
 
-OUT = machine.ROOT / "bench" / "out"
 BALANCE_MINOR = 10_000_000_000  # at 250 a bet, 40 million bets: no run is that long
 READINGS_PER_S = 500
 POLL_S = 0.02
@@ -399,11 +398,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench.budget: {error}", file=sys.stderr)
         return WRONG_CALL
     machine.raise_file_limit()
-    OUT.mkdir(parents=True, exist_ok=True)
-    # There, and not where the system keeps temporary files: that may be memory, where a sync is free.
-    with tempfile.TemporaryDirectory(dir=OUT, prefix="work-") as folder:
-        facts = machine.describe(Path(folder))
-        seeded = Path(folder) / "seeded.db"
+    with machine.work_folder() as folder:
+        facts = machine.describe(folder)
+        seeded = folder / "seeded.db"
         tokens = [each["token"] for each in seed(seeded, chosen.players, BALANCE_MINOR)]
         stand = Stand(seeded, tokens, chosen.warm_up, load_s(chosen.seconds), chosen.nonces)
         try:

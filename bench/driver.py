@@ -8,18 +8,14 @@ that it can do, and the latency is what bets wait at that rate.
 from __future__ import annotations
 
 import asyncio
-import gc
-import json
-import sys
 import time
 from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvloop
-
 from bench.clients import EchoConnection, Tally, WalletConnection, connect, drain, leave, quantiles_us
 from bench.machine import CpuMeter
+from bench.processes import do_the_job
 from bench.wire import BetFrames, fresh_tags
 
 
@@ -81,8 +77,7 @@ async def drive(job: Job) -> dict[str, Any]:
 
 def main() -> None:
     """Do the job on standard input and print its figures."""
-    gc.disable()  # nothing on the hot path makes cycles: a collection would only stall the load
-    print(json.dumps(uvloop.run(drive(Job(**json.load(sys.stdin))))))
+    do_the_job(Job, drive)
 
 
 if __name__ == "__main__":

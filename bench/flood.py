@@ -7,15 +7,12 @@ and prints what it heard as one JSON line. What is beyond the limit in flight he
 from __future__ import annotations
 
 import asyncio
-import gc
-import json
 import sys
 from dataclasses import dataclass
 from typing import Any
 
-import uvloop
-
 from bench.clients import Tally, WalletConnection, connect, drain, leave
+from bench.processes import do_the_job
 from bench.wire import BetFrames, fresh_tags
 
 EVERY_S = 0.01
@@ -60,8 +57,7 @@ async def flood(job: Job) -> dict[str, Any]:
 
 def main() -> None:
     """Do the job on standard input and print what was heard."""
-    gc.disable()
-    print(json.dumps(uvloop.run(flood(Job(**json.loads(sys.stdin.readline()))))))
+    do_the_job(Job, flood)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import resource
 import sqlite3
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -16,6 +19,9 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
 ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "bench" / "out"
+"""Where results are kept."""
+
 PACKAGES = (
     "aiosqlite", "httptools", "msgspec", "picows", "redis", "starlette", "uvicorn", "uvloop", "websockets",
 )  # fmt: skip
@@ -43,6 +49,15 @@ def describe(folder: Path) -> dict[str, Any]:
             **{package: version(package) for package in PACKAGES},
         },
     }
+
+
+@contextlib.contextmanager
+def work_folder(beside: Path = OUT) -> Iterator[Path]:
+    """A new folder beside the results, which goes again. The system's folder for temporary files may be
+    memory, where a sync is free."""
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=beside, prefix="work-") as folder:
+        yield Path(folder)
 
 
 def raise_file_limit() -> int:

@@ -14,20 +14,16 @@ so that every run of a rate offers the same clumps.
 from __future__ import annotations
 
 import asyncio
-import gc
-import json
 import random
-import sys
 import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvloop
-
 from bench.clients import Tally, WalletConnection, connect, drain, leave, quantiles_us
 from bench.machine import CpuMeter
+from bench.processes import do_the_job
 from bench.wire import BetFrames, fresh_tags
 
 WAKE_S = 0.001  # the finest timer of uvloop; waiting actively would take a core from the server
@@ -176,8 +172,7 @@ async def drive(job: Job) -> dict[str, Any]:
 
 def main() -> None:
     """Do the job on standard input and print its figures."""
-    gc.disable()  # nothing on the hot path makes cycles: a collection would only stall the load
-    print(json.dumps(uvloop.run(drive(Job(**json.load(sys.stdin))))))
+    do_the_job(Job, drive)
 
 
 if __name__ == "__main__":

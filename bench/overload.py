@@ -16,7 +16,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -203,10 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS])
     chosen = parser.parse_args(arguments)
     machine.raise_file_limit()
-    out = machine.ROOT / "bench" / "out"
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix="work-") as folder:
-        report: dict[str, Any] = measure(Path(folder), chosen.seconds, chosen.warm_up, chosen.parts)
+    with machine.work_folder() as folder:
+        report: dict[str, Any] = measure(folder, chosen.seconds, chosen.warm_up, chosen.parts)
     report["missed"] = missed(report)
     print(json.dumps(report, indent=1))
     return MISSED if report["missed"] else 0

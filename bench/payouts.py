@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
 
 from bench.beside import Operator, bets, look, operator
+from bench.machine import work_folder
 from bench.stand import verdict
 from harness.process import Server, seed, token
 
@@ -134,11 +133,8 @@ def main() -> None:
     parser.add_argument("--winners", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=10.0, help="of bets, in each part; 0: none")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="payout-"))
-    try:
+    with work_folder() as folder:
         print(json.dumps(measure(folder, options.winners, options.seconds), indent=1))
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

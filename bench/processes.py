@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+import uvloop
 
 from bench.machine import ROOT
 from harness.process import free_port
+
+Job = TypeVar("Job")
 
 LISTENS_WITHIN_S = 20.0
 SAID_CHARS = 1_000  # of a program that failed
@@ -46,6 +51,13 @@ def ask(module: str, arguments: list[str], within_s: float, said: str = "") -> d
     if not isinstance(answer, dict):
         raise RuntimeError(f"{name}: expected one JSON object, not {done.stdout[:SAID_CHARS]!r}")
     return answer
+
+
+def do_the_job(kind: Callable[..., Job], do: Callable[[Job], Coroutine[Any, Any, dict[str, Any]]]) -> None:
+    """The other end of `ask`, for whoever makes load: do the job that the first line of standard input
+    describes, and print its figures."""
+    gc.disable()  # nothing on the hot path makes cycles: a collection would only stall the load
+    print(json.dumps(uvloop.run(do(kind(**json.loads(sys.stdin.readline()))))))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -27,7 +26,6 @@ from bench.processes import NO_REDIS, redis_executable, redis_version
 from bench.stand import Figures, Stand
 from harness.process import seed
 
-OUT = machine.ROOT / "bench" / "out"
 CHARTS = machine.ROOT / "docs" / "performance"
 BALANCE_MINOR = 10_000_000_000  # at 250 a bet, 40 million bets: no run is that long
 DOES_NOT_COUNT = 1
@@ -133,7 +131,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--players", type=int, help=f"seeded wallets (default {WHOLE.players})")
     add("--nonces", choices=("redis", "memory"), default="redis", help="where the wallet keeps them")
     add("--redis-url", help="a Redis that runs already (default: one of our own for each run)")
-    add("--out", type=Path, default=OUT, help="folder of the JSON (default bench/out)")
+    add("--out", type=Path, default=machine.OUT, help="folder of the JSON (default bench/out)")
     add("--charts", type=Path, help="draw the charts into this folder (default after a run of everything: "
                                     "docs/performance)")  # fmt: skip
     chosen = parser.parse_args(arguments)
@@ -181,14 +179,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench.run: {NO_REDIS}", file=sys.stderr)
         return WRONG_CALL
     machine.raise_file_limit()
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    # Beside the results: the system's folder for temporary files may be memory, where a sync is free.
-    with tempfile.TemporaryDirectory(dir=chosen.out, prefix="work-") as folder:
+    with machine.work_folder(chosen.out) as folder:
         taken_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        facts = machine.describe(Path(folder))
+        facts = machine.describe(folder)
         if chosen.nonces == "redis" and not chosen.redis_url:
             facts["versions"]["redis-server"] = redis_version()
-        seeded = Path(folder) / "seeded.db"
+        seeded = folder / "seeded.db"
         tokens = [each["token"] for each in seed(seeded, chosen.players, BALANCE_MINOR)]
         stand = Stand(seeded, tokens, chosen.warm_up, chosen.seconds, chosen.nonces, chosen.redis_url)
         log = measure(chosen.cases, stand, chosen.rounds)

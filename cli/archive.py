@@ -17,14 +17,15 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from batcher.archiving import Archiving, CarryRefused
+from batcher.archiving import Archiving
+from batcher.jobs import Ask
 from engine import archive_move, queries
 from engine.archive_copy import Copied, copy
 from engine.archives import file_of
 from engine.commands import Command, OpenArchive
-from engine.errors import FileServed, SolidGreenError, StoreFault
+from engine.errors import FileServed, SolidGreenError
 from engine.files import check_is_ours, open_read_only
-from engine.outcomes import Accepted, Code, Rejected
+from engine.outcomes import Accepted, Code, Outcome
 from engine.receipts import as_head, head, read_block
 from engine.snapshots import ArchiveState
 from engine.store import Asked, Store
@@ -51,31 +52,6 @@ class ServerAway(NotArchived):
     """The server cannot be asked."""
 
 
-class Direct:
-    """Stands in for the batcher where nobody else writes: a command is a batch of its own."""
-
-    def __init__(self, store: Store) -> None:
-        self.fault = ""
-        """Why nothing could be committed, if so."""
-        self._store = store
-        self._under_way: set[asyncio.Task[None]] = set()
-
-    def submit(self, command: Command, asker: Archiving, request_id: str, objection: Code | None) -> None:
-        """Commit it, and tell `asker`."""
-
-        async def run() -> None:
-            try:
-                (outcome,) = await self._store.commit([Asked(command)], _now_us())
-            except StoreFault as fault:
-                self.fault = str(fault)
-                outcome = Rejected(Code.INTERNAL)
-            asker.answer(request_id, command, outcome)
-
-        task = asyncio.create_task(run())
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-
-
 def archive(options: argparse.Namespace) -> int:
     """Move what is older than a time out of the file, and wait for the end of it."""
     check_is_ours(options.db, writing=True)
@@ -98,19 +74,21 @@ def archive(options: argparse.Namespace) -> int:
 
 async def _by_itself(db: Path, before_us: int) -> Json:
     store = await Store.open(db)
+
+    async def ask(command: Command) -> Outcome:
+        """Nobody else writes: a command is a batch of its own."""
+        (outcome,) = await store.commit([Asked(command)], _now_us())
+        return outcome
+
     try:
         under_way = await store.read(lambda connection: queries.archive(connection, None))
         is_under_way = under_way is not None and under_way.state != "moved"
-        archive_id = under_way.id if under_way and is_under_way else await _begin(store, before_us)
+        archive_id = under_way.id if under_way and is_under_way else await _begin(ask, before_us)
 
         async def copy_here(path: Path, archive_id: int) -> Copied:
             return await asyncio.to_thread(copy, path, archive_id)
 
-        direct = Direct(store)
-        try:
-            await Archiving(store, direct.submit, copy_here, rest=0).go_on()
-        except CarryRefused as error:
-            raise NotArchived(direct.fault or str(error)) from error
+        await Archiving(store, ask, copy_here, rest=0).go_on()
         moved = await store.read(lambda connection: queries.archive(connection, archive_id))
         assert moved is not None
         return _as_json(moved)
@@ -118,10 +96,9 @@ async def _by_itself(db: Path, before_us: int) -> Json:
         await store.close()
 
 
-async def _begin(store: Store, before_us: int) -> int:
+async def _begin(ask: Ask, before_us: int) -> int:
     """The archive's id; that of an earlier call with the same time, if there was one."""
-    command = OpenArchive(before_us, key=str(before_us), caller=CALLER)
-    (outcome,) = await store.commit([Asked(command)], _now_us())
+    outcome = await ask(OpenArchive(before_us, key=str(before_us), caller=CALLER))
     if not isinstance(outcome, Accepted):
         raise NotArchived(_WHY.get(outcome.code, outcome.code.name))
     assert outcome.archive is not None

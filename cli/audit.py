@@ -103,7 +103,7 @@ async def _ask_redis(url: str) -> str | None:
     except ValueError as error:
         return str(error)
     try:
-        await guard.claim([])
+        await guard.reach()
     except NonceStoreAway as away:
         return str(away)
     finally:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import sqlite3
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,10 +28,16 @@ class Unreadable(SolidGreenError):
     """A receipt or a head cannot be read from its file. The message names it."""
 
 
+@contextlib.contextmanager
+def _reading(db: Path) -> Iterator[sqlite3.Connection]:
+    check_is_ours(db, writing=False)
+    with contextlib.closing(open_read_only(db)) as connection:
+        yield connection
+
+
 def receipt(options: argparse.Namespace) -> int:
     """Print the receipt of a transaction."""
-    check_is_ours(options.db, writing=False)
-    with contextlib.closing(open_read_only(options.db)) as connection:
+    with _reading(options.db) as connection:
         joined(connection)
         found = receipts.receipt(connection, options.transaction, options.user)
     if found is None:
@@ -41,8 +49,7 @@ def receipt(options: argparse.Namespace) -> int:
 
 def head(options: argparse.Namespace) -> int:
     """Print the newest block's head."""
-    check_is_ours(options.db, writing=False)
-    with contextlib.closing(open_read_only(options.db)) as connection:
+    with _reading(options.db) as connection:
         found = receipts.head(connection, options.since)
     if found is None:
         what = "there is no block" if options.since is None else f"there is no block {options.since}"
@@ -53,8 +60,7 @@ def head(options: argparse.Namespace) -> int:
 
 def public_key(options: argparse.Namespace) -> int:
     """Print the keys that have signed, for who is to check receipts."""
-    check_is_ours(options.db, writing=False)
-    with contextlib.closing(open_read_only(options.db)) as connection:
+    with _reading(options.db) as connection:
         known = public_keys(connection)
     for key in known.values():
         print(as_pem(key), end="")

@@ -68,6 +68,16 @@ def build_parser() -> Parser:
     return parser
 
 
+def _as_json(command: argparse.ArgumentParser, what: str) -> None:
+    """For whoever reads the outcome by program."""
+    command.add_argument("--json", action="store_true", help=f"print {what} as JSON")
+
+
+def _account(command: argparse.ArgumentParser) -> None:
+    """Whose it is; there is no default."""
+    command.add_argument("--user", type=values.count, required=True, metavar="ID", help="users.id")
+
+
 def _operate(command: AddCommand) -> None:
     """What writes, and who may ask."""
     serve = command("serve", "Take bets over a WebSocket until Ctrl-C", operate.serve)
@@ -165,10 +175,10 @@ def _operate(command: AddCommand) -> None:
     seed.add_argument(
         "--tokens", action="store_true", help="add an access token, valid for a day, to each player"
     )
-    seed.add_argument("--json", action="store_true", help="print the players as JSON")
+    _as_json(seed, "the players")
 
     token = command("token", "Print an access token", operate.token)
-    token.add_argument("--user", type=values.count, required=True, metavar="ID", help="users.id")
+    _account(token)
     token.add_argument(
         "--role",
         choices=sorted(ROLES),
@@ -207,7 +217,7 @@ def _audit(command: AddCommand) -> None:
         action="store_true",
         help="put right what follows from the ledger (with the server stopped)",
     )
-    reconcile.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    _as_json(reconcile, "the verdict")
 
     verify = command(
         "verify",
@@ -244,7 +254,7 @@ def _audit(command: AddCommand) -> None:
         action="store_true",
         help="without its archives: behind the newest, from what is carried of it",
     )
-    verify.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    _as_json(verify, "the verdict")
 
     statement = command(
         "statement",
@@ -252,7 +262,7 @@ def _audit(command: AddCommand) -> None:
         statements.statement,
         "Reads only; works while the server runs. TIME is RFC 3339, such as 2026-01-31T12:00:00Z.",
     )
-    statement.add_argument("--user", type=values.count, required=True, metavar="ID", help="users.id")
+    _account(statement)
     statement.add_argument(
         "--from", dest="from_us", type=values.time, metavar="TIME", help="entries from here on"
     )
@@ -273,7 +283,7 @@ def _audit(command: AddCommand) -> None:
         "Reads only. Exit status 1 if it finds something.",
     )
     doctor.add_argument("--redis-url", default=variable("redis_url"), help="also look at this Redis")
-    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    _as_json(doctor, "the findings")
 
 
 def _copy(command: AddCommand) -> None:
@@ -286,7 +296,7 @@ def _copy(command: AddCommand) -> None:
         "Secrets and archives beside the file are not copied.",
     )
     backup.add_argument("target", type=Path, metavar="TARGET", help="the copy; must not exist yet")
-    backup.add_argument("--json", action="store_true", help="print what was copied as JSON")
+    _as_json(backup, "what was copied")
 
     archiving = command(
         "archive",
@@ -308,7 +318,7 @@ def _copy(command: AddCommand) -> None:
         default=variable("url", "ws://127.0.0.1:8000/ws"),
         help="of the server, if the file is served (default: %(default)s)",
     )
-    archiving.add_argument("--json", action="store_true", help="print what was moved as JSON")
+    _as_json(archiving, "what was moved")
 
     restore = command(
         "restore",
@@ -317,7 +327,7 @@ def _copy(command: AddCommand) -> None:
         "FILE must not exist yet. Exit status 1 if the check finds something: then nothing is restored.",
     )
     restore.add_argument("backup", type=Path, metavar="BACKUP", help="a file that backup made; is only read")
-    restore.add_argument("--json", action="store_true", help="print what was restored as JSON")
+    _as_json(restore, "what was restored")
 
 
 def _prove(command: AddCommand) -> None:
@@ -353,4 +363,4 @@ def _prove(command: AddCommand) -> None:
         check.add_argument(
             "--public-key", type=Path, metavar="FILE", required=True, help="whose signature, PEM"
         )
-        check.add_argument("--json", action="store_true", help="print the verdict as JSON")
+        _as_json(check, "the verdict")

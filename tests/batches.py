@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from batcher.batcher import Batcher
 from batcher.breaker import Breaker, BreakerLimits
@@ -25,6 +25,8 @@ from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.reconcile import reconcile
 from engine.store import Asked, Decide, Store
 from engine.view import View
+
+Found = TypeVar("Found")
 
 NOW_US = 1_760_000_000_000_000
 OPENING_MINOR = 1_000
@@ -135,6 +137,9 @@ class Guard:
         await self.gate.wait()
         verdicts = await self._guard.claim(claims)
         return [self.verdicts.get(claim.nonce, was) for claim, was in zip(claims, verdicts, strict=True)]
+
+    async def reach(self) -> None:
+        await self._guard.reach()
 
     async def calls_are(self, count: int) -> None:
         """Return when the guard has been asked `count` times."""
@@ -346,3 +351,17 @@ def spoilt_by(bend: Bend, *culprits: int) -> Decide:
         return outcome
 
     return decide_and_bend
+
+
+def unreadable_at(*calls: int, then: Callable[..., Found]) -> Callable[..., Found]:
+    """A query of `engine.queries`, but these calls of it, counted from 1, fail."""
+    count = 0
+
+    def query(*arguments: Any) -> Found:
+        nonlocal count
+        count += 1
+        if count in calls:
+            raise sqlite3.OperationalError("disk I/O error")
+        return then(*arguments)
+
+    return query

@@ -40,6 +40,7 @@ from engine.store import Asked, Store
 from engine.view import View
 
 NOW_US = 1_760_000_000_000_000
+MINUTE_US = 60_000_000
 HOUSE, CASH = 1, 2
 BONUS_BOOK = BONUS_BOOK_ID_BASE + HOUSE
 SIGNING_KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -188,6 +189,16 @@ def seed(path: Path, *balances_minor: int) -> Path:
             await store.close()
 
     asyncio.run(run())
+    return path
+
+
+def seed_a_story(path: Path) -> Path:
+    """ALICE: 1000 (entry 1), −30 (5), −40 (9), +500 (11), a minute each. BOB: 50 (3), −10 (7), and a refused
+    bet."""
+    seed(path, 1000, 50)
+    play(path, [place(1, 30), place(2, 10, BOB), place(3, 60, BOB)], now_us=NOW_US + 1)
+    play(path, [place(4, 40)], now_us=NOW_US + MINUTE_US)
+    play(path, [deposit("more", 500)], now_us=NOW_US + 2 * MINUTE_US)
     return path
 
 

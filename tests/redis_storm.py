@@ -27,9 +27,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.process import PATIENT, Server, seed, solidgreen
+from harness.process import PATIENT, Server, seed
 from harness.wire import Wire, bet, connect, now_ms
 from tests.crash.audit import audit, read_books, snapshot
+from tests.crash.trial import reconciled, report
 from tests.crash.witness import Finding, History, Standing, Witness
 from tests.redis_faults import FAULTS, Redis, redis_behind_a_proxy
 
@@ -114,7 +115,7 @@ class Storm:
                         print(shown[-1], flush=True)
                     self._is_over.set()
                 await self._resolve()
-            self.findings += self._reconciled()
+            self.findings += reconciled(self._db)
         self.findings += self._audit()
         return shown
 
@@ -222,10 +223,6 @@ class Storm:
             request = open_.request | {"nonce": secrets.token_hex(12), "sent_at": now_ms()}
             await self._place(open_.user_id, wires[open_.user_id], request)
 
-    def _reconciled(self) -> list[Finding]:
-        done = solidgreen("reconcile", "--db", str(self._db), "--json", check=False)
-        return [] if done.returncode == 0 else [Finding("reconcile", f"{done.returncode}", done.stdout)]
-
     def _audit(self) -> list[Finding]:
         history = History()
         history.catch_up(self._log)
@@ -267,13 +264,11 @@ def main(arguments: list[str] | None = None) -> int:
         shown = asyncio.run(storm.run(passages))
     findings = [finding for passage in shown for finding in passage.findings]
     findings += storm.findings + vacuous(storm)
-    for finding in findings:
-        print(finding)
     print(
         f"{len(shown)} faults, bets {dict(storm.answers)}, other bets under used nonces {dict(storm.reused)},"
         f" slowest {max(passage.slowest_s for passage in shown) * 1000:.0f} ms; {len(findings)} findings"
     )
-    return 1 if findings else 0
+    return report(findings)
 
 
 if __name__ == "__main__":

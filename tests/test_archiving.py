@@ -70,21 +70,19 @@ def books(tmp_path: Path) -> Path:
 
 
 class Direct:
-    """The store instead of the batcher."""
+    """The store instead of the batcher; notes what it was asked."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.refusal: Code | None = None
-        self._under_way: list[asyncio.Task[None]] = []
+        self.asked: list[Command] = []
 
-    def submit(self, command: Command, asker: Archiving, request_id: str, objection: Code | None) -> None:
-        async def run() -> None:
-            outcome: Outcome = Rejected(self.refusal or Code.INTERNAL)
-            if self.refusal is None:
-                (outcome,) = await self.store.commit(asked(command), LATER_US)
-            asker.answer(request_id, command, outcome)
-
-        self._under_way.append(asyncio.create_task(run()))
+    async def ask(self, command: Command) -> Outcome:
+        self.asked.append(command)
+        if self.refusal is not None:
+            return Rejected(self.refusal)
+        (outcome,) = await self.store.commit(asked(command), LATER_US)
+        return outcome
 
 
 async def copy_here(path: Path, archive_id: int) -> Copied:
@@ -101,8 +99,8 @@ def run(path: Path, use: Callable[[Store, Archiving], Any], *, begins: bool = Tr
                 begin = OpenArchive(LATER_US, key="a", caller="operator")
                 (outcome,) = await store.commit(asked(begin), LATER_US)
                 assert isinstance(outcome, Accepted)
-            submit = options.pop("submit", Direct(store).submit)
-            archiving = Archiving(store, submit, options.pop("copy", copy_here), rest=0, **options)
+            ask = options.pop("ask", Direct(store).ask)
+            archiving = Archiving(store, ask, options.pop("copy", copy_here), rest=0, **options)
             return await use(store, archiving)
         finally:
             await store.close()
@@ -305,9 +303,6 @@ def test_a_seal_that_is_refused_deletes_nothing(books: Path) -> None:
         direct.refusal = None
         await archiving.go_on()
 
-    class Refusing(Direct):
-        pass
-
     direct: Direct
 
     async def main() -> None:
@@ -315,9 +310,9 @@ def test_a_seal_that_is_refused_deletes_nothing(books: Path) -> None:
         store = await Store.open(books)
         try:
             await store.commit(asked(OpenArchive(LATER_US, key="a", caller="operator")), LATER_US)
-            direct = Refusing(store)
+            direct = Direct(store)
             direct.refusal = Code.OVERLOADED
-            await use(store, Archiving(store, direct.submit, copy_here, rest=0))
+            await use(store, Archiving(store, direct.ask, copy_here, rest=0))
         finally:
             await store.close()
 
@@ -414,14 +409,14 @@ def expect_stopped(path: Path, why: str) -> None:
 def expect_kept(path: Path) -> None:
     """Take an archive on until all is kept that is to be sealed."""
 
-    def submit(command: Command, asker: Archiving, request_id: str, objection: Code | None) -> None:
+    async def ask(command: Command) -> Outcome:
         raise Interrupted
 
     async def use(store: Store, archiving: Archiving) -> None:
         with pytest.raises(Interrupted):
             await archiving.go_on()
 
-    run(path, use, submit=submit)
+    run(path, use, ask=ask)
     assert look(path, "SELECT count(*), archives.state FROM carried, archives") == [(1, "copying")]
 
 
@@ -458,24 +453,20 @@ def test_what_is_copied_again_much_later_is_the_same(books: Path) -> None:
 
 
 def test_the_command_that_seals_is_the_clocks(books: Path) -> None:
-    seen: list[Command] = []
+    direct: Direct
 
     async def main() -> None:
+        nonlocal direct
         store = await Store.open(books)
         try:
             await store.commit(asked(OpenArchive(LATER_US, key="a", caller="operator")), LATER_US)
             direct = Direct(store)
-
-            def submit(command: Command, asker: Archiving, request_id: str, objection: Code | None) -> None:
-                seen.append(command)
-                direct.submit(command, asker, request_id, objection)
-
-            await Archiving(store, submit, copy_here, rest=0).go_on()
+            await Archiving(store, direct.ask, copy_here, rest=0).go_on()
         finally:
             await store.close()
 
     asyncio.run(main())
-    (command,) = seen
+    (command,) = direct.asked
     assert isinstance(command, CarryArchive)
     assert (command.caller, command.scope) == ("clock", "clock:archive-carry")
     (told,) = look(books, "SELECT openings, carried FROM archives")

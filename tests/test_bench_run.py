@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench import commands, processes, run
+from bench import commands, machine, processes, run
 from bench.cases import QUICK, WHOLE, Case, all_cases
 from bench.latency import Idle, OpenLoop
 from bench.machine import ROOT
@@ -58,6 +58,30 @@ def test_a_program_is_asked_and_answers(program: Path) -> None:
         "import json, sys; print(json.dumps({'heard': sys.stdin.read(), 'told': sys.argv[1:]}))"
     )
     assert processes.ask("told", ["--x", "1"], 30, "job") == {"heard": "job", "told": ["--x", "1"]}
+
+
+def test_a_job_travels_on_standard_input_and_its_figures_come_back(program: Path) -> None:
+    program.write_text(
+        "from dataclasses import dataclass\n"
+        "from bench.processes import do_the_job\n"
+        "@dataclass\n"
+        "class Job:\n"
+        "    bets: int\n"
+        "async def do(job):\n"
+        "    return {'twice': 2 * job.bets}\n"
+        "do_the_job(Job, do)\n"
+    )
+    assert processes.ask("told", [], 30, json.dumps({"bets": 21})) == {"twice": 42}
+    with pytest.raises(RuntimeError, match="ended with status 1"):
+        processes.ask("told", [], 30, json.dumps({"no": "bets"}))
+
+
+def test_work_is_done_beside_the_results_and_leaves_nothing(tmp_path: Path) -> None:
+    with machine.work_folder(tmp_path / "out") as folder, machine.work_folder(tmp_path / "out") as other:
+        (folder / "books.db").write_text("")
+        assert {folder.parent, other.parent} == {tmp_path / "out"}
+        assert folder != other
+    assert [*(tmp_path / "out").iterdir()] == []
 
 
 def test_a_figure_that_is_missing_fails_the_case(program: Path, tmp_path: Path) -> None:

@@ -4,12 +4,10 @@ free bets: tests/test_expiry_bonus.py."""
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from batches import ALICE, BOB, FULL, IO_ERROR, NOW_US, WAIT_S, Guard, S, World, bet, world
+from batches import ALICE, BOB, FULL, IO_ERROR, NOW_US, WAIT_S, Guard, S, World, bet, unreadable_at, world
 from pipelines import stalled
 
 import batcher.expiry
@@ -382,23 +380,6 @@ def test_a_file_that_cannot_be_read_for_a_while_is_one_line_in_the_log(
         }
 
     asyncio.run(run())
-
-
-Due = Callable[[sqlite3.Connection, int, int], list[tuple[str, int, int]]]
-
-
-def unreadable_at(*calls: int, then: Due) -> Due:
-    """The query, but these calls of it, counted from 1, fail."""
-    count = 0
-
-    def expiries_due(connection: sqlite3.Connection, now_us: int, most: int) -> list[tuple[str, int, int]]:
-        nonlocal count
-        count += 1
-        if count in calls:
-            raise sqlite3.OperationalError("disk I/O error")
-        return then(connection, now_us, most)
-
-    return expiries_due
 
 
 # --- the end ------------------------------------------------------------------------------------------------

@@ -61,6 +61,9 @@ class FakeStore:
             raise self.fault
         return [self.verdict or self._verdict(claim) for claim in claims]
 
+    async def reach(self) -> None:
+        await self.claim(())
+
     def _verdict(self, claim: Claim) -> Verdict:
         return FRESH if self._bets.setdefault(claim[:2], claim.bet_id) == claim.bet_id else REUSED
 
@@ -86,9 +89,9 @@ class Pair:
         return list(await self.guard.claim(claims))
 
     async def lose(self, *claims: Claim) -> None:
-        """One batch that finds the primary away."""
+        """One batch that finds the primary away; without claims, the start of the server does."""
         self.primary.fault = AWAY
-        await self.claim(*claims)
+        await (self.claim(*claims) if claims else self.guard.reach())
         self.primary.fault = None
 
     async def probed(self, after_s: float = 0.002) -> None:
@@ -279,9 +282,45 @@ def test_a_nonce_of_an_outage_stays_used_after_it() -> None:
     with_a_pair(story)
 
 
+def test_no_claims_ask_nobody_whatever_the_state() -> None:
+    async def story(pair: Pair) -> None:
+        async def nobody_is_asked() -> None:
+            before = [len(store.batches) for store in (pair.primary, pair.spare)]
+            assert await pair.claim() == []
+            assert [len(store.batches) for store in (pair.primary, pair.spare)] == before
+
+        await nobody_is_asked()
+        pair.primary.fault = AWAY
+        await nobody_is_asked()
+        assert pair.guard.health() is None, "nobody was asked, so nobody was missed"
+        await pair.lose(CLAIM)
+        await nobody_is_asked()
+        await pair.regain()
+        await nobody_is_asked()
+        asked = len(pair.primary.batches)
+        assert await pair.claim(OTHER_CLAIM) == [REUSED]
+        assert len(pair.primary.batches) == asked, "what the spare has refused leaves nothing to ask"
+
+    with_a_pair(story)
+
+
+def test_to_reach_a_store_that_is_away_or_slow_opens_the_breaker() -> None:
+    async def story(pair: Pair) -> None:
+        await pair.guard.reach()
+        assert pair.primary.batches == [[]]
+        pair.primary.takes_s = 0.101
+        await pair.guard.reach()
+        assert pair.state is State.OPEN
+        asked = len(pair.primary.batches)
+        await pair.guard.reach()
+        assert len(pair.primary.batches) == asked, "probes look after it"
+
+    with_a_pair(story)
+
+
 def test_a_probe_makes_the_store_write_what_the_newest_batch_was_allowed() -> None:
     async def story(pair: Pair) -> None:
-        await pair.lose()  # no claims at all, as at the start of the server
+        await pair.lose()
         await pair.probed()
         assert pair.primary.batches[-1] == []
         await pair.claim(CLAIM, OTHER_CLAIM, Claim(8, NONCE, BET))
@@ -377,7 +416,7 @@ def test_a_loop_that_stands_still_is_not_redis_being_slow(
     async def run() -> None:
         guard = FallbackGuard(RedisGuard(redis_server.url), MemoryGuard(), time.monotonic)
         async with closing(guard):
-            await guard.claim([])
+            await guard.reach()
             for stalls_s in (0.12, 0.3):  # more than a claim may take, and more than it is waited for
                 asyncio.get_running_loop().call_soon(time.sleep, stalls_s)  # once the batch is on its way
                 assert list(await guard.claim([CLAIM, OTHER_CLAIM])) == [FRESH, REUSED]
@@ -408,7 +447,7 @@ def test_redis_away_at_the_start(mortal_redis: RedisServer) -> None:
 
     async def run() -> None:
         async with closing(over(mortal_redis)) as guard:
-            assert list(await guard.claim([])) == []
+            await guard.reach()
             assert "is it running" in str(guard.health())
             mortal_redis.start()
             await until(lambda: guard.health() is None)

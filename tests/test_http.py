@@ -31,6 +31,7 @@ def test_ready_says_what_it_is_made_of(http: httpx.Client) -> None:
         "nonces": {"status": "ok"},
         "clock": {"status": "sure"},
         "self_check": {"status": "never"},
+        "beside": {"status": "ok"},
         "queue": {"waiting": 0, "stopping": False},
     }
 

@@ -63,6 +63,11 @@ class Kept:
         self.number += 1
         await self.store.commit(asked(place(self.number, 1, BOB)), NOW_US)
 
+    async def bet_beyond(self, size: int) -> None:
+        """Until the log is longer."""
+        while log_bytes(self.log) <= size:
+            await self.bet()
+
     async def look(self, after_us: int = S) -> list[str]:
         """The checkpoints of a look at this later time."""
         self.now_us += after_us
@@ -121,8 +126,7 @@ def test_it_is_not_written_back_so_soon_after_somebody_else_did(
 
 def test_a_log_that_is_too_long_is_cut(tmp_path: Path, disk: type[Checkpoints]) -> None:
     async def use(kept: Kept) -> None:
-        while log_bytes(kept.log) <= 1 << 16:
-            await kept.bet()
+        await kept.bet_beyond(1 << 16)
         assert await kept.look() == ["TRUNCATE"]
         assert log_bytes(kept.log) == 0
         assert await kept.look() == []
@@ -139,8 +143,7 @@ def test_a_reader_that_pins_it_is_said_once_a_minute_and_bets_go_on(
     async def use(kept: Kept) -> None:
         await kept.bet()
         with a_reader(kept.store.path):
-            while log_bytes(kept.log) <= 1 << 16:
-                await kept.bet()
+            await kept.bet_beyond(1 << 16)
             for _ in range(60):
                 assert await kept.look() == ["TRUNCATE"]
                 await kept.bet()
@@ -165,8 +168,7 @@ def test_for_readers_who_stay_bets_wait_a_little_each_second_and_longer_now_and_
     async def use(kept: Kept) -> None:
         await kept.bet()
         with a_reader(kept.store.path):
-            while log_bytes(kept.log) <= 2 << 16:
-                await kept.bet()
+            await kept.bet_beyond(2 << 16)
             disk.waits_ms.clear()
             for _ in range(21):
                 await kept.look()
@@ -185,8 +187,7 @@ def test_while_the_circuit_is_not_closed_no_bet_waits_for_readers(
         kept.room = room
         await kept.bet()
         with a_reader(kept.store.path):
-            while log_bytes(kept.log) <= 2 << 16:
-                await kept.bet()
+            await kept.bet_beyond(2 << 16)
             disk.waits_ms.clear()
             for _ in range(21):
                 assert await kept.look() == ["TRUNCATE"]

@@ -433,11 +433,13 @@ def test_nobody_waits_longer_than_the_budget_also_behind_another_batch(mortal_re
 
     async def run() -> None:
         async with closing(RedisGuard(mortal_redis.url)) as guard:
-            await guard.claim([])
+            await guard.reach()
             mortal_redis.freeze()
+            assert await guard.claim([]) == []
+            assert guard.health() is None, "no claims are no question"
             for _ in range(2):
                 started = time.monotonic()
-                both = await asyncio.gather(guard.claim([CLAIM]), guard.claim([]), return_exceptions=True)
+                both = await asyncio.gather(guard.claim([CLAIM]), guard.reach(), return_exceptions=True)
                 assert time.monotonic() - started < ANSWERED_WITHIN_S
                 assert [type(each) for each in both] == [NonceStoreAway] * 2
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from batches import ALICE, BOB, FULL, IO_ERROR, WAIT_S, Guard, S, World, bet, world
+from batches import ALICE, BOB, FULL, IO_ERROR, WAIT_S, Guard, S, World, bet, unreadable_at, world
 from pipelines import stalled
 
 import batcher.paying
@@ -346,13 +344,12 @@ def test_a_payout_that_is_refused_waits_ever_longer_and_the_others_go_on(
             culprits.add(sick)
             await look(this, 3)
             assert all_paid(this, sound, 250)
-            submit = paying_of(this)._submit
 
-            def noted(command: Command, asker: Paying, request_id: str, objection: Code | None) -> None:
+            async def noted(command: Command) -> Outcome:
                 tries.append(this.clock.now_us)
-                submit(command, asker, request_id, objection)
+                return await this.batcher.ask(command)
 
-            monkeypatch.setattr(paying_of(this), "_submit", noted)
+            monkeypatch.setattr(paying_of(this), "_ask", noted)
             began_us = this.clock.now_us
             for _ in range(250):
                 this.clock.now_us += S
@@ -393,23 +390,6 @@ def test_a_chunk_that_finds_the_queue_full_is_paid_later(
             assert all_paid(this, id_, 150)
 
     asyncio.run(run())
-
-
-Query = Callable[[sqlite3.Connection, int, int], list[tuple[int, int]]]
-
-
-def unreadable_at(*calls: int, then: Query) -> Query:
-    """The query, but these calls of it, counted from 1, fail."""
-    count = 0
-
-    def payouts_under_way(connection: sqlite3.Connection, after: int, most: int) -> list[tuple[int, int]]:
-        nonlocal count
-        count += 1
-        if count in calls:
-            raise sqlite3.OperationalError("disk I/O error")
-        return then(connection, after, most)
-
-    return payouts_under_way
 
 
 def test_a_file_that_cannot_be_read_for_a_while_is_one_line_in_the_log(

@@ -10,7 +10,22 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_open import ALICE, BOB, CASH, HOUSE, NOBODY, NOW_US, bet_id, deposit, look, place, play, seed
+from books_open import (
+    ALICE,
+    BOB,
+    CASH,
+    HOUSE,
+    MINUTE_US,
+    NOBODY,
+    NOW_US,
+    bet_id,
+    deposit,
+    look,
+    place,
+    play,
+    seed,
+    seed_a_story,
+)
 
 from engine import queries
 from engine.commands import (
@@ -53,18 +68,13 @@ from engine.snapshots import (
 )
 from engine.statement import FOREVER_US
 
-MINUTE_US = 60_000_000
 CALLER: dict[str, Any] = {"key": "k", "caller": "1"}
 
 
 @pytest.fixture
 def books(tmp_path: Path) -> Path:
-    """ALICE: 1000 (entry 1), −30 (5), −40 (9), +500 (11). BOB: 50 (3), −10 (7), and a refused bet."""
-    path = seed(tmp_path / "books.db", 1000, 50)
-    play(path, [place(1, 30), place(2, 10, BOB), place(3, 60, BOB)], now_us=NOW_US + 1)
-    play(path, [place(4, 40)], now_us=NOW_US + MINUTE_US)
-    play(path, [deposit("more", 500)], now_us=NOW_US + 2 * MINUTE_US)
-    return path
+    """ALICE and BOB have what `seed_a_story` says."""
+    return seed_a_story(tmp_path / "books.db")
 
 
 @pytest.fixture

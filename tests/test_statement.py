@@ -16,6 +16,7 @@ from books_open import (
     BOB,
     CASH,
     HOUSE,
+    MINUTE_US,
     NOBODY,
     NOW_US,
     bet_id,
@@ -24,6 +25,7 @@ from books_open import (
     place,
     play,
     seed,
+    seed_a_story,
     settle,
 )
 from forgeries import forge
@@ -47,18 +49,13 @@ from engine.files import open_read_only
 from engine.history import StatedEntry
 from engine.statement import FOREVER_US, Balance, balance_at, statement
 
-MINUTE_US = 60_000_000
 OWN: dict[str, Any] = {"caller": "1"}
 
 
 @pytest.fixture
 def books(tmp_path: Path) -> Path:
-    """ALICE: 1000 (entry 1), −30 (5), −40 (9), +500 (11). BOB: 50 (3), −10 (7), and a refused bet."""
-    path = seed(tmp_path / "books.db", 1000, 50)
-    play(path, [place(1, 30), place(2, 10, BOB), place(3, 60, BOB)], now_us=NOW_US + 1)
-    play(path, [place(4, 40)], now_us=NOW_US + MINUTE_US)
-    play(path, [deposit("more", 500)], now_us=NOW_US + 2 * MINUTE_US)
-    return path
+    """ALICE and BOB have what `seed_a_story` says."""
+    return seed_a_story(tmp_path / "books.db")
 
 
 @pytest.fixture

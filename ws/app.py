@@ -38,6 +38,7 @@ from engine.keys import newest_key_id, signing_key
 from engine.queries import newest_block_at
 from engine.store import Store
 from ws.apart import apart
+from ws.beside import Beside
 from ws.descriptors import raise_limit
 from ws.heads import Heads, keeper
 from ws.http import health_routes
@@ -104,11 +105,10 @@ async def serve(settings: Settings) -> int:
             )
             door = Door(store, batcher, hub, settings.jwt_secret, limits)
             batcher.start()
-            await guard.claim(
-                []
-            )  # reach the nonce store now, so that its state is known before the first bet
+            await guard.reach()  # now, so that the nonce store's state is known before the first bet
             self_check = SelfCheck(settings.db, settings.self_check_s)
-            application = _application(door, guard, self_check, settings.origins)
+            beside = Beside()
+            application = _application(door, guard, self_check, beside, settings.origins)
             server = _Server(_uvicorn_config(application, limits), door)
             signals.enter_context(_handled(server.handle_exit))
             _announce(settings, listener)
@@ -116,21 +116,16 @@ async def serve(settings: Settings) -> int:
             _tune_the_interpreter()
             if heads is not None:
                 heads.start()
-            archiving = Archiving(store, batcher.submit, _copy_apart, batcher.room_for_background)
-            beside = [
-                asyncio.create_task(self_check.run(), name="self-check"),
-                asyncio.create_task(archiving.run(), name="archiving"),
-                asyncio.create_task(
-                    LogKeeper(store, room=batcher.room_for_background).run(), name="log keeper"
-                ),
-                asyncio.create_task(hub.end_the_expired(), name="expiries"),
-            ]
+            archiving = Archiving(store, batcher.ask, _copy_apart, batcher.room_for_background)
+            log_keeper = LogKeeper(store, room=batcher.room_for_background)
+            beside.start("self-check", self_check.run())
+            beside.start("driver of archives", archiving.run())
+            beside.start("keeper of the write-ahead log", log_keeper.run())
+            beside.start("watch over tokens that expire", hub.end_the_expired())
             try:
                 await server.serve(sockets=[listener])
             finally:
-                for task in beside:
-                    task.cancel()
-                await asyncio.wait(beside, timeout=BESIDE_S)
+                await beside.stop(BESIDE_S)
             if heads is not None:
                 await asyncio.to_thread(heads.stop)
             return 0 if batcher.failure is None and store.failure is None else 1
@@ -151,7 +146,9 @@ async def _copy_apart(path: Path, archive_id: int) -> Copied:
     return await apart("archive", copy, path, archive_id)
 
 
-def _application(door: Door, guard: NonceGuard, self_check: SelfCheck, origins: frozenset[str]) -> Starlette:
+def _application(
+    door: Door, guard: NonceGuard, self_check: SelfCheck, beside: Beside, origins: frozenset[str]
+) -> Starlette:
     async def wallet_socket(websocket: WebSocket) -> None:
         if not _is_welcome(websocket, origins):
             await websocket.close()  # before it is accepted, this is an HTTP 403
@@ -166,7 +163,7 @@ def _application(door: Door, guard: NonceGuard, self_check: SelfCheck, origins: 
     return Starlette(
         routes=[
             WebSocketRoute("/ws", wallet_socket),
-            *health_routes(door.batcher, guard, self_check),
+            *health_routes(door.batcher, guard, self_check, beside),
             metrics_route(door.store, door.batcher, guard, door.hub),
         ]
     )

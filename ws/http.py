@@ -12,10 +12,11 @@ from batcher.batcher import Batcher
 from batcher.breaker import State
 from batcher.nonces import NonceGuard
 from batcher.steady import ClockStatus
+from ws.beside import Beside
 from ws.self_check import SelfCheck
 
 
-def health_routes(batcher: Batcher, guard: NonceGuard, self_check: SelfCheck) -> list[Route]:
+def health_routes(batcher: Batcher, guard: NonceGuard, self_check: SelfCheck, beside: Beside) -> list[Route]:
     """The two routes. Live: the loop answers. Ready: 503 while bets would be refused, and why."""
 
     async def live(request: Request) -> JSONResponse:
@@ -38,6 +39,7 @@ def health_routes(batcher: Batcher, guard: NonceGuard, self_check: SelfCheck) ->
             "nonces": _nonces(guard),
             "clock": _clock(batcher.books_clock.status()),
             "self_check": self_check.health(),
+            "beside": beside.health(),  # bets are sound without it, so it leaves the server ready
             "queue": {"waiting": batcher.queue_length(), "stopping": batcher.is_stopping},
         }
         return JSONResponse(report, status_code=200 if is_ready else 503)

@@ -30,7 +30,8 @@ from bench.beside import operator
 from bench.old_books import grow
 from harness.process import Server, seed, solidgreen, token
 from harness.wire import SocketClosed, Wire, bet, connect
-from tests.crash.backup_drills import FRAME_BETS, Load
+from tests.crash.backup_drills import Load
+from tests.crash.trial import ask_each, reconciled, report
 
 PLAYERS = 8
 IN_FLIGHT = 8
@@ -192,11 +193,9 @@ async def trial(folder: Path, entries: int, sample: Sample = WHOLE) -> Trial:
         for place, player in enumerate(players):
             async with connect(server.ws, player["token"]) as wire:
                 own = [bet_id for bet_id, (seat, _) in confirmed.items() if seat == place]
-                for start in range(0, len(own), FRAME_BETS):
-                    asked = ({"type": "bet.get", "bet_id": each} for each in own[start : start + FRAME_BETS])
-                    for answer in await wire.ask_all(*asked):
-                        if answer.get("state") != "confirmed":
-                            shown.findings.append(f"a bet that was confirmed is gone: {answer}")
+                for answer in await ask_each(wire, [{"type": "bet.get", "bet_id": each} for each in own]):
+                    if answer.get("state") != "confirmed":
+                        shown.findings.append(f"a bet that was confirmed is gone: {answer}")
         shown.findings += await asyncio.to_thread(refusals, server, secret, sampled)
     finally:
         server.__exit__()
@@ -300,8 +299,8 @@ def refusals(server: Server, secret: str, sampled: dict[str, tuple[int, int]]) -
 
 def audited(db: Path) -> list[str]:
     """`verify` in both ways, `reconcile`, and the sums by SQL alone."""
-    findings = []
-    for command in (["verify"], ["verify", "--alone"], ["reconcile"]):
+    findings = [*map(str, reconciled(db))]
+    for command in (["verify"], ["verify", "--alone"]):
         done = solidgreen(*command, "--db", str(db), check=False)
         print(" ".join(command), ":", done.stdout.splitlines()[-1].replace(f"{db.parent}/", ""), flush=True)
         if done.returncode:
@@ -329,9 +328,7 @@ def main(arguments: list[str] | None = None) -> int:
         "kills": len(shown.kills), "confirmed": shown.confirmed, "sampled": shown.sampled,
         "bytes_before": shown.bytes_before, "bytes_after": shown.bytes_after,
     }))  # fmt: skip
-    for finding in shown.findings:
-        print(finding)
-    return 1 if shown.findings else 0
+    return report(shown.findings)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from harness.process import Server, seed, solidgreen
 from harness.wire import Wire, bet, connect
+from tests.crash.trial import ask_each, reconciled, report
 
 PLAYERS = 8
 IN_FLIGHT = 8  # bets of each player
@@ -31,7 +32,6 @@ PAUSE_S = 0.03  # of each, between an answer and the next bet: 2,000 bets/s if t
 BALANCE = 1_000_000_000
 BETS_BEFORE = 500  # confirmed since the last drill, at least
 LOAD_WITHIN_S = 60.0
-FRAME_BETS = 200  # asked about in one array frame
 
 
 @dataclass
@@ -101,7 +101,7 @@ async def drills(folder: Path, count: int) -> list[Drill]:
                 print(shown[-1], flush=True)
             for player in players:
                 player.cancel()
-        shown[-1].findings += await asyncio.to_thread(_reconciled, live)
+        shown[-1].findings += map(str, await asyncio.to_thread(reconciled, live))
     return shown
 
 
@@ -137,27 +137,19 @@ async def _drill(folder: Path, number: int, load: Load, tokens: list[str]) -> Dr
                     drill.findings.append(f"player {place} cannot bet on what was restored")
     finally:
         await asyncio.to_thread(server.stop)
-    drill.findings += await asyncio.to_thread(_reconciled, restored)
+    drill.findings += map(str, await asyncio.to_thread(reconciled, restored))
     return drill
 
 
 async def _look_up(wire: Wire, own: dict[str, int], drill: Drill) -> None:
-    asked = list(own)
-    for start in range(0, len(asked), FRAME_BETS):
-        some = asked[start : start + FRAME_BETS]
-        answers = await wire.ask_all(*({"type": "bet.get", "bet_id": bet_id} for bet_id in some))
-        for bet_id, answer in zip(some, answers, strict=True):
-            is_there = answer["type"] == "bet.state" and answer["state"] == "confirmed"
-            is_absent = answer.get("code") == "NOT_FOUND"
-            drill.found += is_there
-            drill.after_it += is_absent
-            if not (is_there if own[bet_id] <= drill.block else is_absent):
-                drill.findings.append(f"bet {bet_id} of block {own[bet_id]}: {answer}")
-
-
-def _reconciled(db: Path) -> list[str]:
-    done = solidgreen("reconcile", "--db", str(db), check=False)
-    return [] if done.returncode == 0 else [f"reconcile: {done.stdout}{done.stderr}"]
+    answers = await ask_each(wire, [{"type": "bet.get", "bet_id": bet_id} for bet_id in own])
+    for (bet_id, block), answer in zip(own.items(), answers, strict=True):
+        is_there = answer["type"] == "bet.state" and answer["state"] == "confirmed"
+        is_absent = answer.get("code") == "NOT_FOUND"
+        drill.found += is_there
+        drill.after_it += is_absent
+        if not (is_there if block <= drill.block else is_absent):
+            drill.findings.append(f"bet {bet_id} of block {block}: {answer}")
 
 
 def vacuous(shown: list[Drill]) -> list[str]:
@@ -177,10 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("at least 1 drill")
     with tempfile.TemporaryDirectory(prefix="backup-drills-") as folder:
         shown = asyncio.run(drills(Path(folder), count))
-    findings = [finding for drill in shown for finding in drill.findings] + vacuous(shown)
-    for finding in findings:
-        print(finding)
-    return 1 if findings else 0
+    return report([finding for drill in shown for finding in drill.findings] + vacuous(shown))
 
 
 if __name__ == "__main__":

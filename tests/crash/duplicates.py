@@ -23,6 +23,7 @@ from typing import Any
 from harness.process import Server, seed
 from harness.wire import Wire, bet, connect, now_ms
 from tests.crash.audit import Books, read_books, snapshot
+from tests.crash.trial import report
 from tests.crash.witness import Finding
 
 BALANCE = 1_000_000
@@ -121,9 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
         f"{options.copies} copies over {options.sockets} sockets in {shown.took_s:.2f} s:"
         f" debits {debits}, answers {len(shown.answers)} (replayed {replayed}), findings {len(findings)}"
     )
-    for finding in findings:
-        print(finding)
-    return 1 if findings else 0
+    return report(findings)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import secrets
 import shutil
@@ -30,17 +29,17 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.process import Server, solidgreen, token
+from harness.process import Server, token
 from tests.crash.audit import audit, read_books, snapshot
 from tests.crash.load import OPERATOR, Player, Table, seat_players
 from tests.crash.moves import KINDS, kinds
 from tests.crash.standing import Standing
+from tests.crash.trial import reconciled, report
 from tests.crash.witness import Bet, Finding, History, Witness
 
 LOAD_WITHIN_S = 60.0  # to reach the acknowledgements of a cycle
 KILL_WITHIN_S = 0.05  # after that, at random
 CLEAN_STATUS = (0, -signal.SIGTERM)  # uvicorn raises the signal again once it has shut down
-PRINTED_FINDINGS = 40
 REPLAYED_BETS = 50  # confirmed bets of a cycle that are sent once more after the crash
 
 
@@ -171,7 +170,7 @@ class Trial:
             await table.sit(self._players, len(self._players), self._operator)
             await table.look_up(asked)
         history.catch_up(self._log)
-        cycle.findings += [*history.contradictions(), *self._reconciled(cycle)]
+        cycle.findings += [*history.contradictions(), *reconciled(self._db, cycle.accounts)]
         # The two audits may have found the same thing: once is enough.
         cycle.findings = list({(found.check, found.subject): found for found in cycle.findings}.values())
         cycle.took_s = time.monotonic() - began
@@ -217,17 +216,6 @@ class Trial:
         cycle.players_total = sum(books.balances.get(user_id, 0) for user_id in self._history.seeded)
         if not findings:
             shutil.rmtree(folder)
-        return findings
-
-    def _reconciled(self, cycle: Cycle) -> list[Finding]:
-        """What `solidgreen reconcile` says of the file while it is served."""
-        done = solidgreen("reconcile", "--db", str(self._db), "--json", check=False)
-        if done.returncode not in (0, 1):
-            return [Finding("reconcile", f"status {done.returncode}", done.stderr)]
-        verdict = json.loads(done.stdout)
-        findings = [Finding("reconcile", "finding", str(line)) for line in verdict["findings"]]
-        if verdict["ok"] is not (done.returncode == 0) or verdict["users"] != cycle.accounts:
-            findings.append(Finding("reconcile", "verdict", f"status {done.returncode}, {verdict}"))
         return findings
 
 
@@ -301,13 +289,9 @@ def main(arguments: list[str] | None = None) -> int:
     shown = trial.run(options.cycles)
     print(summary(shown, options.sockets))
     findings = [finding for cycle in shown for finding in cycle.findings] + vacuous(shown)
-    for finding in findings[:PRINTED_FINDINGS]:
-        print(finding)
-    if len(findings) > PRINTED_FINDINGS:
-        print(f"… and {len(findings) - PRINTED_FINDINGS} more")
     if not findings:
         shutil.rmtree(folder)
-    return 1 if findings else 0
+    return report(findings)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from engine.errors import BatchRefused, CommitUnknown, FileUnusable
 from engine.store import Asked, Store
 from engine.writer import Writer
 from harness.preload import compiled
+from tests.crash.trial import report
 from tests.faults.bank import CONFIRMED, OPENING_MINOR, UNKNOWN, lies, unresolved
 from tests.faults.workload import ALICE, BOB, NOW_US, Log, ask_again, play, read_log
 
@@ -47,7 +48,6 @@ NAME = "books.db"
 OPS = ("write", "cut", "sync")
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC}
 PLAY_WITHIN_S = 30
-PRINTED_FINDINGS = 40
 
 
 @dataclass(frozen=True)
@@ -351,10 +351,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     findings = [f"{shown.case}: {finding}" for shown in all_shown for finding in shown.findings]
     if options.json:
         print(json.dumps({"summary": summary, "findings": findings}))
-    else:
-        print(*(f"{name}: {value}" for name, value in summary.items()), sep="\n")
-        print(*findings[:PRINTED_FINDINGS], sep="\n")
-    return 1 if findings else 0
+        return 1 if findings else 0
+    print(*(f"{name}: {value}" for name, value in summary.items()), sep="\n")
+    return report(findings)
 
 
 def _summary(reached: Sequence[int], all_shown: Sequence[Shown]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from harness.process import Server, solidgreen, token
 from harness.wire import connect, now_ms
 from tests.crash.audit import audit, read_books
 from tests.crash.standing import Standing
+from tests.crash.trial import report
 from tests.crash.witness import Finding, History
 from tests.powercut.disk import Disk
 from tests.powercut.load import Evidence, record
@@ -44,7 +45,6 @@ Json = dict[str, Any]
 ACKS = 12_000  # bets of each run: some 5,000 pages of log, more than the engine lets it grow to
 SERVED_EVERY = 25  # points; starting a server takes a second or two
 AFTER_NS = 300_000  # a cut that is aimed at a call falls at most so long after it
-PRINTED_FINDINGS = 40
 PROGRAM = "tests.powercut.cut"
 
 
@@ -283,13 +283,9 @@ def main(arguments: list[str] | None = None) -> int:
                 )
                 findings += point.findings
     print(summary(shown, time.monotonic() - began))
-    for finding in findings[:PRINTED_FINDINGS]:
-        print(finding)
-    if len(findings) > PRINTED_FINDINGS:
-        print(f"… and {len(findings) - PRINTED_FINDINGS} more")
     if not findings and options.recording is None:
         shutil.rmtree(folder)
-    return 1 if findings else 0
+    return report(findings)
 
 
 if __name__ == "__main__":

@@ -145,8 +145,7 @@ int ftruncate64(int fd, off64_t size) {
 
 int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
 
-int fsync(int fd) {
-    REAL(fsync);
+static int synced(int fd, int (*real)(int)) {
     char path[PATH_MAX];
     if (!is_recorded_fd(fd, path)) return real(fd);
     uint64_t id = starts('s', path, "", 0, NULL, 0);
@@ -156,15 +155,14 @@ int fsync(int fd) {
     return status;
 }
 
+int fsync(int fd) {
+    REAL(fsync);
+    return synced(fd, real);
+}
+
 int fdatasync(int fd) {
     REAL(fdatasync);
-    char path[PATH_MAX];
-    if (!is_recorded_fd(fd, path)) return real(fd);
-    uint64_t id = starts('s', path, "", 0, NULL, 0);
-    usleep(sync_us);
-    int status = real(fd);
-    ends(id, status);
-    return status;
+    return synced(fd, real);
 }
 
 int unlink(const char *path) {

@@ -83,6 +83,9 @@ class StoreGuard:
             raise NonceStoreAway("claim", "the answer was lost", "start it")
         return verdicts
 
+    async def reach(self) -> None:
+        await self.claim(())
+
     def health(self) -> str | None:
         return None
 
@@ -227,7 +230,7 @@ class Server:
         )
         self._door = Door(store, self.batcher, self._hub, "", Limits())
         self.batcher.start()
-        await self.guard.claim([])
+        await self.guard.reach()
         self._beside = [
             self.loop.create_task(LogKeeper(store, log_max_bytes=LOG_MAX_BYTES).run(), name="log keeper"),
             self.loop.create_task(self._hub.end_the_expired(), name="expiries"),
