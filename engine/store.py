@@ -276,6 +276,8 @@ class Store:
         """Close all connections and let go of the lock. The last one checkpoints, unless the storage has
         failed: then the WAL is left as it is to the next start, which reads all of it again.
         """
+        # Behind a COMMIT whose caller has gone: where it still fails, nothing may be written after it.
+        await _on_thread(self._writer, _nothing)
         connections = [*self._readers, self._writer]
         if self.failure is not None:
             connections.reverse()  # readers cannot write, and so not checkpoint
@@ -321,6 +323,10 @@ async def _on_thread(
     execute: Any = connection._execute
     answer: Answer = await execute(function, connection._conn, *arguments, **named)
     return answer
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """What is asked of the writer's thread to hear that all before it is done."""
 
 
 def _prepare_reader(connection: sqlite3.Connection) -> None:
