@@ -36,10 +36,11 @@ WAIT_LONGER_MS: Final = 500
 open for ever. A quarter of a bet's deadline."""
 
 WAIT_LONGER_EVERY_US: Final = 10_000_000
-"""Where that was in vain as well, somebody copies the file or has forgotten a shell: no bet waits for it."""
-
+"""Where that was in vain as well, somebody copies the file or has forgotten a shell: bets wait as long no
+more often than this."""
 
 SAY_EVERY_US: Final = 60_000_000
+"""Between two lines in the log."""
 
 
 class LogKeeper:
@@ -84,6 +85,10 @@ class LogKeeper:
             # Of a storage that has failed the batcher speaks.
             if self._store.failure is None and self._may_say(now_us):
                 log.warning("the write-ahead log cannot be written back, nothing is lost: %s", fault)
+            return
+        except Exception:  # a bug: without a keeper the log would grow for ever, and nobody would hear of it
+            if self._may_say(now_us):
+                log.exception("the write-ahead log could not be looked after")
             return
         self._commits, self._due_us = commits, now_us + CHECKPOINT_EVERY_US
         if wait_ms is not None and not is_whole and self._may_say(now_us):

@@ -28,12 +28,15 @@ class Checkpoints(sqlite3.Connection):
     modes: ClassVar[list[str]] = []
     waits_ms: ClassVar[list[int]] = []
     code: ClassVar[int | None] = None
+    bug: ClassVar[Exception | None] = None
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         if "busy_timeout = " in sql:
             self.waits_ms.append(int(sql.rpartition(" ")[2]))
         if "wal_checkpoint" in sql:
             self.modes.append(sql.partition("(")[2].rstrip(")"))
+            if self.bug is not None:
+                raise self.bug
             if self.code is not None:
                 error = sqlite3.OperationalError("made up by a test")
                 error.sqlite_errorcode, type(self).code = self.code, None
@@ -45,7 +48,7 @@ class Checkpoints(sqlite3.Connection):
 def disk() -> Iterator[type[Checkpoints]]:
     """The class to open a store with."""
     yield Checkpoints
-    Checkpoints.code = None
+    Checkpoints.code = Checkpoints.bug = None
     Checkpoints.modes.clear()
 
 
@@ -219,6 +222,24 @@ def test_a_checkpoint_that_fails_ends_the_taking_of_money(
         assert caplog.messages == []  # the batcher says so
 
     keeping(tmp_path, use)
+
+
+def test_a_bug_is_said_and_does_not_end_the_keeper(
+    tmp_path: Path, disk: type[Checkpoints], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def use(kept: Kept) -> None:
+        await kept.bet()
+        disk.bug = RuntimeError("made up by a test")
+        for _ in range(3):
+            assert await kept.look(CHECKPOINT_EVERY_US) == ["PASSIVE"]
+        disk.bug = None
+        assert await kept.look() == ["PASSIVE"], "tried again"
+        assert kept.store.failure is None
+
+    keeping(tmp_path, use)
+    (said,) = [record for record in caplog.records if record.name == "solidgreen.log"]
+    assert said.getMessage() == "the write-ahead log could not be looked after"
+    assert said.exc_info is not None
 
 
 def test_the_keeper_looks_by_itself(
