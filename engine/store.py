@@ -123,6 +123,9 @@ class Store:
         except sqlite3.Error as error:
             await store.close()
             raise FileUnusable(f"{path}: cannot be opened for writing: {error}") from error
+        except BaseException:  # also Ctrl-C while a long log is written back: the threads would outlive it
+            await store.close()
+            raise
         return store
 
     @property
@@ -241,8 +244,8 @@ class Store:
         return await self._look(_PAST, READ_LONG_WITHIN_S, partial(_look_at_all, look=look))
 
     async def set_up(self, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Run `change` on the writer's thread, in a transaction of its own unless it only reads. For set-up
-        (books, accounts), never for money."""
+        """Run `change` on the writer's thread, in a transaction of its own. For set-up (books, accounts),
+        never for money. Raises what `change` does, and `sqlite3.Error`."""
         return await _on_thread(self._writer, self._on_writer.set_up, change)
 
     async def tidy(self, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
