@@ -27,7 +27,13 @@ from engine.blocks import Signer, seal
 from engine.commands import Command, Touched, touched_by
 from engine.decide import decide
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, FileUnusable
-from engine.files import WriterLock, check_is_ours, create_if_missing, read_only_uri
+from engine.files import (
+    WriterLock,
+    check_is_ours,
+    create_if_missing,
+    forget_what_was_written_back,
+    read_only_uri,
+)
 from engine.keys import SigningKey, introduce, signing_key
 from engine.looks import look_within
 from engine.now import Now, sure
@@ -106,12 +112,16 @@ class Store:
         key = key or signing_key(path)
         lock = WriterLock(path)
         try:
+            forget_what_was_written_back(path)
             writer = await aiosqlite.connect(
                 path, isolation_level=None, cached_statements=256, factory=connection_factory
             )
         except sqlite3.Error as error:
             lock.release()
             raise FileUnusable(f"{path}: cannot be opened for writing: {error}") from error
+        except BaseException:
+            lock.release()
+            raise
         store = cls(path, lock, writer, decide, key.signer)
         try:
             await _on_thread(writer, prepare_connection, path)
