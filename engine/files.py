@@ -133,21 +133,18 @@ def forget_what_was_written_back(path: Path) -> None:
 
     The index counts what a checkpoint wrote that readers held up, and which no sync has followed: where that
     one died of a sync that failed, the kernel may have dropped those pages. To count less is always safe,
-    and what SQLite does itself where nobody has the file open. To be called by who holds `WriterLock`, before
-    SQLite opens the file in this process: to close the index lets go of SQLite's locks on it
+    and what SQLite does itself where nobody has the file open. To be called by who holds `WriterLock`, while
+    nobody in this process has the file open: to close the index lets go of SQLite's locks on it
     (sqlite.org/howtocorrupt.html, section 2.2). Raises `FileUnusable`.
     """
     try:
-        descriptor = os.open(path.with_name(f"{path.name}-shm"), os.O_RDWR | os.O_CLOEXEC)
+        with path.with_name(f"{path.name}-shm").open("r+b", buffering=0) as index:
+            if os.fstat(index.fileno()).st_size > _WRITTEN_BACK_AT:
+                os.pwrite(index.fileno(), bytes(4), _WRITTEN_BACK_AT)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise FileUnusable(f"{path}-shm: cannot be opened: {error.strerror}") from error
-    try:
-        if os.fstat(descriptor).st_size > _WRITTEN_BACK_AT:
-            os.pwrite(descriptor, bytes(4), _WRITTEN_BACK_AT)
-    finally:
-        os.close(descriptor)
+        raise FileUnusable(f"{path}-shm: cannot be written: {error.strerror}") from error
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:

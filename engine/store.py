@@ -12,6 +12,7 @@ would notice if it went.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -296,6 +297,9 @@ class Store:
             connections.reverse()  # readers cannot write, and so not checkpoint
         for connection in connections:
             await connection.close()
+        if self.failure is not None:  # a shell that is the last to close the file writes the log back as well
+            with contextlib.suppress(FileUnusable):  # what is broken may be so all over
+                forget_what_was_written_back(self.path)
         self._lock.release()
 
     async def _look(
