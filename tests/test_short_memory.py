@@ -3,6 +3,7 @@ itself, and only at COMMIT it leaves open what is on disk (docs/adr/0018)."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
@@ -113,6 +114,9 @@ def test_in_a_checkpoint_behind_a_commit_the_batch_is_committed_all_the_same(
         short.at = "wal_checkpoint"
         (answer,) = await store.commit(asked(place(1)), NOW_US)
         assert isinstance(answer, Accepted)
+        async with asyncio.timeout(5):
+            while short.at is not None:
+                await asyncio.sleep(0)
         assert store.failure is None
         short.at = "wal_checkpoint"
         with pytest.raises(BatchRefused):
