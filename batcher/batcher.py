@@ -199,8 +199,8 @@ class Batcher:
         return Circuit(status.state, reason, status.remaining_us, self._breaker.retry_after_us(now_us))
 
     def room_for_background(self) -> int:
-        """How many commands of the server's own are welcome now: none while they would only be turned away;
-        one as a probe, or bets would find no slot."""
+        """How many commands of the server's own are welcome now: none while the circuit
+        is open, no money is taken or a stop has begun; one while it is half open, and tried with little."""
         if self._stopping or self._pipeline.failure is not None:
             return 0
         return _ROOM[self.breaker_status().state]
@@ -239,7 +239,7 @@ class Batcher:
         """When whoever hears `code` should come back; None: nobody knows. Spread over as long again, or all
         that are refused together would come back together.
         """
-        if code is Code.CIRCUIT_OPEN:
+        if code is Code.CIRCUIT_OPEN and self._pipeline.failure is None:  # else only a restart helps
             least_us = self._breaker.retry_after_us(self._clock())
         elif code is Code.OVERLOADED and not self._stopping:
             least_us = self.limits.interval_us

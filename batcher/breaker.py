@@ -217,7 +217,8 @@ class Breaker:
     def _trip(self, now_us: int, reason: Reason) -> None:
         self._state = _OPEN
         self._reason = reason
-        self._half_open_at_us = now_us + self._limits.cool_off_us
+        # A wait is told when its commit is done, with the time at which it ended: behind newer sickness.
+        self._half_open_at_us = max(self._half_open_at_us, now_us + self._limits.cool_off_us)
         self._healthy_since_us = None
 
     def _advance(self, now_us: int) -> None:

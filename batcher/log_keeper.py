@@ -38,10 +38,11 @@ WAIT_LONGER_MS: Final = 500
 open for ever. A quarter of a bet's deadline."""
 
 WAIT_LONGER_EVERY_US: Final = 10_000_000
-"""Where that was in vain as well, somebody copies the file or has forgotten a shell: no bet waits for it."""
-
+"""Where that was in vain as well, somebody copies the file or has forgotten a shell: bets wait as long no
+more often than this."""
 
 SAY_EVERY_US: Final = 60_000_000
+"""Between two lines in the log."""
 
 
 class LogKeeper:

@@ -23,6 +23,9 @@ APPLICATION_ID = 0x53474C44
 
 _MAGIC = b"SQLite format 3\x00"
 
+_WRITTEN_BACK_AT = 96
+"""Where the index of the log counts the frames that are in the database (sqlite.org/walformat.html, 2.1)."""
+
 
 def schema_sql() -> str:
     """The text of `schema.sql`: packed beside this module in a wheel, at the top of the checkout
@@ -122,6 +125,26 @@ def _exists(path: Path) -> bool:
 def read_only_uri(path: Path) -> str:
     """The name under which SQLite opens `path` without the right to write or checkpoint."""
     return f"{path.absolute().as_uri()}?mode=ro"
+
+
+def forget_what_was_written_back(path: Path) -> None:
+    """Have the next checkpoint write all of the log into the database, also where another process has kept
+    the log's index alive since the last one that served the file.
+
+    The index counts what a checkpoint wrote that readers held up, and which no sync has followed: where that
+    one died of a sync that failed, the kernel may have dropped those pages. To count less is always safe,
+    and what SQLite does itself where nobody has the file open. To be called by who holds `WriterLock`, while
+    nobody in this process has the file open: to close the index lets go of SQLite's locks on it
+    (sqlite.org/howtocorrupt.html, section 2.2). Raises `FileUnusable`.
+    """
+    try:
+        with path.with_name(f"{path.name}-shm").open("r+b", buffering=0) as index:
+            if os.fstat(index.fileno()).st_size > _WRITTEN_BACK_AT:
+                os.pwrite(index.fileno(), bytes(4), _WRITTEN_BACK_AT)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FileUnusable(f"{path}-shm: cannot be written: {error.strerror}") from error
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:

@@ -28,7 +28,13 @@ from engine.blocks import Signer, seal
 from engine.commands import Command, Touched, touched_by
 from engine.decide import decide
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, FileUnusable, StoreFault
-from engine.files import WriterLock, check_is_ours, create_if_missing, read_only_uri
+from engine.files import (
+    WriterLock,
+    check_is_ours,
+    create_if_missing,
+    forget_what_was_written_back,
+    read_only_uri,
+)
 from engine.keys import SigningKey, introduce, signing_key
 from engine.looks import look_within
 from engine.now import Now, sure
@@ -108,12 +114,16 @@ class Store:
         key = key or signing_key(path)
         lock = WriterLock(path)
         try:
+            forget_what_was_written_back(path)
             writer = await aiosqlite.connect(
                 path, isolation_level=None, cached_statements=256, factory=connection_factory
             )
         except sqlite3.Error as error:
             lock.release()
             raise FileUnusable(f"{path}: cannot be opened for writing: {error}") from error
+        except BaseException:
+            lock.release()
+            raise
         store = cls(path, lock, writer, decide, key.signer)
         try:
             await _on_thread(writer, prepare_connection, path)
@@ -125,6 +135,9 @@ class Store:
         except sqlite3.Error as error:
             await store.close()
             raise FileUnusable(f"{path}: cannot be opened for writing: {error}") from error
+        except BaseException:  # also Ctrl-C while a long log is written back: the threads would outlive it
+            await store.close()
+            raise
         return store
 
     @property
@@ -257,8 +270,8 @@ class Store:
         return await self._look(_PAST, READ_LONG_WITHIN_S, partial(_look_at_all, look=look))
 
     async def set_up(self, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Run `change` on the writer's thread, in a transaction of its own unless it only reads. For set-up
-        (books, accounts), never for money."""
+        """Run `change` on the writer's thread, in a transaction of its own. For set-up (books, accounts),
+        never for money. Raises what `change` does, and `sqlite3.Error`."""
         return await _on_thread(self._writer, self._on_writer.set_up, change)
 
     async def tidy(self, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
@@ -294,13 +307,18 @@ class Store:
         """Close all connections and let go of the lock. The last one checkpoints, unless the storage has
         failed: then the WAL is left as it is to the next start, which reads all of it again.
         """
+        # Behind a COMMIT whose caller has gone: where it still fails, nothing may be written after it.
+        await _on_thread(self._writer, _nothing)
         if self._writing_back is not None:
-            await self._writing_back
+            await asyncio.wait([self._writing_back])
         connections = [*self._readers, self._writer]
         if self.failure is not None:
             connections.reverse()  # readers cannot write, and so not checkpoint
         for connection in connections:
             await connection.close()
+        if self.failure is not None:  # a shell that is the last to close the file writes the log back as well
+            with contextlib.suppress(FileUnusable):  # what is broken may be so all over
+                forget_what_was_written_back(self.path)
         self._lock.release()
 
     def _write_back_when_due(self) -> None:
@@ -352,6 +370,10 @@ async def _on_thread(
     execute: Any = connection._execute
     answer: Answer = await execute(function, connection._conn, *arguments, **named)
     return answer
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """What is asked of the writer's thread to hear that all before it is done."""
 
 
 def _prepare_reader(connection: sqlite3.Connection) -> None:

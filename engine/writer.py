@@ -37,9 +37,10 @@ LOG_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """What is left of the WAL's file when a reader that pinned it has gone: ordinary ones are half as long, and
 to cut them would make every COMMIT lengthen the file again."""
 
-ROOM_BYTES: Final = 1024 * 1024
-"""Room on the disk without which no batch begins, nor a step between two. SQLite reserves the index of the
-WAL (`-shm`) by 32 KiB at a time; where that fails, it fails behind COMMIT, and nobody knows the outcome."""
+ROOM_BYTES: Final = 16 * 1024 * 1024
+"""Room on the disk without which no batch begins, nor a step between two: more than a full one writes, 1 to
+4 MiB, by how far its keys are spread. SQLite reserves the index of the WAL (`-shm`) by 32 KiB at a time,
+behind what it has written; where that fails, it fails in COMMIT, and nobody knows the outcome."""
 
 REFUSING: Final = frozenset(
     {
@@ -56,6 +57,10 @@ BROKEN: Final = frozenset(
 write, and say so once (docs/adr/0018), so nothing is written from there on until a start has read the file
 from the disk again. But for `IOERR_NOMEM`, which is short memory.
 """
+
+
+ERRORS: Final = (sqlite3.Error, MemoryError)
+"""What the driver raises for an error of SQLite's: for `NOMEM`, and for that alone, no `sqlite3.Error`."""
 
 
 class Prepared(NamedTuple):
@@ -127,7 +132,7 @@ class Writer:
     def _commit(self, connection: sqlite3.Connection) -> None:
         try:
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except ERRORS as error:
             fault = fault_of("commit", error)
             if _primary_code(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT):
                 # Whether the commit record reached the disk is open: asking SQLite again could answer wrongly
@@ -150,7 +155,7 @@ class Writer:
                 busy, frames, moved = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
             finally:
                 connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        except sqlite3.Error as error:
+        except ERRORS as error:
             self.heed("checkpoint", error)
             raise fault_of("checkpoint", error) from error
         self.checkpoints += 1
@@ -224,7 +229,7 @@ class Writer:
             return
         try:
             connection.execute("ROLLBACK")
-        except sqlite3.Error as error:
+        except ERRORS as error:
             # Nothing was committed, but this connection can no longer be trusted to begin anything.
             self.failure = self.failure or f"ROLLBACK failed: {error}"
 
@@ -297,6 +302,8 @@ def is_broken(error: BaseException) -> bool:
 
 
 def _primary_code(error: Exception) -> int:
+    if isinstance(error, MemoryError):
+        return sqlite3.SQLITE_NOMEM
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return code & 0xFF
 

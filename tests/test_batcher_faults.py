@@ -33,7 +33,7 @@ import batcher.batcher
 from batcher.breaker import Breaker, BreakerLimits, Reason, State
 from batcher.nonces import Claim, Verdict
 from batcher.policy import BatchLimits
-from engine.commands import Command, PlaceBet
+from engine.commands import Command, Deposit, PlaceBet
 from engine.outcomes import Accepted, Code, Rejected
 from engine.view import View
 
@@ -257,6 +257,22 @@ def test_an_open_breaker_refuses_says_for_how_long_and_still_replays(tmp_path: P
             assert await this.submit(bet(3), Code.RATE_LIMITED) == Rejected(Code.RATE_LIMITED)
             assert await this.codes([bet(1), bet(1, stake=11)]) == [None, Code.IDEMPOTENCY_CONFLICT]
             assert this.ledger() == [bet_id(1)]
+
+    asyncio.run(run())
+
+
+def test_where_only_a_restart_helps_nobody_is_told_when_to_come_back(tmp_path: Path) -> None:
+    """Also where the circuit was open before the storage failed, as it is behind a COMMIT that hung."""
+
+    async def run() -> None:
+        async with world(tmp_path, breaker=Breaker(BREAKER)) as this:
+            await trip(this)
+            this.disk.fail(IO_ERROR)
+            owed = Deposit(ALICE, 1, key="owed", caller="test")
+            assert await this.submit(owed).code() is UNKNOWN
+            assert this.batcher.breaker_status().state is State.OPEN
+            assert await this.submit(bet(1)) == Rejected(Code.CIRCUIT_OPEN)
+            assert this.batcher.circuit().retry_after_us is None
 
     asyncio.run(run())
 

@@ -19,7 +19,14 @@ from books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, 
 
 from engine import files
 from engine.errors import FileUnusable
-from engine.files import APPLICATION_ID, SCHEMA_VERSION, WriterLock, check_is_ours, create_if_missing
+from engine.files import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    WriterLock,
+    check_is_ours,
+    create_if_missing,
+    forget_what_was_written_back,
+)
 from engine.reconcile import reconcile
 from engine.store import Store
 
@@ -356,3 +363,20 @@ def test_looking_at_a_file_lets_go_of_no_lock_that_its_writer_has(tmp_path: Path
         assert look(path, "SELECT count(*) FROM blocks") == [(2,)]
 
     with_store(path, use)
+
+
+def test_the_index_of_the_log_is_only_touched_where_it_is_one(books: Path) -> None:
+    """A missing one is not made, and one that is too short to count anything is not lengthened."""
+    index = books.with_name(f"{books.name}-shm")
+    forget_what_was_written_back(books)
+    assert not index.exists()
+    index.touch()
+    forget_what_was_written_back(books)
+    assert index.stat().st_size == 0
+    index.write_bytes(b"\x01" * 128)
+    forget_what_was_written_back(books)
+    assert index.read_bytes() == b"\x01" * 96 + bytes(4) + b"\x01" * 28
+    index.unlink()
+    index.mkdir()
+    with pytest.raises(FileUnusable, match="-shm: cannot be written"):
+        forget_what_was_written_back(books)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiosqlite
 import pytest
@@ -36,6 +38,40 @@ from engine.writer import BUSY_TIMEOUT_MS
 def books(tmp_path: Path) -> Path:
     """ALICE has 100, BOB has 1000."""
     return seed(tmp_path / "books.db", 100, 1000)
+
+
+class Slow(sqlite3.Connection):
+    """Stands still in its first checkpoint until a test says so."""
+
+    came: ClassVar[threading.Event]
+    may_go_on: ClassVar[threading.Event]
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if "wal_checkpoint" in sql:
+            self.came.set()
+            assert self.may_go_on.wait(5)
+        return super().execute(sql, *parameters)
+
+
+def test_a_start_that_is_given_up_leaves_neither_threads_nor_its_lock(books: Path) -> None:
+    """Ctrl-C while a long log is written back: with a thread left behind the process would not end."""
+    Slow.came, Slow.may_go_on = threading.Event(), threading.Event()
+    before = set(threading.enumerate())
+
+    async def run() -> None:
+        opening = asyncio.create_task(Store.open(books, connection_factory=Slow))
+        assert await asyncio.to_thread(Slow.came.wait, 5)
+        opening.cancel()
+        Slow.may_go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+    asyncio.run(run())
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in left)
+    assert isinstance(play(books, [place(1)])[0][0], Accepted)
 
 
 def test_what_was_committed_is_there_after_reopening(books: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from batches import IO_ERROR, Disk
 from books_open import (
     ALICE,
     BOB,
@@ -481,6 +482,31 @@ def test_a_storage_that_has_failed_leaves_its_log_to_the_next_start(
     with_store(books, use, connection_factory=breaking)
     log = books.with_name(f"{books.name}-wal")
     assert (log.exists() and log.stat().st_size > 0) is broken
+    assert balances(books)[ALICE] == 70
+
+
+def test_a_commit_that_fails_while_the_file_is_being_closed_leaves_the_log_as_well(books: Path) -> None:
+    """A stop does not wait for a COMMIT that hangs; nor may it write behind one that then fails."""
+    disk = Disk()
+
+    async def run() -> Store:
+        store = await Store.open(books, connection_factory=disk.connection())
+        await store.commit(asked(place(1)), NOW_US)
+        disk.hold()
+        disk.fail(IO_ERROR)
+        betting = asyncio.create_task(store.commit(asked(place(2)), NOW_US))
+        await disk.holds_one()
+        betting.cancel()
+        closing = asyncio.create_task(store.close())
+        await asyncio.sleep(0)  # the turn in which it begins
+        disk.release()
+        await closing
+        return store
+
+    assert asyncio.run(run()).failure is not None
+    log = books.with_name(f"{books.name}-wal")
+    assert log.exists()
+    assert log.stat().st_size > 0
     assert balances(books)[ALICE] == 70
 
 
