@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from books_open import NOW_US
 
 from engine import commands
@@ -98,3 +100,9 @@ def command_of(request: AnyRequest, caller: str) -> Keyed:
     assert isinstance(effect, Submit), effect
     assert isinstance(effect.command, Keyed)
     return effect.command
+
+
+def leaves(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    """The messages of this kind: those of which there are no further kinds."""
+    for each in kind.__subclasses__():
+        yield from leaves(each) if each.__subclasses__() else (each,)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from operator_messages import BET_ID, COMMANDS, ITEMS, LEGS, NOW_MS, SOUND, command_of, message, one
+from operator_messages import BET_ID, COMMANDS, ITEMS, LEGS, NOW_MS, SOUND, command_of, leaves, message, one
 
 from engine.decide.cash import LEGS_MAX
 from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
@@ -61,11 +61,6 @@ def test_every_message_of_operators_is_looked_at_here() -> None:
     for type_, each in moves.items():
         assert {*each.__struct_fields__} == {"id", "key", *SOUND[type_]}, type_
     assert {*leaves(Move)} == {*moves.values()}, "a message that no frame can hold"
-
-
-def leaves(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
-    for each in kind.__subclasses__():
-        yield from leaves(each) if each.__subclasses__() else (each,)
 
 
 @pytest.mark.parametrize("type_", SOUND)
