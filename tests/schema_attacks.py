@@ -19,6 +19,7 @@ from attacks_on_holders import BETS, HOLDERS, VALUES
 from attacks_on_holds import HOLDS
 from attacks_on_life import BIRTHS, LIFE
 from attacks_on_limits import LIMITS
+from attacks_on_moves import MOVES
 from attacks_on_participants import PARTICIPANTS, WITHOUT_WALLET
 from attacks_on_payouts import PAYOUTS
 from attacks_on_repairs import REPAIRS
@@ -135,6 +136,7 @@ ATTACKS = [
     *SIGNERS,
     *REPAIRS,
     *ARCHIVES,
+    *MOVES,
     *VALUES,
     *_wrong_types(),
     *NULLS_OF_THE_FIRST_BLOCK,

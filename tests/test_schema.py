@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from attacks_on_archives import BURYING, SECOND_ONE, archived, later
+from attacks_on_archives import SECOND_ONE, later
 from attacks_on_holds import given_back
 from attacks_on_life import FOURTH, ended
 from attacks_on_limits import OWN, by_a_limit, by_nothing
+from attacks_on_moves import BURYING, archived
 from attacks_on_payouts import (
     ADDED_ROW,
     NEXT_ITEM,
