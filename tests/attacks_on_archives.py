@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from attacks_on_life import FREEZE, NOT_NULL
-from books import Attack, Row, Template, Value, attacks, batch, block, event, insert, opening
+from book_rows import Row, Value, block, event, insert, opening
+from books import Attack, Template, attacks, batch
 from books_archive import (
     ARCHIVE,
     BEGUN,

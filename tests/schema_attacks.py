@@ -24,6 +24,7 @@ from attacks_on_participants import PARTICIPANTS, WITHOUT_WALLET
 from attacks_on_payouts import PAYOUTS
 from attacks_on_repairs import REPAIRS
 from attacks_on_signers import ANOTHER, SIGNERS
+from book_rows import Row, Value, insert
 from books import (
     FIRST,
     HOLDING,
@@ -35,11 +36,8 @@ from books import (
     SCHEMA,
     Attack,
     Books,
-    Row,
     Template,
-    Value,
     batch,
-    insert,
 )
 from books_archive import ARCHIVING
 from books_bonus import GRANTING
