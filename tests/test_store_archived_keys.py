@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from archived import archived, move, newest
 from archived import opened as begun
-from books_open import ALICE, BOB, asked, cash_out, deposit, look, place, roll_back, settle, unsettle
+from books_open import ALICE, BOB, cash_out, deposit, look, place, roll_back, settle, unsettle
 from books_to_archive import CLOSED, KNOWN, LATER_US, ask, new_books, use, why
 from pipelines import Books
 
@@ -19,6 +19,7 @@ from engine.archived_keys import hash_of_key
 from engine.commands import Command, touched_by
 from engine.decide import decide
 from engine.outcomes import Accepted, Code
+from engine.store import Asked
 from engine.warm import Warm
 
 
@@ -78,10 +79,8 @@ def test_keys_are_found_however_many_are_asked_for(path: Path, count: int) -> No
         await books.store.tidy(note)
         found = await books.store.read(lambda db: prefetch.look_up(db, touched_by(commands), (), head=False))
         assert found.archived == {(each.scope, each.key) for each in known}
-        outcomes = await books.store.answer(
-            [each for each in asked(*known[:2]) if setattr(each, "objection", Code.OVERLOADED) is None],
-            LATER_US,
-        )
+        objected = [Asked(command, Code.OVERLOADED) for command in known[:2]]
+        outcomes = await books.store.answer(objected, LATER_US)
         assert {why(each) for each in outcomes} == {KNOWN}
 
     use(path, scenario)
