@@ -17,6 +17,7 @@ from claims import (
     FRESH,
     OTHER_BET,
     OTHER_CLAIM,
+    PATIENT_S,
     REUSED,
     Claim,
     beside_memory,
@@ -123,14 +124,25 @@ def test_a_loop_that_stands_still_is_not_redis_being_slow(
     run_in_a_loop(run())
 
 
-def test_redis_killed_in_the_middle_of_a_batch(mortal_redis: RedisServer) -> None:
+def test_redis_killed_in_the_middle_of_a_batch(
+    mortal_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run() -> None:
-        guard = beside_memory(patient(mortal_redis.url))
-        async with closing(guard):
+        redis = patient(mortal_redis.url)
+        async with closing(beside_memory(redis)) as guard:
             await guard.claim([CLAIM])
+            connection, sent = redis._connection, asyncio.Event()
+            read_response = connection.read_response
+
+            def wait_for_it() -> Awaitable[object]:
+                sent.set()
+                return read_response()
+
+            monkeypatch.setattr(connection, "read_response", wait_for_it)
             mortal_redis.freeze()  # so that the batch is sent and surely not answered
             batch = asyncio.ensure_future(guard.claim([OTHER_CLAIM]))
-            await asyncio.sleep(0.02)  # under way: the send takes less than a millisecond
+            async with asyncio.timeout(PATIENT_S):
+                await sent.wait()
             assert not batch.done()
             mortal_redis.kill()
             started = time.monotonic()
