@@ -50,9 +50,14 @@ def test_what_is_archived_is_known_by_its_key_and_its_bets_are_closed(path: Path
     assert all(isinstance(each, Accepted) for each in ask(path, settle("new", 3, "lost"), place(4)))
 
 
-@pytest.mark.parametrize("steps", range(8))
+STEPS = 9
+"""In which all of these books is moved, two rows at a time."""
+
+
+@pytest.mark.parametrize("steps", range(STEPS + 1))
 def test_wherever_the_move_stands_a_replay_moves_no_money(path: Path, steps: int) -> None:
-    archived(path, LATER_US, steps=steps, rows=2, now_us=LATER_US)
+    archive = archived(path, LATER_US, steps=steps, rows=2, now_us=LATER_US)
+    assert archive.is_moved is (steps == STEPS)
     before = look(path, "SELECT id, balance FROM users")
 
     for command in (place(1), place(2, 20, BOB), settle("s1", 1, "lost"), deposit(f"opening-{ALICE}")):
