@@ -42,7 +42,7 @@ class State(Enum):
     """Everybody: all is well."""
 
     OPEN = "open"
-    """Nobody."""
+    """No bets; all else is tried."""
 
     HALF_OPEN = "half_open"
     """A bounded number of probes at a time."""

@@ -6,33 +6,9 @@ import sqlite3
 from dataclasses import replace
 
 from attacks_on_life import FREEZE, NOT_NULL
-from books import (
-    ALICE,
-    BOB,
-    HASH_5,
-    HOUSE,
-    Attack,
-    Row,
-    Template,
-    Value,
-    attacks,
-    batch,
-    block,
-    event,
-    insert,
-    opening,
-    wallet,
-)
-from books_bonus import (
-    ALICE_USD,
-    OF_ALICE,
-    OF_ALICE_TOO,
-    OF_BOB,
-    UNTIL,
-    bonus,
-    bonus_becomes,
-    of_bonus,
-)
+from book_rows import Row, Value, block, event, insert, opening
+from books import ALICE, BOB, HASH_5, HOUSE, Attack, Template, attacks, batch, wallet
+from books_bonus import ALICE_USD, OF_ALICE, OF_ALICE_TOO, OF_BOB, UNTIL, bonus, bonus_becomes, of_bonus
 
 BONUSES_GROW = "bonuses: one of a wallet, as a new transaction of the open batch says"
 BONUS_STAYS = "bonuses: it stays with its wallet"

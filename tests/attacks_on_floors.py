@@ -9,7 +9,8 @@ from attacks_on_bonus import turn as turn_beside_bonuses
 from attacks_on_holders import BEGINS_EMPTY
 from attacks_on_life import FREEZE
 from attacks_on_payouts import in_a_later_batch, turn, two
-from books import ALICE, CASH, CLEARING, FLOOR, HOUSE, PLAYER, Attack, Value, attacks, insert
+from book_rows import CLEARING, Value, insert
+from books import ALICE, CASH, FLOOR, HOUSE, PLAYER, Attack, attacks
 from books_bonus import OF_ALICE
 
 AS_SAID = "users: a floor changes as a new transaction of the open batch says"

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from attacks_on_bonus import OTHER, REPLACE, THIS, in_a_later_batch, turn, two
 from attacks_on_life import FREEZE, NOT_NULL
-from books import ALICE, BOB, HOUSE, Attack, Row, Value, attacks, bet, insert
+from book_rows import Row, Value, bet, insert
+from books import ALICE, BOB, HOUSE, Attack, attacks
 from books_bonus import (
     AMOUNT,
     EXPIRED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from book_rows import Row, entry, event, insert
 from books import (
     ALICE,
     FIRST,
@@ -15,12 +16,8 @@ from books import (
     REFUSAL,
     SECOND,
     Attack,
-    Row,
     attacks,
     batch,
-    entry,
-    event,
-    insert,
 )
 
 LEDGER_GROWS = "transaction_ledger: an entry follows the newest block"

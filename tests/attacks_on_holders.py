@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from book_rows import Value, bet, insert
 from books import (
     ALICE,
     BOB,
@@ -16,11 +17,8 @@ from books import (
     PLAYER,
     REFUSAL,
     Attack,
-    Value,
     attacks,
     batch,
-    bet,
-    insert,
 )
 
 BEGINS_EMPTY = "users: an account is new and begins empty"

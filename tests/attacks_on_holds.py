@@ -6,22 +6,8 @@ import sqlite3
 from dataclasses import replace
 
 from attacks_on_life import FREEZE, NOT_NULL, TWO, by_the_earlier_of_two, in_a_later_batch, turn
-from books import (
-    ALICE,
-    BOB,
-    HOLDING,
-    HOUSE,
-    Attack,
-    Row,
-    Value,
-    attacks,
-    batch,
-    event,
-    hold,
-    hold_becomes,
-    insert,
-    of_hold,
-)
+from book_rows import Row, Value, event, hold, hold_becomes, insert, of_hold
+from books import ALICE, BOB, HOLDING, HOUSE, Attack, attacks, batch
 
 HOLD_AS_SAID = "holds: it changes as a new transaction of the open batch says"
 HOLD_TERMS = "holds: only what became of it changes"

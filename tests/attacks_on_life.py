@@ -7,26 +7,8 @@ import sqlite3
 from dataclasses import replace
 
 from attacks_on_history import EVENTS_GROW
-from books import (
-    BOB,
-    HASH_3,
-    HASH_4,
-    HASH_5,
-    NEXT,
-    Attack,
-    Row,
-    Template,
-    Value,
-    attacks,
-    batch,
-    becomes,
-    bet,
-    block,
-    event,
-    insert,
-    of_bet,
-    opening,
-)
+from book_rows import Row, Value, becomes, bet, block, event, insert, of_bet, opening
+from books import BOB, HASH_3, HASH_4, HASH_5, NEXT, Attack, Template, attacks, batch
 
 AS_SAID = "bets: it changes as a new transaction of the open batch says"
 STAYS = "bets: what is over for good stays so"

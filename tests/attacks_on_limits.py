@@ -6,20 +6,8 @@ from dataclasses import replace
 
 from attacks_on_life import FREEZE
 from attacks_on_payouts import turn
-from books import (
-    ALICE,
-    BOB,
-    HOUSE,
-    PAYING,
-    PLAYER,
-    Attack,
-    Row,
-    Value,
-    attacks,
-    batch,
-    insert,
-    limit,
-)
+from book_rows import Row, Value, insert, limit
+from books import ALICE, BOB, HOUSE, PAYING, PLAYER, Attack, attacks, batch
 
 PUT = "limits: one of a player, put by a transaction of the open batch"
 CHANGED = "limits: it counts in an open batch, and changes by a transaction of it"

@@ -7,20 +7,8 @@ from dataclasses import replace
 from attacks_on_bonus import ACCOUNT, GRANT, NEW, in_a_later_batch, turn
 from attacks_on_holders import BEGINS_EMPTY, IDENTITY
 from attacks_on_life import FREEZE
-from books import (
-    ALICE,
-    BOB,
-    BONUS_BOOK,
-    CASH_USD,
-    FLOOR,
-    HOUSE,
-    HOUSE_USD,
-    Attack,
-    Row,
-    attacks,
-    insert,
-    wallet,
-)
+from book_rows import Row, insert
+from books import ALICE, BOB, BONUS_BOOK, CASH_USD, FLOOR, HOUSE, HOUSE_USD, Attack, attacks, wallet
 from books_bonus import ALICE_TOO, OF_ALICE, of_bonus
 
 PARTICIPANTS_GROW = "participants: his number is that of his first wallet, which is to come"

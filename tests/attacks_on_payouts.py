@@ -6,21 +6,10 @@ import sqlite3
 from dataclasses import replace
 
 from attacks_on_life import FREEZE, NOT_NULL
-from books import (
-    ALICE,
-    BOB,
+from book_rows import (
     CLEARING,
-    HASH_4,
-    HASH_5,
-    HOUSE,
-    PAYING,
-    SUSPENSE,
-    Attack,
     Row,
-    Template,
     Value,
-    attacks,
-    batch,
     block,
     clearing,
     entry,
@@ -33,6 +22,19 @@ from books import (
     payout,
     payout_becomes,
     suspended,
+)
+from books import (
+    ALICE,
+    BOB,
+    HASH_4,
+    HASH_5,
+    HOUSE,
+    PAYING,
+    SUSPENSE,
+    Attack,
+    Template,
+    attacks,
+    batch,
     wallet,
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from books import REPAIR, Attack, attacks, insert
+from book_rows import insert
+from books import REPAIR, Attack, attacks
 
 REPAIRS = [
     *attacks(

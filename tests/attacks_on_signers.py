@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from books import KEY_ID, PRINT, Attack, Row, attacks, batch, insert
+from book_rows import KEY_ID, PRINT, Row, insert
+from books import Attack, attacks, batch
 
 OTHER_ID, OTHER_KEY = b"\xfa" * 16, b"\xfb" * 32
 SIGNER: Row = {"id": KEY_ID, "public_key": PRINT}

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +48,8 @@ PATIENT = BreakerLimits(
     queue_lower_us=90 * S, queue_upper_us=99 * S, commit_lower_us=90 * S, commit_upper_us=99 * S
 )
 """Nothing but failed commits opens this one, whatever tests do to the time."""
+FRAIL = replace(PATIENT, commit_faults=1, probes_max=1)
+"""One failed commit opens this one, nothing else does, and it lets one probe in at a time."""
 
 CONSTRAINT = (sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, "FOREIGN KEY constraint failed")
 FULL = (sqlite3.SQLITE_FULL, "database or disk is full")
@@ -338,6 +341,14 @@ def sqlite_error(code: int, message: str) -> sqlite3.OperationalError:
 
 
 Bend = Callable[[View, Command], None]
+
+
+def raises(view: View, command: Command) -> None:
+    raise ZeroDivisionError(command.key)
+
+
+def does_not_sum_to_zero(view: View, command: Command) -> None:
+    view.new_entries[-1] = view.new_entries[-1]._replace(amount_minor=11)
 
 
 def spoilt_by(bend: Bend, *culprits: int) -> Decide:

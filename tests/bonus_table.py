@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from operating import move
 from server_fixture import Json, World, mint, running
 
 from harness.process import seed
 from harness.wire import Wire, bet, connect
-
-_keys = itertools.count(1)
 
 
 @contextlib.contextmanager
@@ -25,21 +23,6 @@ def serving_two_currencies(folder: Path, players: int) -> Iterator[World]:
     with running(folder, players) as live:
         yield live
         live.assert_sound()
-
-
-def new_key() -> str:
-    return f"k{next(_keys)}"
-
-
-async def move(wire: Wire, type_: str, **fields: object) -> Json:
-    """The answer to a message, under a new key unless told."""
-    return await wire.ask({"type": type_, "key": new_key()} | fields)
-
-
-def refused(answer: Json, code: str, words: str = "") -> bool:
-    """Whether it is an `error` of this code, and says so."""
-    is_error = (answer["type"], answer.get("code")) == ("error", code)
-    return is_error and str(answer["message"]).startswith(words)
 
 
 def rejected(answer: Json, code: str) -> bool:

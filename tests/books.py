@@ -5,16 +5,38 @@ Whoever attacks the schema here has what any SQLite shell has: no room of the pr
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from book_rows import (
+    CLEARING,
+    KEY_ID,
+    PRINT,
+    Row,
+    becomes,
+    bet,
+    block,
+    clearing,
+    entry,
+    event,
+    hold,
+    hold_becomes,
+    insert,
+    item,
+    limit,
+    of_bet,
+    of_hold,
+    of_payout,
+    opening,
+    payout,
+    payout_becomes,
+    suspended,
+)
+
 SCHEMA = (Path(__file__).resolve().parent.parent / "schema.sql").read_text(encoding="utf-8")
 
-Value = int | float | str | bytes | None
-Row = Mapping[str, Value]
 Template = Mapping[str, tuple[str, Row]]
 
 # What the engine sets, and what a shell gets that asks for nothing.
@@ -23,212 +45,8 @@ SQLITE_DEFAULTS = {"foreign_keys": "OFF", "recursive_triggers": "OFF"}
 
 HOUSE, CASH, SUSPENSE, HOUSE_USD, CASH_USD, ALICE, BOB = 1, 2, 5, 7, 8, 9, 10
 BONUS_BOOK = 2**51 + HOUSE
-CLEARING = 2**52  # and the number of its payout: the account that pays it
 FLOOR = -(2**62)
 ZERO_HASH, HASH_1, HASH_2, HASH_3, HASH_4, HASH_5 = (bytes([byte]) * 32 for byte in range(6))
-KEY_ID = b"\xfd" * 16
-PRINT = b"\xfe" * 32  # a fingerprint; the schema looks at its length alone
-
-
-def literal(value: Value) -> str:
-    """A value as SQL text, so that an attack reads as what one would type into a shell."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, bytes):
-        return f"x'{value.hex()}'"
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return repr(value)
-
-
-def insert(table: str, row: Row, verb: str = "INSERT") -> str:
-    """One INSERT statement; `verb` may be 'INSERT OR REPLACE'."""
-    return f"{verb} INTO {table} ({', '.join(row)}) VALUES ({', '.join(map(literal, row.values()))});\n"
-
-
-def opening(number: int, first_transaction: int, first_entry: int) -> Row:
-    """The row of `open_batch`: the block to come, and where it begins."""
-    return {"id": number, "first_transaction_id": first_transaction, "first_entry_id": first_entry}
-
-
-def event(number: int, block: int, kind: str, scope: str, key: str, answer: str = "{}") -> Row:
-    """A row of `transactions`."""
-    return {
-        "id": number,
-        "kind": kind,
-        "scope": scope,
-        "key": key,
-        "fingerprint": PRINT,
-        "answer": answer,
-        "block_id": block,
-    }
-
-
-def entry(number: int, user: int, amount: int, after: int, why: tuple[str, str, int, int], prev: int) -> Row:
-    """One posting; `why` is its ref_type, ref_id, transaction and block."""
-    ref_type, ref_id, transaction, block = why
-    return {
-        "id": number,
-        "user_id": user,
-        "currency": "EUR",
-        "amount": amount,
-        "balance_after": after,
-        "ref_type": ref_type,
-        "ref_id": ref_id,
-        "transaction_id": transaction,
-        "block_id": block,
-        "prev_id": prev,
-    }
-
-
-def bet(transaction: int, user: int, stake: int) -> Row:
-    """A row of `bets`, with every term set."""
-    return {
-        "transaction_id": transaction,
-        "user_id": user,
-        "currency": "EUR",
-        "stake": stake,
-        "game": "dice",
-        "round": "r1",
-        "selection": "six",
-        "odds_milli": 6000,
-        "state": "confirmed",
-        "payout": 0,
-        "settled": 0,
-        "cashed_stake": 0,
-        "last_transaction_id": 0,
-    }
-
-
-def hold(transaction: int, user: int, amount: int) -> Row:
-    """A row of `holds`, with every term set."""
-    return {
-        "id": transaction,
-        "user_id": user,
-        "currency": "EUR",
-        "purpose": "hold",
-        "amount": amount,
-        "expires_at": 1_770_000_000_000_000,
-        "state": "open",
-        "remaining": amount,
-        "last_transaction_id": 0,
-    }
-
-
-def payout(transaction: int) -> Row:
-    """A row of `payouts`, as it begins."""
-    return {
-        "id": transaction,
-        "caller": "op",
-        "currency": "EUR",
-        "state": "collecting",
-        "items": 0,
-        "total": 0,
-        "done": 0,
-        "suspended": 0,
-        "last_transaction_id": 0,
-    }
-
-
-def item(payout_id: int, number: int, user: int, amount: int) -> Row:
-    """A row of `payout_items`."""
-    return {"payout_id": payout_id, "number": number, "user_id": user, "amount": amount}
-
-
-def suspended(payout_id: int, number: int) -> Row:
-    """A row of `suspended_items`, as it begins."""
-    return {
-        "payout_id": payout_id,
-        "number": number,
-        "reason": "ACCOUNT_BLOCKED",
-        "state": "suspended",
-        "last_transaction_id": 0,
-    }
-
-
-def limit(user: int, amount: int) -> Row:
-    """A row of `limits`, as it begins: what may be staked in a day."""
-    return {
-        "user_id": user,
-        "kind": "stake",
-        "period": "day",
-        "amount": amount,
-        "pending": -1,
-        "pending_from": 0,
-        "window": 0,
-        "used": 0,
-        "last_bet": 0,
-    }
-
-
-def clearing(payout_id: int) -> Row:
-    """The row of `users` that a payout is paid out of."""
-    return {"id": CLEARING + payout_id, "kind": "clearing", "currency": "EUR"}
-
-
-def of_bet(bet_id: str, state: str, **after: Value) -> str:
-    """The answer of a transaction that changed a bet, as far as the schema looks at it."""
-    return json.dumps({"bet": {"bet_id": bet_id, "state": state, **after}})
-
-
-def of_hold(number: int, state: str, **after: Value) -> str:
-    """The answer of a transaction that made or changed a hold, as far as the schema looks at it."""
-    return json.dumps({"hold": {"id": number, "state": state, **after}})
-
-
-def of_payout(
-    number: int, state: str, suspended_now: Sequence[tuple[int, str]] = (), /, **after: Value
-) -> str:
-    """The answer of a transaction that made or changed a payout, as far as the schema looks at it."""
-    told = {"id": number, "state": state, **after}
-    return json.dumps({"payout": {**told, "suspends": suspended_now} if suspended_now else told})
-
-
-def block(
-    number: int, transactions: tuple[int, int], entries: tuple[int, int], prev: bytes, own: bytes
-) -> Row:
-    """A row of `blocks`; `transactions` and `entries` are the first and last of its range."""
-    return {
-        "id": number,
-        "format": 1,
-        "first_transaction_id": transactions[0],
-        "last_transaction_id": transactions[1],
-        "first_entry_id": entries[0],
-        "last_entry_id": entries[1],
-        "at": 1_760_000_000_000_000 + number,
-        "prev_hash": prev,
-        "history": PRINT,
-        "root": PRINT,
-        "key_id": KEY_ID,
-        "hash": own,
-        "peak": PRINT,
-        "signature": bytes(64),
-    }
-
-
-def becomes(number: int, **row: Value) -> str:
-    """What is written of a bet that a transaction has changed."""
-    return f"UPDATE bets SET {_set(row)} WHERE transaction_id = {number};\n"
-
-
-def hold_becomes(number: int, **row: Value) -> str:
-    """What is written of a hold that a transaction has changed."""
-    return f"UPDATE holds SET {_set(row)} WHERE id = {number};\n"
-
-
-def payout_becomes(number: int, **row: Value) -> str:
-    """What is written of a payout that a transaction has changed."""
-    return f"UPDATE payouts SET {_set(row)} WHERE id = {number};\n"
-
-
-def item_becomes(payout_id: int, number: int, /, **row: Value) -> str:
-    """What is written of an item in suspense that a transaction has changed."""
-    return f"UPDATE suspended_items SET {_set(row)} WHERE payout_id = {payout_id} AND number = {number};\n"
-
-
-def _set(row: Row) -> str:
-    return ", ".join(f"{column} = {literal(value)}" for column, value in row.items())
-
 
 # Opening deposits, two bets, and the bet that comes next (the one that most attacks bend).
 FIRST: Template = {

@@ -7,27 +7,8 @@ import sqlite3
 from collections.abc import Mapping
 from functools import cache
 
-from books import (
-    ALICE,
-    CASH,
-    HASH_2,
-    HASH_3,
-    HASH_5,
-    SCHEMA,
-    Row,
-    Template,
-    Value,
-    batch,
-    becomes,
-    block,
-    connect,
-    entry,
-    event,
-    insert,
-    literal,
-    of_bet,
-    opening,
-)
+from book_rows import Row, Value, becomes, block, entry, event, insert, of_bet, opening, update
+from books import ALICE, CASH, HASH_2, HASH_3, HASH_5, SCHEMA, Template, batch, connect
 from books_bonus import write_history
 
 ARCHIVE, CARRY = 38, 41
@@ -70,8 +51,7 @@ def of_carry(number: int = ARCHIVE, state: str = "moving", **changes: Value) -> 
 
 def archive_becomes(number: int = ARCHIVE, verb: str = "UPDATE", /, **row: Value) -> str:
     """What is written of an archive that a transaction or a step has changed."""
-    changes = ", ".join(f"{column} = {literal(value)}" for column, value in row.items())
-    return f"{verb} archives SET {changes} WHERE id = {number};\n"
+    return update("archives", f"id = {number}", row, verb)
 
 
 MOVING: Row = {

@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 
+from book_rows import Row, Value, becomes, bet, block, entry, event, insert, opening, update
 from books import (
     ALICE,
     BALANCES_FOLLOW,
@@ -17,19 +18,9 @@ from books import (
     HASH_4,
     HASH_5,
     HOUSE,
-    Row,
     Template,
-    Value,
     batch,
-    becomes,
-    bet,
-    block,
-    entry,
-    event,
-    insert,
-    literal,
     open_books,
-    opening,
     wallet,
 )
 
@@ -93,17 +84,12 @@ def of_free_bet(number: int, state: str, before: int = 0, bet_id: str = "", **ch
 
 def bonus_becomes(user: int, **row: Value) -> str:
     """What is written of a bonus that a transaction has changed."""
-    return _update("bonuses", f"user_id = {user}", row)
+    return update("bonuses", f"user_id = {user}", row)
 
 
 def free_bet_becomes(number: int, **row: Value) -> str:
     """What is written of a free bet that a transaction has changed."""
-    return _update("free_bets", f"id = {number}", row)
-
-
-def _update(table: str, where: str, row: Row) -> str:
-    changes = ", ".join(f"{column} = {literal(value)}" for column, value in row.items())
-    return f"UPDATE {table} SET {changes} WHERE {where};\n"
+    return update("free_bets", f"id = {number}", row)
 
 
 # Instead of the next bet of `books`: ALICE is granted a bonus, BOB a free bet.

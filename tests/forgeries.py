@@ -1,5 +1,5 @@
 """Forgeries of a file of books, as data: SQL done with all rights, and exactly what `reconcile` says of it,
-and how it is done. Those of what became of bets and holds stand in test_reconcile_life.py.
+and how it is done. Those of what became of bets and holds stand in life_forgeries.py.
 
 The file is that of the fixture `books` in test_reconcile.py: block 1 pays ALICE 1000 (transaction 1, entries
 1 and 2) and BOB 500 (2; 3 and 4); in block 2 ALICE bets 200 (3; 5 and 6) and BOB 100 (4; 7 and 8); in block 3

@@ -13,7 +13,7 @@ from pathlib import Path
 import archived
 import bonus_forgeries
 import life_forgeries
-import test_reconcile_payouts
+import payout_forgeries
 from books_open import NOW_US, asked, look, place, play, seed, with_store
 
 from engine.accounts import open_wallets
@@ -39,10 +39,10 @@ def life(path: Path) -> Path:
 
 
 def payouts(path: Path) -> Path:
-    """Those of test_reconcile_payouts.py, likewise."""
+    """Those of payout_forgeries.py, likewise."""
     seed(path, 1000, 500)
     with_store(path, lambda store: store.set_up(lambda connection: open_wallets(connection, "EUR", 1)))
-    return played(path, test_reconcile_payouts.BATCHES)
+    return played(path, payout_forgeries.BATCHES)
 
 
 def bonus(path: Path) -> Path:

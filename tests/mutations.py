@@ -22,7 +22,7 @@ from typing import NamedTuple
 import bonus_forgeries
 import life_forgeries
 import moved_books
-import test_reconcile_payouts
+import payout_forgeries
 from books_open import NOW_US, look, place, play, seed, with_store
 from forgeries import forge, reseal
 
@@ -75,11 +75,11 @@ class Mutation(NamedTuple):
 
 
 def histories(folder: Path) -> list[Books]:
-    """The books of life_forgeries, bonus_forgeries and test_reconcile_payouts."""
+    """The books of life_forgeries, bonus_forgeries and payout_forgeries."""
     life = [(batch, NOW_US) for batch in (*life_forgeries.BATCHES, [place(9)])]
     life.append(([life_forgeries.EXPIRY], NOW_US + 20))
     bonus = list(zip(bonus_forgeries.BATCHES, bonus_forgeries.AT_US, strict=True))
-    payouts = [(batch, NOW_US) for batch in test_reconcile_payouts.BATCHES]
+    payouts = [(batch, NOW_US) for batch in payout_forgeries.BATCHES]
     made = []
     for name, batches in (("life", life), ("bonus", bonus), ("payouts", payouts)):
         path = seed(folder / f"{name}.db", 1000, 500)

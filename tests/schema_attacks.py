@@ -19,10 +19,12 @@ from attacks_on_holders import BETS, HOLDERS, VALUES
 from attacks_on_holds import HOLDS
 from attacks_on_life import BIRTHS, LIFE
 from attacks_on_limits import LIMITS
+from attacks_on_moves import MOVES
 from attacks_on_participants import PARTICIPANTS, WITHOUT_WALLET
 from attacks_on_payouts import PAYOUTS
 from attacks_on_repairs import REPAIRS
 from attacks_on_signers import ANOTHER, SIGNERS
+from book_rows import Row, Value, insert
 from books import (
     FIRST,
     HOLDING,
@@ -34,11 +36,8 @@ from books import (
     SCHEMA,
     Attack,
     Books,
-    Row,
     Template,
-    Value,
     batch,
-    insert,
 )
 from books_archive import ARCHIVING
 from books_bonus import GRANTING
@@ -135,6 +134,7 @@ ATTACKS = [
     *SIGNERS,
     *REPAIRS,
     *ARCHIVES,
+    *MOVES,
     *VALUES,
     *_wrong_types(),
     *NULLS_OF_THE_FIRST_BLOCK,

@@ -1,4 +1,4 @@
-"""What the log says unasked: each change of the circuit. The floor's alarm is in test_batcher_keyed.py."""
+"""What the log says unasked: each change of the circuit. The floor's alarm is in test_batcher_floors.py."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from unittest import mock
 
 import bonus_forgeries
 import life_forgeries
+import payout_forgeries as payouts
 import pytest
-import test_reconcile_payouts as payouts
 from archived import archived, carried, copied, move, opened, states
 from books_open import (
     ALICE,

@@ -1,9 +1,8 @@
-"""The batcher while the disk is well: who is committed with whom, who is told what and when, who is shed."""
+"""The batcher while the disk is well: who is committed with whom, who is told what and when."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,11 @@ from batches import ALICE, BOB, NOW_US, OPENING_MINOR, Answer, Broken, Guard, be
 
 import batcher.batcher
 import batcher.expiry
-import batcher.turned_away
-from batcher.nonces import Verdict
 from batcher.policy import BatchLimits
 from engine import queries
 from engine.commands import Command, Deposit, PlaceBet
-from engine.decide import decide
 from engine.outcomes import Accepted, Code, Outcome, Rejected
-from engine.view import View
 
-DEADLINE_US = BatchLimits().deadline_us
 UNKNOWN = Code.OUTCOME_UNKNOWN
 
 # --- nobody is told before COMMIT has returned ----------------------------------------------------------
@@ -117,99 +111,6 @@ def test_five_bets_of_30_on_100_are_three_confirmations_and_10_still_fits(tmp_pa
             short = Code.INSUFFICIENT_FUNDS
             assert codes == [None, None, None, None, short, short, None]
             assert len(this.blocks()) == 1
-
-    asyncio.run(run())
-
-
-# --- nonces ---------------------------------------------------------------------------------------------
-
-
-def test_nonces_are_asked_once_a_batch_while_the_batch_before_is_being_committed(tmp_path: Path) -> None:
-    async def run() -> None:
-        guard = Guard()
-        async with world(tmp_path, guard=guard) as this:
-            this.disk.hold()
-            this.submit(bet(1))
-            await this.disk.holds_one()
-            this.submit_all([bet(2), Deposit(BOB, 5, key="d", caller="test"), bet(3)])
-            await guard.calls_are(2)
-            assert guard.calls == [[bet_id(1)], [bet_id(2), bet_id(3)]]
-            assert this.told == []  # the first COMMIT still stands at the gate
-            this.disk.release()
-            await asyncio.gather(*this.answers)
-            assert len(guard.calls) == len(this.blocks()) == 2
-
-    asyncio.run(run())
-
-
-def test_nothing_is_committed_before_its_nonces_are_known(tmp_path: Path) -> None:
-    async def run() -> None:
-        guard = Guard()
-        async with world(tmp_path, guard=guard) as this:
-            guard.gate.clear()
-            answer = this.submit(bet(1))
-            await guard.calls_are(1)
-            await this.turns()
-            assert this.ledger() == []
-            assert this.batcher.pending(bet_id(1)) == bet(1)
-            guard.verdicts[bet(1).nonce] = Verdict.REUSED
-            guard.gate.set()
-            assert await answer.code() is Code.NONCE_REUSED
-            assert this.ledger() == []
-
-    asyncio.run(run())
-
-
-def test_a_nonce_is_refused_to_the_second_bet_that_uses_it(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with world(tmp_path) as this:
-            mine, again, bobs = (
-                bet(n, nonce="nonce-same", user=u) for n, u in ((1, ALICE), (2, ALICE), (3, BOB))
-            )
-            assert await this.codes([mine, again, bobs]) == [None, Code.NONCE_REUSED, None]
-            assert await this.codes([bet(4, nonce="nonce-same"), mine]) == [Code.NONCE_REUSED, None]
-            assert this.ledger() == [bet_id(1), bet_id(3)]
-
-    asyncio.run(run())
-
-
-def test_a_shed_copy_is_not_refused_beside_one_that_is_paid(tmp_path: Path) -> None:
-    async def run() -> None:
-        guard = Guard()
-        async with world(tmp_path, guard=guard) as this:
-            guard.verdicts = {"nonce-shed": Verdict.SHED}
-            shed, paid = this.submit(bet(1, nonce="nonce-shed")), this.submit(bet(1))
-            assert await paid.code() is None
-            assert await shed.code() is Code.OUTCOME_UNKNOWN
-            assert this.ledger() == [bet_id(1)]
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize(
-    ("verdict", "code"), [(Verdict.REUSED, Code.NONCE_REUSED), (Verdict.SHED, Code.OVERLOADED)]
-)
-def test_a_known_bet_is_replayed_whatever_the_guard_says(
-    tmp_path: Path, verdict: Verdict, code: Code
-) -> None:
-    async def run() -> None:
-        guard = Guard()
-        async with world(tmp_path, guard=guard) as this:
-            first = await this.submit(bet(1))
-            assert isinstance(first, Accepted)
-            poor = await this.submit(bet(2, stake=9999))
-            assert isinstance(poor, Rejected)
-            guard.verdicts = {bet(number).nonce: verdict for number in (1, 2, 3)}
-            retry = this.submit(bet(1))
-            retry_of_refused = this.submit(bet(2, stake=9999))
-            fresh = this.submit(bet(3))
-            conflict = this.submit(bet(1, stake=11))
-            assert await retry == Accepted(first.transaction_id, first.block_id, first.wallet, replayed=True)
-            again = await retry_of_refused
-            assert (await retry_of_refused.code(), again.replayed) == (poor.code, True)
-            assert await fresh.code() is code
-            assert await conflict.code() is Code.IDEMPOTENCY_CONFLICT
-            assert this.ledger() == [bet_id(1)]
 
     asyncio.run(run())
 
@@ -352,161 +253,6 @@ def test_entries_are_posted_once_after_their_asker_and_never_for_replays_or_refu
             assert this.told_when_posted == [True] * 3
             assert [entry.user_id for entry in this.posted[0][0].entries] == [ALICE, 1]
             assert this.posted[0][0].at_us == NOW_US
-
-    asyncio.run(run())
-
-
-# --- deadlines ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("waited_us", "expires"), [(DEADLINE_US, False), (DEADLINE_US + 1, True)])
-def test_a_bet_that_waited_too_long_is_surely_not_executed(
-    tmp_path: Path, waited_us: int, expires: bool
-) -> None:
-    async def run() -> None:
-        async with world(tmp_path) as this:
-            paid = await this.submit(bet(1))
-            this.disk.hold()
-            this.submit(bet(2))
-            await this.disk.holds_one()
-            waiting, retry = this.submit(bet(3)), this.submit(bet(1))
-            await this.turns()
-            this.clock.now_us += waited_us
-            this.disk.release()
-            assert await waiting.code() is (Code.TIMED_OUT if expires else None)
-            assert await retry == Accepted(paid.transaction_id, paid.block_id, paid.wallet, replayed=True)
-            assert (bet_id(3) in this.ledger()) is not expires
-
-    asyncio.run(run())
-
-
-def test_a_bet_is_not_told_that_it_timed_out_when_its_retry_in_the_same_batch_is_paid(tmp_path: Path) -> None:
-    """Otherwise "surely not executed" and "confirmed" are both said of one bet, the lie first."""
-
-    async def run() -> None:
-        async with world(tmp_path) as this:
-            this.disk.hold()
-            this.submit(bet(1))
-            await this.disk.holds_one()
-            first = this.submit(bet(2))  # closes the second batch
-            await this.turns()
-            old = this.submit(bet(3))
-            this.clock.now_us += DEADLINE_US + 1
-            retry = this.submit(bet(3))  # a client that heard nothing in time asks again
-            this.disk.release()
-            assert await first.code() is Code.TIMED_OUT
-            assert await retry.code() is None
-            await old  # not to be told TIMED_OUT: `world` compares what is told with the ledger
-
-    asyncio.run(run())
-
-
-# --- turned away at the door ----------------------------------------------------------------------------
-
-
-def test_a_full_queue_sheds_but_tells_the_truth_about_bets_that_it_knows(tmp_path: Path) -> None:
-    async def run() -> None:
-        guard = Guard()
-        async with world(tmp_path, guard=guard, limits=BatchLimits(queue_max=2)) as this:
-            await this.submit(bet(1))
-            guard.gate.clear()
-            this.submit(bet(2))
-            await guard.calls_are(2)
-            queued = this.submit_all([bet(3), bet(4)])
-            assert this.batcher.queue_length() == 2
-            assert await this.submit(bet(5)) == Rejected(
-                Code.OVERLOADED, retry_after_us=BatchLimits().interval_us
-            )
-            for under_way in (2, 3, 4):
-                assert await this.submit(bet(under_way)) == Rejected(UNKNOWN)
-            retry = await this.submit(bet(1))
-            assert isinstance(retry, Accepted)
-            assert retry.replayed
-            assert await this.submit(bet(1, stake=11)).code() is Code.IDEMPOTENCY_CONFLICT
-            assert this.batcher.queue_length() == 2
-            guard.gate.set()
-            assert [await answer.code() for answer in queued] == [None, None]
-            assert await this.submit(bet(5)).code() is None
-            assert this.ledger() == [bet_id(number) for number in (1, 2, 3, 4, 5)]
-
-    asyncio.run(run())
-
-
-def test_what_the_door_objects_to_is_looked_up_and_not_executed(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with world(tmp_path) as this:
-            await this.submit(bet(1))
-            this.disk.hold()
-            this.submit(bet(2))
-            await this.disk.holds_one()  # the reader answers although the writer hangs
-            assert await this.submit(bet(3), Code.RATE_LIMITED) == Rejected(Code.RATE_LIMITED)
-            assert await this.submit(bet(1), Code.RATE_LIMITED).code() is None
-            assert await this.submit(bet(2), Code.RATE_LIMITED).code() is UNKNOWN
-            this.disk.release()
-            assert await this.submit(bet(4)).code() is None
-            assert this.ledger() == [bet_id(1), bet_id(2), bet_id(4)]
-
-    asyncio.run(run())
-
-
-def test_more_look_ups_than_there_is_room_for_claim_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batcher.turned_away, "WAITING_MAX", 2)
-
-    async def run() -> None:
-        async with world(tmp_path) as this:
-            answers = [this.submit(bet(number), Code.RATE_LIMITED) for number in (1, 2, 3)]
-            assert [await a.code() for a in answers] == [Code.RATE_LIMITED, Code.RATE_LIMITED, UNKNOWN]
-            assert await this.submit(bet(4), Code.RATE_LIMITED).code() is Code.RATE_LIMITED
-
-    asyncio.run(run())
-
-
-class Gate:
-    """`decide`, held where it looks a bet up that the door objected to, after it has looked."""
-
-    def __init__(self) -> None:
-        self.reached, self.opened = threading.Event(), threading.Event()
-
-    def decide(self, view: View, command: Command, now_us: int, objection: Code | None) -> Outcome:
-        outcome = decide(view, command, now_us, objection)
-        if objection is Code.RATE_LIMITED:
-            self.reached.set()
-            assert self.opened.wait(5)
-        return outcome
-
-
-def test_a_bet_is_not_refused_after_a_copy_of_it_was_confirmed(tmp_path: Path) -> None:
-    """The look-up found nothing, then another socket's copy was paid: what was found is no longer true."""
-
-    async def run() -> None:
-        gate = Gate()
-        async with world(tmp_path, decide=gate.decide) as this:
-            refused = this.submit(bet(1), Code.RATE_LIMITED)
-            assert await asyncio.to_thread(gate.reached.wait, 5)
-            assert await this.submit(bet(1)).code() is None
-            gate.opened.set()
-            outcome = await refused
-            assert outcome == Rejected(UNKNOWN) or isinstance(outcome, Accepted)
-
-    asyncio.run(run())
-
-
-def test_a_look_up_that_fails_claims_nothing_and_the_next_one_works(tmp_path: Path) -> None:
-    failing: list[bool] = []
-
-    def decide_or_fail(view: View, command: Command, now_us: int, objection: Code | None) -> Outcome:
-        if failing:
-            raise MemoryError
-        return decide(view, command, now_us, objection)
-
-    async def run() -> None:
-        async with world(tmp_path, decide=decide_or_fail) as this:
-            failing.append(True)
-            assert await this.submit(bet(1), Code.RATE_LIMITED).code() is Code.INTERNAL
-            failing.clear()
-            assert await this.submit(bet(1), Code.RATE_LIMITED).code() is Code.RATE_LIMITED
 
     asyncio.run(run())
 

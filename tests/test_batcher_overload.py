@@ -7,24 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from batches import (
-    BOB,
-    CONSTRAINT,
-    FULL,
-    PATIENT,
-    Answer,
-    Clock,
-    Guard,
-    S,
-    World,
-    bet,
-    bet_id,
-    world,
-)
+from batches import CONSTRAINT, FULL, PATIENT, Answer, Clock, Guard, S, World, bet, bet_id, world
+from keyed_commands import deposit
 
 from batcher.breaker import Breaker, State
 from batcher.policy import BatchLimits
-from engine.commands import Command, Deposit
+from engine.commands import Command
 from engine.decide import decide
 from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.view import View
@@ -32,10 +20,6 @@ from engine.view import View
 SMALL = BatchLimits(batch_max=2, ahead_min=1, target_us=S // 2, interval_us=S // 2)
 DEADLINE_US = SMALL.deadline_us
 SHED = Rejected(Code.OVERLOADED, retry_after_us=SMALL.interval_us)
-
-
-def deposit(key: str) -> Deposit:
-    return Deposit(BOB, 1, key=key, caller="test")
 
 
 class Jam:

@@ -1,66 +1,39 @@
-"""The command `archive` as its users meet it: by itself and through a server, in words and as JSON, killed
-and called again; and what the other commands say of books that have archives.
-"""
+"""The command `archive` on a file that nobody serves: in words and as JSON, killed and called again."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import re
-import shutil
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from books_open import (
-    ALICE,
-    BOB,
-    NOW_US,
-    balances,
-    bet_id,
-    deposit,
-    look,
-    place,
-    play,
-    seed,
-    settle,
-)
+from books_open import NOW_US, balances, look, place, play, seed
 from command import run, well
-from forgeries import forge
+from demo_books import (
+    BEFORE,
+    LATER_US,
+    ROUNDS,
+    archive,
+    archive_files,
+    expect_moved,
+    make_books,
+    own_copy,
+    refused,
+    secrets,
+)
 
 from cli.times import rfc3339
-from engine import archive_move
 from engine.archives import file_of
 from engine.commands import CarryArchive
 from engine.errors import BatchRefused
 from engine.outcomes import Outcome
 from engine.store import Asked, Store
-from harness.process import PATIENT, Server, environment, free_port
-from harness.wire import bet, connect
+from harness.process import environment
 
-LATER_US = NOW_US + 60_000_000
-BEFORE = rfc3339(LATER_US)
-ROUNDS = 40
 PATIENCE_S = 60.0
-
-
-def make_books(path: Path) -> Path:
-    """Bets of a minute ago, settled or not, and of now; its secrets beside it."""
-    seed(path, 100_000, 100_000)
-    placed = [place(number, 20, (ALICE, BOB)[number % 2]) for number in range(ROUNDS)]
-    play(path, placed)
-    play(path, [settle(f"s{number}", number, "lost") for number in range(0, ROUNDS, 2)])
-    play(path, [settle(f"s{number}", number, "won", 50) for number in range(1, ROUNDS - 1, 2)])
-    play(path, [place(1000, 50), deposit("late")], now_us=LATER_US)
-    path.with_name(f"{path.name}.jwt-secret").write_text("a-secret-of-this-file-alone-and-of-no-other")
-    path.with_name(f"{path.name}.jwt-secret").chmod(0o600)
-    with Server(path, settings={"jwt_secret": ""}):
-        pass  # makes the signing key
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -71,69 +44,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def books(made: Path, tmp_path: Path) -> Path:
     """Files of its own."""
-    for file in made.parent.glob("demo.db*"):
-        if not file.name.endswith(".log"):
-            shutil.copy2(file, tmp_path)
-    return tmp_path / "demo.db"
+    return own_copy(made, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def moved_once(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("moved")
-    for file in made.parent.glob("demo.db*"):
-        shutil.copy2(file, folder)
-    well("archive", "--db", folder / "demo.db", "--before", BEFORE)
-    return folder / "demo.db"
+    return archive(own_copy(made, tmp_path_factory.mktemp("moved")))
 
 
 @pytest.fixture
 def moved(moved_once: Path, tmp_path: Path) -> Path:
     """Books that are archived; files of its own."""
-    for file in moved_once.parent.glob("demo.db*"):
-        shutil.copy2(file, tmp_path)
-    return tmp_path / "demo.db"
-
-
-@contextlib.contextmanager
-def serving(db: Path, **settings: str) -> Iterator[Server]:
-    with Server(db, settings=PATIENT | {"jwt_secret": ""} | settings) as server:
-        yield server
-
-
-def secrets(db: Path) -> dict[str, tuple[bytes, int, int]]:
-    """Content, mode and time of what only the owner may read."""
-    files = [db.with_name(f"{db.name}{suffix}") for suffix in (".jwt-secret", ".signing-key")]
-    return {
-        file.name: (file.read_bytes(), stat.S_IMODE(file.stat().st_mode), file.stat().st_mtime_ns)
-        for file in files
-    }
-
-
-def archive_files(db: Path) -> list[str]:
-    return sorted(file.name for file in db.parent.iterdir() if ".archive" in file.name)
-
-
-def expect_moved(db: Path, before: dict[int, int], *, archives: int = 1) -> None:
-    """Nothing is under way, everybody has what he had, and all of it is proven, together and alone."""
-    assert len(archive_files(db)) == archives
-    are_moved = "moved_transaction_id = upto_transaction_id, moved_entry_id = upto_entry_id"
-    ends = look(db, f"SELECT state, {are_moved} FROM archives")
-    assert ends == [("moving", 1, 1)] * archives
-    assert dict(look(db, "SELECT id, balance FROM users WHERE last_entry_id > 0")) == before
-    assert well("verify", "--db", db, "--json").json["findings"] == []
-    assert well("verify", "--db", db, "--alone", "--json").json["findings"] == []
-
-
-def refused(db: Path, *arguments: str, **settings: str) -> str:
-    """What the one line says, after the name of the command; and nothing has changed."""
-    before = look(db, "SELECT (SELECT count(*) FROM transactions), (SELECT max(id) FROM blocks)")
-    files = archive_files(db)
-    done = run("archive", "--db", db, *arguments, **settings)
-    assert (done.status, done.out) == (2, ""), done
-    assert done.err.count("\n") == 1, done.err
-    assert archive_files(db) == files
-    assert look(db, "SELECT (SELECT count(*) FROM transactions), (SELECT max(id) FROM blocks)") == before
-    return done.err.removeprefix("solidgreen archive: ").rstrip("\n")
+    return own_copy(moved_once, tmp_path)
 
 
 # -- a file that nobody serves
@@ -339,170 +261,6 @@ def test_the_eleventh_is_refused(tmp_path: Path) -> None:
     )
     assert len(archive_files(db)) == 10
     assert well("verify", "--db", db, "--json").json["findings"] == []
-
-
-# -- through the server
-
-
-def test_the_server_that_has_the_file_does_it_while_bets_go_on(
-    books: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = secrets(books)
-    bearer = well("token", "--db", books, "--user", ALICE, jwt_secret="").out.strip()
-
-    async def played(server: Server) -> int:
-        arguments = ("archive", "--db", str(books), "--before", BEFORE, "--url", server.ws)
-        waiting = asyncio.create_task(asyncio.to_thread(run, *arguments, jwt_secret=""))
-        placed = 0
-        async with connect(server.ws, bearer) as wire:
-            while not waiting.done():
-                assert (await wire.ask(bet(1)))["type"] == "bet.confirmed"
-                placed += 1
-        done = await waiting
-        ((block_id, entry_id),) = look(books, "SELECT block_id, upto_entry_id FROM archives")
-        file = file_of(books, block_id)
-        assert (done.status, done.err) == (
-            0, f"the server at {server.ws} does it; this only waits for its end\n",
-        )  # fmt: skip
-        first, second = done.out.splitlines()
-        assert first == f"{file}: {file.stat().st_size >> 10} KiB, up to block {block_id}, entry {entry_id}"
-        assert re.fullmatch(rf"{re.escape(str(books))}: \d+ KiB before, \d+ KiB now", second)
-        assert look(books, "PRAGMA freelist_count") == [(0,)], "the room is given back by then"
-        return placed
-
-    with serving(books) as server:
-        placed = asyncio.run(played(server))
-        room = iter([True, False])
-        with monkeypatch.context() as patch:
-            patch.setattr(archive_move, "has_room_to_give_back", lambda connection: next(room))
-            arguments = ("archive", "--db", books, "--before", BEFORE, "--url", server.ws, "--json")
-            again = run(*arguments, jwt_secret="")
-        assert again.status == 0
-        assert next(room, None) is None, "it waits until the room is given back"
-        assert again.json["state"] == "moved"
-        assert "replayed" not in again.json
-        assert [*again.json] == [
-            *("archive_id", "state", "upto_block", "upto_transaction_id", "upto_entry_id"),
-            *("moved_transaction_id", "moved_entry_id", "file", "bytes_before", "bytes"),
-        ]
-        assert server.log is not None
-        assert "Traceback" not in server.log.read_text()
-    assert placed > 0
-    expect_moved(books, balances(books))
-    assert secrets(books) == kept
-    assert look(books, "SELECT count(*) FROM bets WHERE stake = 1") == [(placed,)]
-
-
-def test_what_the_server_refuses_is_one_line(books: Path) -> None:
-    with serving(books) as server:
-        url = ("--url", server.ws)
-        told = [
-            refused(books, "--before", before, *url, jwt_secret="")
-            for before in ("2200-01-01T00:00:00Z", "2020-01-01T00:00:00Z")
-        ]
-    assert told == [
-        "before: expected a time that is past, while no archive is under way and fewer than ten are there",
-        "before: no block that is older is left to be archived",
-    ]
-
-
-def test_a_server_that_is_elsewhere_is_said_to_be(books: Path, tmp_path: Path) -> None:
-    """Nobody listens there; it is no server of ours; it knows another secret; it serves other books."""
-    (tmp_path / "other").mkdir()
-    copy, stranger = tmp_path / "other" / "copy.db", tmp_path / "other" / "stranger.db"
-    shutil.copy2(books, copy)
-    seed(stranger, 1000)
-    secret = books.with_name("demo.db.jwt-secret").read_text()
-    with serving(books) as right:
-        play(copy, [place(2000)], now_us=LATER_US + 1)
-        bearer = well("token", "--db", books, "--user", ALICE, jwt_secret="").out.strip()
-        asyncio.run(_bet(right, bearer))
-        nobody = f"ws://127.0.0.1:{free_port()}/ws"
-        cannot = "the server that has the file cannot be asked: "
-        arguments = ("--before", BEFORE, "--url")
-        assert refused(books, *arguments, nobody, jwt_secret="").startswith(f"{nobody}: {cannot}")
-        assert refused(books, *arguments, "nonsense", jwt_secret="").startswith(f"nonsense: {cannot}")
-        elsewhere = right.ws.replace("/ws", "/no")
-        assert refused(books, *arguments, elsewhere, jwt_secret="").startswith(f"{elsewhere}: {cannot}")
-        words = refused(books, *arguments, right.ws, jwt_secret="another-secret-than-that-of-the-server-s")
-        assert words.startswith(f"{right.ws}: {cannot}")
-        assert "401" in words
-        for other in (copy, stranger):
-            with serving(other, jwt_secret=secret) as wrong:
-                assert refused(books, *arguments, wrong.ws, jwt_secret="") == (
-                    f"{wrong.ws}: this server serves other books than {books}; see --url"
-                )
-            assert look(other, "SELECT count(*) FROM archives") == [(0,)]
-        assert run("archive", "--db", books, *arguments, right.ws, jwt_secret="").status == 0
-
-
-async def _bet(server: Server, bearer: str) -> None:
-    async with connect(server.ws, bearer) as wire:
-        assert (await wire.ask(bet(1)))["type"] == "bet.confirmed"
-
-
-def test_without_the_secret_of_a_served_file_none_is_made(books: Path) -> None:
-    with serving(books) as server:
-        secret = books.with_name("demo.db.jwt-secret")
-        away = secret.rename(secret.with_name("away"))
-        words = refused(books, "--before", BEFORE, "--url", server.ws, jwt_secret="")
-        assert words == f"{secret}: No such file or directory; or set SOLIDGREEN_JWT_SECRET"
-        assert not secret.exists()
-        away.rename(secret)
-
-
-# -- what others say of archived books
-
-
-def test_a_backup_names_the_archives_that_are_not_in_it(moved: Path, tmp_path: Path) -> None:
-    well("archive", "--db", moved, "--before", rfc3339(LATER_US + 1))
-    files = [file_of(moved, block_id) for (block_id,) in look(moved, "SELECT block_id FROM archives")]
-    (tmp_path / "demo.db.archive-9.unfinished-x").mkdir()
-    hidden = [tmp_path / "demo.db.jwt-secret", tmp_path / "demo.db.signing-key"]
-    (tmp_path / "kept").mkdir()
-    told = well("backup", "--db", moved, tmp_path / "kept" / "a.backup").out.splitlines()
-    assert told[1:] == [
-        *(f"not in it, keep it apart from the backup: {file}" for file in hidden),
-        *(f"not in it, keep it with the backup: {file}" for file in files),
-    ]
-    shown = well("backup", "--db", moved, tmp_path / "kept" / "b.backup", "--json").json
-    assert shown["not_copied"] == [*map(str, hidden), *map(str, files)]
-
-
-def test_books_restored_under_another_name_look_for_their_archives_under_that(
-    moved: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "kept").mkdir()
-    backup, restored = tmp_path / "kept" / "a.backup", tmp_path / "kept" / "restored.db"
-    well("backup", "--db", moved, backup)
-    well("restore", backup, "--db", restored)
-    (name,) = archive_files(moved)
-    block = name.rpartition("-")[2]
-    arguments = ("statement", "--db", restored, "--user", ALICE)
-    done = run(*arguments)
-    assert (done.status, done.out) == (2, "")
-    assert done.err.startswith(f"solidgreen statement: restored.db.archive-{block}: not there")
-    shutil.copy2(moved.parent / name, restored.with_name(f"restored.db.archive-{block}"))
-    assert well(*arguments).out == well("statement", "--db", moved, "--user", ALICE).out
-    assert bet_id(0) in well(*arguments).out
-    expect_moved(restored, balances(moved))
-
-
-def test_doctor_finds_nothing_in_archived_books(moved: Path) -> None:
-    assert well("doctor", "--db", moved, "--json").json["findings"] == []
-
-
-@pytest.mark.parametrize("is_beside", [True, False])
-def test_a_balance_of_archived_books_is_put_right(moved: Path, is_beside: bool) -> None:
-    before = balances(moved)
-    if not is_beside:
-        (moved.parent / archive_files(moved)[0]).rename(moved.parent / "elsewhere")
-    forge(moved, f"UPDATE users SET balance = 7 WHERE id = {BOB}")
-    assert run("reconcile", "--db", moved).status == 1
-    told = well("reconcile", "--repair", "--db", moved).out.splitlines()
-    assert told[0] == f"repaired: user_id {BOB}, balance 7, is {before[BOB]}"
-    assert balances(moved) == before
-    assert well("verify", "--db", moved, "--alone", "--json").json["findings"] == []
 
 
 def test_help_says_that_an_archive_under_way_goes_on_first() -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+import bonus_forgeries
+import bonus_history
+import life_forgeries
+import payout_forgeries
+import payout_history
 import pytest
 from books_open import BOB, NOW_US, asked, look, place, play, seed
 from forgeries import (
@@ -24,7 +30,7 @@ from forgeries import (
     zero_sum,
 )
 
-from engine import audit
+from engine import audit, checks
 from engine import reconcile as module
 from engine.blocks import Block, hash_of
 from engine.checks import check_block
@@ -160,3 +166,21 @@ def test_a_history_of_other_blocks_is_named_where_the_blocks_before_are_known(is
     found = [finding["why"] for finding in check_block(GENESIS, first, [], [], is_whole=is_whole)]
 
     assert ("its history is not that of the blocks before it" in found) is is_whole
+
+
+def test_every_check_is_produced_by_a_forgery() -> None:
+    """The names are those in the docstring of engine/checks.py."""
+    listed = set(re.findall(r"^(\w+) {2,}", checks.__doc__ or "", re.MULTILINE))
+    forged = [
+        findings
+        for forgeries in (
+            *(FORGERIES, life_forgeries.ROWS, life_forgeries.HISTORY, bonus_forgeries.ROWS),
+            *(bonus_history.HISTORY, payout_forgeries.ROWS, payout_history.HISTORY),
+        )
+        for _, findings in forgeries.values()
+    ]
+
+    # The types of values are those of a file written past SQLite (test_verify.py); for archives there is
+    # test_verify_archives.py.
+    told = {finding["check"] for findings in forged for finding in findings}
+    assert told | {"type", "archive"} == listed

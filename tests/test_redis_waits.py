@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import uvloop
-from claims import BET, Claim, closing
+from claims import BET, Claim, beside_memory, closing
 
-from batcher.memory_nonces import MemoryGuard
-from batcher.nonces import NONCE_LIMITS, FallbackGuard, NonceGuard
+from batcher.nonces import NONCE_LIMITS, NonceGuard
 from batcher.redis_nonces import BUDGET_S, RedisGuard
 from tests.redis_faults import FAULTS, Redis, redis_behind_a_proxy
 
@@ -75,7 +74,7 @@ async def longest_wait(guard: NonceGuard, redis: Redis, steps: Sequence[str]) ->
 
 
 def guarded(redis: Redis) -> NonceGuard:
-    return FallbackGuard(RedisGuard(redis.proxy.url), MemoryGuard(), time.monotonic)
+    return beside_memory(RedisGuard(redis.proxy.url))
 
 
 def unguarded(redis: Redis) -> NonceGuard:

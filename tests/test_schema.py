@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from attacks_on_archives import BURYING, SECOND_ONE, archived, later
+from attacks_on_archives import SECOND_ONE, later
 from attacks_on_holds import given_back
 from attacks_on_life import FOURTH, ended
 from attacks_on_limits import OWN, by_a_limit, by_nothing
+from attacks_on_moves import BURYING, archived
 from attacks_on_payouts import (
     ADDED_ROW,
     NEXT_ITEM,
@@ -24,13 +25,26 @@ from attacks_on_payouts import (
     told,
     turn,
 )
+from book_rows import (
+    CLEARING,
+    Row,
+    becomes,
+    block,
+    clearing,
+    event,
+    insert,
+    of_bet,
+    of_payout,
+    opening,
+    payout,
+    payout_becomes,
+)
 from books import (
     ALICE,
     BALANCES_FOLLOW,
     BOB,
     BONUS_BOOK,
     CASH,
-    CLEARING,
     ENGINE_PRAGMAS,
     HASH_2,
     HASH_3,
@@ -39,21 +53,10 @@ from books import (
     SQLITE_DEFAULTS,
     SUSPENSE,
     Attack,
-    Row,
     Template,
     attempt,
     batch,
-    becomes,
-    block,
-    clearing,
     content,
-    event,
-    insert,
-    of_bet,
-    of_payout,
-    opening,
-    payout,
-    payout_becomes,
 )
 from books_archive import (
     ARCHIVE,

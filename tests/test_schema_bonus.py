@@ -5,21 +5,8 @@ from __future__ import annotations
 import pytest
 from attacks_on_bonus import NEW, OTHER, THIS, expired, granted, granted_again, turn, two
 from attacks_on_free_bets import becomes, given, played, told_between
-from books import (
-    ALICE,
-    BOB,
-    ENGINE_PRAGMAS,
-    FLOOR,
-    HOUSE_USD,
-    SQLITE_DEFAULTS,
-    Row,
-    Value,
-    attempt,
-    bet,
-    insert,
-    person,
-    wallet,
-)
+from book_rows import Row, Value, bet, insert
+from books import ALICE, BOB, ENGINE_PRAGMAS, FLOOR, HOUSE_USD, SQLITE_DEFAULTS, attempt, person, wallet
 from books_archive import open_history
 from books_bonus import (
     ALICE_USD,

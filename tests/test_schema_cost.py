@@ -5,19 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from books import (
-    ALICE,
-    BOB,
-    ENGINE_PRAGMAS,
-    HASH_3,
-    HASH_4,
-    HASH_5,
-    HOUSE,
-    SCHEMA,
-    SUSPENSE,
+from book_rows import (
     Row,
-    Template,
-    batch,
     becomes,
     bet,
     block,
@@ -32,11 +21,24 @@ from books import (
     of_bet,
     of_hold,
     of_payout,
-    open_books,
     opening,
     payout,
     payout_becomes,
     suspended,
+)
+from books import (
+    ALICE,
+    BOB,
+    ENGINE_PRAGMAS,
+    HASH_3,
+    HASH_4,
+    HASH_5,
+    HOUSE,
+    SCHEMA,
+    SUSPENSE,
+    Template,
+    batch,
+    open_books,
     wallet,
 )
 from books_archive import HASH_7, open_history

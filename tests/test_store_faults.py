@@ -5,35 +5,18 @@ Faults are put where SQLite raises them: a `sqlite3.Connection` whose COMMIT fai
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import itertools
-import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from batches import IO_ERROR, Disk
-from books_open import (
-    ALICE,
-    BOB,
-    CASH,
-    HOUSE,
-    NOW_US,
-    asked,
-    balances,
-    bet_id,
-    look,
-    place,
-    play,
-    seed,
-    with_store,
-)
+from batches import sqlite_error
+from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, asked, balances, bet_id, place, seed, with_store
+from store_faults import UNTOUCHED, fails_then_works
 
-from engine import queries, writer
+from engine import queries
 from engine.commands import PlaceBet
 from engine.decide import decide
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, StoreFault
@@ -52,8 +35,7 @@ class Failing(sqlite3.Connection):
         if self.skips is not None and self.skips in sql:
             return super().execute("SELECT 1")
         if sql == "COMMIT" and self.code is not None:
-            error = sqlite3.OperationalError("made up by a test")
-            error.sqlite_errorcode, type(self).code = self.code, None
+            error, type(self).code = sqlite_error(self.code, "made up by a test"), None
             if self.first is not None:
                 super().execute(self.first)
             raise error
@@ -71,27 +53,6 @@ def failing() -> Iterator[type[Failing]]:
 def books(tmp_path: Path) -> Path:
     """ALICE has 100, BOB has 1000."""
     return seed(tmp_path / "books.db", 100, 1000)
-
-
-UNTOUCHED = {ALICE: 100, BOB: 1000, CASH: -1100}
-
-
-async def fails_then_works(store: Store, fault: type[StoreFault], *batch: Asked) -> StoreFault:
-    """The batch meets the fault and leaves no trace; the same connection takes the next batch."""
-    with pytest.raises(fault) as raised:
-        await store.commit(batch, NOW_US)
-    assert raised.type is fault
-    assert store.failure is None
-    assert [await store.read(lambda reader, key=each.command.key: _known(reader, key)) for each in batch] == [
-        0
-    ] * len(batch)
-    return raised.value
-
-
-def _known(connection: sqlite3.Connection, key: str) -> int:
-    keys = "SELECT key FROM transactions UNION ALL SELECT bet_id FROM refusals"
-    (count,) = connection.execute(f"SELECT count(*) FROM ({keys}) WHERE key = ?", (key,)).fetchone()
-    return int(count)
 
 
 CONSTRAINT_BY_KEY = sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
@@ -217,322 +178,6 @@ def test_a_full_disk_refuses_the_batch_and_later_takes_it(books: Path) -> None:
     assert balances(books)[BOB] == 950
 
 
-BROKEN = [
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_IOERR_READ,
-    sqlite3.SQLITE_IOERR_WRITE,
-    sqlite3.SQLITE_IOERR_FSYNC,
-    sqlite3.SQLITE_IOERR_TRUNCATE,
-    sqlite3.SQLITE_IOERR_DIR_FSYNC,
-    sqlite3.SQLITE_IOERR_SHMSIZE,
-    sqlite3.SQLITE_IOERR_SHMMAP,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_READONLY_DBMOVED,
-]
-
-
-class Breaking(sqlite3.Connection):
-    """Its next statement with `at` in it fails with `code`."""
-
-    at: ClassVar[str | None] = None
-    code: ClassVar[int] = sqlite3.SQLITE_IOERR
-
-    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        if self.at is not None and self.at in sql:
-            type(self).at = None
-            error = sqlite3.OperationalError("made up by a test")
-            error.sqlite_errorcode = self.code
-            raise error
-        return super().execute(sql, *parameters)
-
-
-@pytest.fixture
-def breaking() -> Iterator[type[Breaking]]:
-    """The class to open a store with; set its `at` and `code` when the store is open."""
-    yield Breaking
-    Breaking.at, Breaking.code = None, sqlite3.SQLITE_IOERR
-
-
-async def until_written_back(store: Store) -> None:
-    """Return when the checkpoint that is due is done. Its task goes to the writer in its first turn."""
-    await asyncio.sleep(0)
-    await store.set_up(lambda connection: None)
-
-
-async def ends_the_taking_of_money(store: Store, told: Code | None = Code.CIRCUIT_OPEN) -> None:
-    """`told`: what the bet hears that met the fault; None if it was confirmed."""
-    assert store.failure is not None
-    assert "made up by a test" in store.failure
-    with pytest.raises(CommitUnknown) as refused:
-        await store.commit(asked(place(2)), NOW_US)
-    assert not refused.value.has_begun
-    with pytest.raises(CommitUnknown) as refused:
-        await store.tidy(lambda connection: None)
-    assert not refused.value.has_begun
-    (answer,) = await store.answer([Asked(place(1), Code.CIRCUIT_OPEN)], NOW_US)
-    assert getattr(answer, "code", None) is told
-
-
-@pytest.mark.parametrize("at", ["BEGIN IMMEDIATE", "PRAGMA data_version", "INTO transactions", "INTO blocks"])
-@pytest.mark.parametrize("code", BROKEN)
-def test_a_broken_storage_before_commit_refuses_the_batch_and_ends_the_taking_of_money(
-    books: Path, breaking: type[Breaking], code: int, at: str
-) -> None:
-    async def use(store: Store) -> None:
-        breaking.at, breaking.code = at, code
-        with pytest.raises(BatchRefused):
-            await store.commit(asked(place(1)), NOW_US)
-        await ends_the_taking_of_money(store)
-
-    with_store(books, use, connection_factory=breaking)
-    assert balances(books) == UNTOUCHED
-    assert isinstance(play(books, [place(1)])[0][0], Accepted)
-
-
-@pytest.mark.parametrize(
-    "code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR_NOMEM, sqlite3.SQLITE_FULL]
-)
-def test_what_may_pass_refuses_the_batch_only(books: Path, breaking: type[Breaking], code: int) -> None:
-    async def use(store: Store) -> None:
-        breaking.at, breaking.code = "INTO transactions", code
-        await fails_then_works(store, BatchRefused, Asked(place(1)))
-        await store.commit(asked(place(1)), NOW_US)
-
-    with_store(books, use, connection_factory=breaking)
-    assert balances(books)[ALICE] == 70
-
-
-@pytest.mark.parametrize("at", ["BEGIN IMMEDIATE", "made up"])
-def test_a_broken_storage_in_a_step_between_two_batches_ends_the_taking_of_money(
-    books: Path, breaking: type[Breaking], at: str
-) -> None:
-    async def use(store: Store) -> None:
-        breaking.at = at
-        with pytest.raises(sqlite3.OperationalError):
-            await store.tidy(lambda connection: connection.execute("SELECT 'made up'").close())
-        await ends_the_taking_of_money(store)
-
-    with_store(books, use, connection_factory=breaking)
-    assert balances(books) == UNTOUCHED
-
-
-def test_a_broken_storage_when_nothing_is_known_yet_ends_the_taking_of_money(
-    books: Path, breaking: type[Breaking]
-) -> None:
-    """The first batch is looked up on the writer's connection."""
-
-    async def use(store: Store) -> None:
-        breaking.at = "SELECT"
-        with pytest.raises(BatchRefused):
-            await store.commit(asked(place(1)), NOW_US)
-        await ends_the_taking_of_money(store)
-
-    with_store(books, use, connection_factory=breaking)
-    assert balances(books) == UNTOUCHED
-
-
-class Checkpointing(sqlite3.Connection):
-    """Notes what each checkpoint of it found; fails those that are told to."""
-
-    found: ClassVar[list[tuple[int, int, int]]] = []
-    code: ClassVar[int | None] = None
-    gate: ClassVar[threading.Event] = threading.Event()
-
-    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        if "wal_checkpoint(PASSIVE)" not in sql:
-            return super().execute(sql, *parameters)
-        assert self.gate.wait(10), "a checkpoint was never let through"
-        if self.code is not None:
-            error = sqlite3.OperationalError("made up by a test")
-            error.sqlite_errorcode, type(self).code = self.code, None
-            raise error
-        row = super().execute(sql, *parameters).fetchone()
-        self.found.append(row)
-        return super().execute("SELECT ?, ?, ?", row)
-
-
-@pytest.fixture
-def checkpointing() -> Iterator[type[Checkpointing]]:
-    """The class to open a store with."""
-    Checkpointing.gate.set()
-    yield Checkpointing
-    Checkpointing.gate.set()
-    Checkpointing.code = None
-    Checkpointing.found.clear()
-
-
-@pytest.mark.parametrize("is_pinned", [False, True])
-@pytest.mark.parametrize("bets_at_once", [1, 40])
-def test_the_writer_checkpoints_after_so_many_pages_whatever_a_batch_writes(
-    tmp_path: Path,
-    checkpointing: type[Checkpointing],
-    monkeypatch: pytest.MonkeyPatch,
-    bets_at_once: int,
-    is_pinned: bool,
-) -> None:
-    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 200)
-    books = seed(tmp_path / "rich.db", 100, 1_000_000)
-
-    async def use(store: Store) -> None:
-        with contextlib.closing(sqlite3.connect(books, isolation_level=None)) as reader:
-            if is_pinned:
-                reader.execute("BEGIN")
-                reader.execute("SELECT count(*) FROM users").fetchone()
-            for first in range(0, 100 * bets_at_once, bets_at_once):
-                bets = (place(first + n, 1, BOB) for n in range(bets_at_once))
-                await store.commit(asked(*bets), NOW_US)
-
-    checkpointing.found.clear()
-    with_store(books, use, connection_factory=checkpointing)
-    frames = [frames for _, frames, _ in checkpointing.found]
-    assert len(frames) >= 4
-    between = [b - a for a, b in itertools.pairwise(frames)] if is_pinned else frames
-    assert all(100 < pages < 400 for pages in between[2:]), between
-
-
-def test_readers_that_are_in_the_log_whenever_all_of_it_is_written_back_cost_no_checkpoints(
-    tmp_path: Path, checkpointing: type[Checkpointing], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is not begun anew then, and what it had before is not written again."""
-    books = seed(tmp_path / "rich.db", 100, 1_000_000)
-    numbers = itertools.count()
-
-    async def bet(store: Store) -> None:
-        await store.commit(asked(place(next(numbers), 1, BOB)), NOW_US)
-
-    async def use(store: Store) -> None:
-        for _ in range(20):
-            for _ in range(10):
-                await bet(store)
-            with contextlib.closing(sqlite3.connect(books, isolation_level=None)) as reader:
-                reader.execute("BEGIN")
-                reader.execute("SELECT count(*) FROM users").fetchone()
-                await store.checkpoint()
-                await bet(store)
-        assert all(moved == frames for _, frames, moved in checkpointing.found)
-        monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 200)
-        while len(checkpointing.found) < 21:
-            await bet(store)
-
-    checkpointing.found.clear()
-    with_store(books, use, connection_factory=checkpointing)
-    frames = [frames for _, frames, _ in checkpointing.found]
-    assert frames == sorted(frames), "it was begun anew"
-    assert 100 < frames[20] - frames[19] < 400, frames
-
-
-def test_what_is_committed_is_told_before_the_log_is_written_back(
-    books: Path, checkpointing: type[Checkpointing], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a slow disk that takes as long as two commits."""
-    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 1)
-
-    async def use(store: Store) -> None:
-        checkpointing.gate.clear()
-        async with asyncio.timeout(10):
-            (answer,) = await store.commit(asked(place(1)), NOW_US)
-        assert isinstance(answer, Accepted)
-        behind = asyncio.create_task(store.commit(asked(place(2, 1, BOB)), NOW_US))
-        await asyncio.sleep(0)
-        assert checkpointing.found == []
-        checkpointing.gate.set()
-        await behind
-        assert len(checkpointing.found) == 1
-
-    checkpointing.found.clear()
-    with_store(books, use, connection_factory=checkpointing)
-    assert len(checkpointing.found) == 2, "and what is written back is waited for before it is closed"
-
-
-def test_a_checkpoint_behind_a_commit_that_fails_ends_the_taking_of_money_and_not_the_commit(
-    books: Path, checkpointing: type[Checkpointing], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 1)
-
-    async def use(store: Store) -> None:
-        checkpointing.code = sqlite3.SQLITE_FULL
-        await store.commit(asked(place(3)), NOW_US)
-        await until_written_back(store)
-        assert checkpointing.code is None
-        assert store.failure is None, "the database cannot grow for now"
-        checkpointing.code = sqlite3.SQLITE_IOERR_FSYNC
-        (answer,) = await store.commit(asked(place(1)), NOW_US)
-        await until_written_back(store)
-        assert isinstance(answer, Accepted)
-        await ends_the_taking_of_money(store, told=None)
-
-    with_store(books, use, connection_factory=checkpointing)
-    assert balances(books)[ALICE] == 40
-
-
-@pytest.mark.parametrize("broken", [False, True])
-def test_a_storage_that_has_failed_leaves_its_log_to_the_next_start(
-    books: Path, breaking: type[Breaking], broken: bool
-) -> None:
-    """To checkpoint at the end would delete the only copy of what the database may have lost."""
-
-    async def use(store: Store) -> None:
-        await store.commit(asked(place(1)), NOW_US)
-        if broken:
-            breaking.at = "BEGIN IMMEDIATE"
-            with pytest.raises(BatchRefused):
-                await store.commit(asked(place(2)), NOW_US)
-
-    with_store(books, use, connection_factory=breaking)
-    log = books.with_name(f"{books.name}-wal")
-    assert (log.exists() and log.stat().st_size > 0) is broken
-    assert balances(books)[ALICE] == 70
-
-
-def test_a_commit_that_fails_while_the_file_is_being_closed_leaves_the_log_as_well(books: Path) -> None:
-    """A stop does not wait for a COMMIT that hangs; nor may it write behind one that then fails."""
-    disk = Disk()
-
-    async def run() -> Store:
-        store = await Store.open(books, connection_factory=disk.connection())
-        await store.commit(asked(place(1)), NOW_US)
-        disk.hold()
-        disk.fail(IO_ERROR)
-        betting = asyncio.create_task(store.commit(asked(place(2)), NOW_US))
-        await disk.holds_one()
-        betting.cancel()
-        closing = asyncio.create_task(store.close())
-        await asyncio.sleep(0)  # the turn in which it begins
-        disk.release()
-        await closing
-        return store
-
-    assert asyncio.run(run()).failure is not None
-    log = books.with_name(f"{books.name}-wal")
-    assert log.exists()
-    assert log.stat().st_size > 0
-    assert balances(books)[ALICE] == 70
-
-
-def test_a_start_beside_a_reader_that_pins_the_log_writes_all_of_it_again(books: Path) -> None:
-    """It cannot be moved into the database yet, and a sync alone could be of pages that the kernel lost."""
-    log = books.with_name(f"{books.name}-wal")
-    with contextlib.closing(sqlite3.connect(books, isolation_level=None)) as stranger:
-
-        async def use(store: Store) -> None:
-            await store.commit(asked(place(1)), NOW_US)
-            stranger.execute("BEGIN")
-            stranger.execute("SELECT count(*) FROM users").fetchone()
-            await store.commit(asked(place(2)), NOW_US)
-
-        async def look(store: Store) -> None:
-            assert store.failure is None
-
-        with_store(books, use)
-        left = log.read_bytes()
-        os.utime(log, ns=(0, 0))
-        with_store(books, look)
-        assert log.stat().st_mtime_ns > 0
-        assert log.read_bytes() == left
-    assert balances(books)[ALICE] == 40
-
-
 def test_a_strangers_lock_refuses_the_batch_after_the_busy_timeout(books: Path) -> None:
     async def use(store: Store) -> None:
         await store.set_up(lambda connection: connection.execute("PRAGMA busy_timeout = 20").close())
@@ -620,25 +265,3 @@ def test_money_without_a_transaction_is_never_written(books: Path) -> None:
 
     with_store(books, use, decide=forgetful)
     assert balances(books) == UNTOUCHED
-
-
-def test_a_rollback_that_fails_ends_the_taking_of_money(books: Path) -> None:
-    class Stuck(sqlite3.Connection):
-        armed: ClassVar[bool] = False
-
-        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-            if self.armed and (sql == "ROLLBACK" or "INTO blocks" in sql):
-                raise sqlite3.OperationalError("stuck")
-            return super().execute(sql, *parameters)
-
-    async def use(store: Store) -> None:
-        Stuck.armed = True
-        with pytest.raises(BatchAborted):
-            await store.commit(asked(place(1)), NOW_US)
-        with pytest.raises(CommitUnknown, match="ROLLBACK failed"):
-            await store.commit(asked(place(2)), NOW_US)
-
-    with_store(books, use, connection_factory=Stuck)
-    assert balances(books) == UNTOUCHED
-    assert look(books, "SELECT count(*) FROM open_batch") == [(0,)]
-    assert isinstance(play(books, [place(1)])[0][0], Accepted)

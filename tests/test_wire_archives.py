@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from archived import archived, move
-from bonus_table import new_key, refused
+from operating import new_key, refused
 from server_fixture import mint
 
 from engine.archives import file_of

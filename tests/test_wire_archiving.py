@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bonus_table import refused
 from books_open import look
 from command import well
+from operating import move, refused
 from server_fixture import Json, World, mint, running
 
 from engine.archives import file_of
@@ -29,13 +29,6 @@ BETS = 1_500
 
 SHOWN = {"type", "id", "archive_id", "state", "upto_block", "upto_transaction_id", "upto_entry_id"}
 UNDER_WAY = "before: expected a time that is past, while no archive is under way and fewer than ten are there"
-
-_keys = itertools.count(1)
-
-
-async def move(wire: Wire, type_: str, **fields: object) -> Json:
-    """Its answer, under a new key unless told."""
-    return await wire.ask({"type": type_, "key": f"k{next(_keys)}"} | fields)
 
 
 async def until_moved(wire: Wire, archive_id: int) -> list[Json]:

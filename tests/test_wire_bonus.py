@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bonus_table import Table, move, play, refused, rejected, serving_two_currencies, shown
+from bonus_table import Table, play, rejected, serving_two_currencies, shown
+from operating import move, refused
 from server_fixture import OPENING, Json, World, mint
 
 from harness.process import Server

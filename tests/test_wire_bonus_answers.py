@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from bonus_table import Table, move, play, refused, serving_two_currencies
+from bonus_table import Table, play, serving_two_currencies
+from operating import move, refused
 from server_fixture import OPENING, Json, World
 
 from harness.wire import bet

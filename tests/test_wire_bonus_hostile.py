@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from bonus_table import Table, move, play, refused, rejected, serving_two_currencies
+from bonus_table import Table, play, rejected, serving_two_currencies
+from operating import move, refused
 from server_fixture import OPENING, Json, RawSocket, World, mint, of_type
 
 from engine.commands import BONUS_BOOK_ID_BASE

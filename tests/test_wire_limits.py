@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from server_fixture import OPENING, Json, World, running
+from operating import move, new_key, refused
+from server_fixture import OPENING, Json, World
 
 from harness.wire import Wire, bet, connect, now_ms
 
 DAY_MS = 86_400_000
-
-_keys = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with running(tmp_path_factory.mktemp("limits"), players=60) as live:
-        yield live
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,15 +55,6 @@ class Table:
         return list(answer["limits"])
 
 
-def new_key() -> str:
-    return f"k{next(_keys)}"
-
-
-async def move(wire: Wire, type_: str, **fields: object) -> Json:
-    """Its answer, under a new key unless told."""
-    return await wire.ask({"type": type_, "key": new_key()} | fields)
-
-
 @contextlib.asynccontextmanager
 async def seated(world: World) -> AsyncIterator[Table]:
     user_id, token = world.player()
@@ -91,12 +74,6 @@ def play(world: World, scenario: Callable[[Table], Coroutine[Any, Any, None]]) -
             await scenario(table)
 
     asyncio.run(run())
-
-
-def refused(answer: Json, code: str, words: str = "") -> bool:
-    """Whether it is an `error` of this code, and says so."""
-    is_error = (answer["type"], answer.get("code")) == ("error", code)
-    return is_error and str(answer["message"]).startswith(words)
 
 
 def rejected(answer: Json) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from operating import move, new_key, refused
 from server_fixture import OPENING, Json, RawSocket, World, mint, running
 
 from engine.commands import Command
@@ -24,8 +25,6 @@ from ws.payouts import PayoutProgress
 
 MOST = 2**53 - 1
 NOBODY = 10**12
-
-_keys = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +51,6 @@ async def operating(world: World) -> AsyncIterator[Wire]:
         yield wire
 
 
-async def move(wire: Wire, type_: str, **fields: object) -> Json:
-    """Its answer, under a new key unless told."""
-    return await wire.ask({"type": type_, "key": f"k{next(_keys)}"} | fields)
-
-
 def items(*amounts: tuple[int, int]) -> list[Json]:
     return [{"user_id": user_id, "amount": amount} for user_id, amount in amounts]
 
@@ -76,7 +70,7 @@ async def collected(wire: Wire, *parts: list[Json]) -> tuple[int, Json]:
         added = await move(wire, "payout.add", payout_id=id_, first=first, items=part)
         first, total = first + len(part), total + sum(item["amount"] for item in part)
         assert (added["items"], added["total"], added["done"]) == (first, total, 0), added
-    go = {"type": "payout.start", "key": f"k{next(_keys)}", "payout_id": id_, "items": first, "total": total}
+    go = {"type": "payout.start", "key": new_key(), "payout_id": id_, "items": first, "total": total}
     return id_, go
 
 
@@ -88,12 +82,6 @@ async def until_paid(wire: Wire, payout_id: int) -> list[Json]:
         assert heard[-1]["payout_id"] == payout_id
         if heard[-1]["state"] == "paid":
             return heard
-
-
-def refused(answer: Json, code: str, words: str = "") -> bool:
-    """Whether it is an `error` of this code, and says so."""
-    is_error = (answer["type"], answer.get("code")) == ("error", code)
-    return is_error and str(answer["message"]).startswith(words)
 
 
 # --- made, collected, paid, told ------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bonus_table import Table, new_key, play, refused
+from bonus_table import Table, play
 from command import run, well
+from operating import new_key, refused
 from server_fixture import World, mint, running
 
 from harness.wire import Wire, bet, connect
