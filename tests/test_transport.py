@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from peer import Peer
 from server_fixture import CONTINUATION, PING, PONG, frame
 from uvicorn.server import ServerState
 
@@ -21,35 +22,6 @@ HANDSHAKE = (
 CROWD = 40
 DEAREST = PIECE_BYTES // 6 * (FRAME_BYTES + 6)
 """What one piece may cost, and so the most by which a slice is over."""
-
-
-class Peer(asyncio.Transport):
-    """Takes everything at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_read = True
-        self.is_gone = False
-
-    def write(self, data: object) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None:
-        self.is_read = False
-
-    def resume_reading(self) -> None:
-        self.is_read = True
-
-    def is_closing(self) -> bool:
-        return self.is_gone
-
-    def close(self) -> None:
-        self.is_gone = True
-
-    abort = close
 
 
 class Counting(WebSocketDoor):

@@ -212,8 +212,8 @@ def _uvicorn_config(application: Starlette, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http=HttpDoor,
-        ws=partial(WebSocketDoor, turns=Turns()),  # type: ignore[arg-type]  # it is only called
+        http=partial(HttpDoor, turns=Turns()),  # type: ignore[arg-type]  # it is only called
+        ws=partial(WebSocketDoor, turns=Turns()),  # type: ignore[arg-type]  # as well
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_EVERY_S,
