@@ -12,6 +12,7 @@ from peer import Peer
 from server_fixture import CONTINUATION, PING, PONG, frame
 from uvicorn.server import ServerState
 
+from ws.protocol import CloseCode
 from ws.transport import FRAME_BYTES, PIECE_BYTES, SLICE_BYTES, WebSocketDoor
 from ws.turns import SMALL_ROOM, TURN_BYTES, Turns
 
@@ -52,8 +53,8 @@ async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]
         pass
 
 
-async def opened(turns: Turns) -> Counting:
-    config = uvicorn.Config(app, ws_ping_interval=None, lifespan="off", log_config=None)
+async def opened(turns: Turns, ping_every_s: float | None = None) -> Counting:
+    config = uvicorn.Config(app, ws_ping_interval=ping_every_s, lifespan="off", log_config=None)
     config.load()
     door = Counting(config, ServerState(), {}, turns=turns)
     door.connection_made(Peer())
@@ -96,6 +97,23 @@ def test_small_frames_do_not_make_a_turn_long(kind: str, size: int) -> None:
         assert all(door.transport.is_read for door in doors)
         for door in doors:
             door.connection_lost(None)
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+
+
+def test_who_is_sent_away_has_his_time_to_read_though_a_pong_is_missing() -> None:
+    """It lies behind what he has not read; its timer cut him off, close frame and all."""
+
+    async def run() -> None:
+        door = await opened(Turns(), ping_every_s=60)
+        door.send_keepalive_ping()
+        missing = door.pong_timer
+        assert missing is not None
+        door.end(CloseCode.STOPPING, "bye")
+        assert missing.cancelled()
+        assert not door.transport.is_closing()
+        door.connection_lost(None)
         await asyncio.sleep(0)
 
     asyncio.run(run())

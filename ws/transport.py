@@ -179,6 +179,7 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.writable.set()  # whoever waits for room need not wait any longer
+        self.stop_keepalive()  # a pong that is missing would cut off what is still to be read
         self._leave()
         # Not closed at once: unread input would become a reset, which overtakes the last answers.
         self.close_timer = self.loop.call_later(LEAVE_S, self.transport.abort)
