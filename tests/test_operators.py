@@ -39,12 +39,13 @@ from ws.archives import ArchiveGet
 from ws.circuit import CircuitGet
 from ws.clock import ClockConfirm, ClockGet
 from ws.codec import WORDS, Malformed, answer, decode_frame, wallet_entry
+from ws.effects import Identity, Submit
 from ws.fields import EXPECTED, EXPECTED_OF, Reply, Request
 from ws.limits import LimitGet
 from ws.messages import AnyRequest, BetPlace, Error, Limits
 from ws.operators import Move, TransferLeg
 from ws.payouts import PayoutFollow, PayoutGet, PayoutWinner
-from ws.protocol import Conversation, Identity, Submit
+from ws.protocol import Conversation
 from ws.receipts import HeadGet, ReceiptGet
 from ws.wallets import WalletList
 

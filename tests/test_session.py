@@ -11,9 +11,9 @@ import pytest
 
 from harness.wire import bet
 from ws.allowance import CAPACITY, Allowance
+from ws.effects import Identity
 from ws.hub import Hub
 from ws.messages import Limits, Pong, Resumed, WalletEntry
-from ws.protocol import Identity
 from ws.session import LONG_REPLIES_MAX, Door, Session
 from ws.transport import FAST_LANE
 

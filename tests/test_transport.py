@@ -12,7 +12,7 @@ from peer import Peer
 from server_fixture import CONTINUATION, PING, PONG, frame
 from uvicorn.server import ServerState
 
-from ws.protocol import CloseCode
+from ws.effects import CloseCode
 from ws.transport import FRAME_BYTES, PIECE_BYTES, SLICE_BYTES, WebSocketDoor
 from ws.turns import SMALL_ROOM, TURN_BYTES, Turns
 

@@ -39,13 +39,13 @@ from engine.queries import newest_block_at
 from engine.store import Store
 from ws.apart import apart
 from ws.descriptors import raise_limit
+from ws.effects import CloseCode
 from ws.heads import Heads, keeper
 from ws.http import health_routes
 from ws.http_door import HttpDoor
 from ws.hub import Hub
 from ws.messages import Limits
 from ws.metrics import metrics_route
-from ws.protocol import CloseCode
 from ws.self_check import SelfCheck
 from ws.session import Door, Session
 from ws.settings import SettingInvalid, Settings

@@ -29,12 +29,13 @@ from engine.outcomes import Code, Outcome
 from engine.store import Store
 from ws.auth import TokenRefused, identify
 from ws.codec import encode_frame, error
+from ws.effects import Authenticate, Close, CloseCode, Effect, Look, Submit
 from ws.fields import Reply
 from ws.hub import FOLLOWED_MAX, Hub
 from ws.lookups import look_up
 from ws.messages import BetPlace, Error, Limits, Resume, WalletEntry
 from ws.payouts import Payout, PayoutFollow, PayoutProgress, is_over
-from ws.protocol import Authenticate, Close, CloseCode, Conversation, Effect, Look, State, Submit
+from ws.protocol import Conversation, State
 from ws.transport import BUFFER_BYTES, FAST_LANE, SLOW_WORDS, WebSocketDoor
 
 log = logging.getLogger("solidgreen.ws")

@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidState
 from websockets.protocol import State
 
 from ws.allowance import REFUSED_COST, Allowance
-from ws.protocol import CloseCode
+from ws.effects import CloseCode
 from ws.turns import Turns
 
 Take = Callable[[str], bool]
