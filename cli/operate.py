@@ -27,6 +27,7 @@ from engine.queries import wallet
 from engine.store import Asked, Store
 from ws import app
 from ws.auth import issue
+from ws.noise import Hushed
 from ws.settings import Settings, jwt_secret, variable
 
 SEED_BATCH = 5000
@@ -135,14 +136,7 @@ async def _commit(
 
 
 def _quiet_libraries() -> None:
-    """uvicorn logs each socket at level info, and a client's broken UTF-8 with a traceback."""
+    """uvicorn logs each socket at level info, and whatever is wrong with what a stranger sends."""
     logger = logging.getLogger("uvicorn.error")
     logger.setLevel(logging.WARNING)
-    logger.addFilter(_without_client_tracebacks)
-
-
-def _without_client_tracebacks(record: logging.LogRecord) -> bool:
-    if record.msg == "Invalid UTF-8 sequence received from client.":
-        record.exc_info = record.exc_text = None
-        record.levelno, record.levelname = logging.WARNING, "WARNING"
-    return True
+    logger.addFilter(Hushed())

@@ -12,7 +12,7 @@ from batcher.nonces import NONCE_LIMITS
 from cli import archive, audit, backups, evidence, operate, statements, values
 from cli.verify import verify as run_verify
 from engine.money import BOOK_FLOOR_MINOR
-from ws.protocol import ROLES
+from ws.effects import ROLES
 from ws.settings import SOCKETS_PER_USER, variable
 
 WRONG_CALL = 2

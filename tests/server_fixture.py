@@ -151,19 +151,30 @@ class RawSocket:
         self.head = b""
         self.status = 0
         if upgrade:
-            request = [
-                f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket",
-                "Connection: Upgrade", "Sec-WebSocket-Version: 13",
-                f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}", *headers,
-            ]  # fmt: skip
-            request += [f"Sec-WebSocket-Protocol: {subprotocol}"] if subprotocol else []
-            request += [f"Authorization: Bearer {token}"] if token is not None else []
             try:
-                self.send("\r\n".join([*request, "", ""]).encode("latin-1") + after)
-                self.read_head()
+                self.shake_hands(*headers, token=token, subprotocol=subprotocol, path=path, after=after)
             except (OSError, EOFError):
                 self.socket.close()
                 raise
+
+    def shake_hands(
+        self,
+        *headers: str,
+        token: str | None = None,
+        subprotocol: str | None = "wallet.v1",
+        path: str = "/ws",
+        after: bytes = b"",
+    ) -> None:
+        """Ask for a WebSocket, and read the answer."""
+        request = [
+            f"GET {path} HTTP/1.1", "Host: {}:{}".format(*self.socket.getpeername()), "Upgrade: websocket",
+            "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}", *headers,
+        ]  # fmt: skip
+        request += [f"Sec-WebSocket-Protocol: {subprotocol}"] if subprotocol else []
+        request += [f"Authorization: Bearer {token}"] if token is not None else []
+        self.send("\r\n".join([*request, "", ""]).encode("latin-1") + after)
+        self.read_head()
 
     def send(self, data: bytes) -> None:
         """These bytes, as they are."""

@@ -56,6 +56,7 @@ PURE = {
         "ws.receipts",
         "ws.wallets",
         "ws.codec",
+        "ws.effects",
         "ws.protocol",
     ),
 }

@@ -9,7 +9,7 @@ from server_fixture import mint
 
 from harness.process import JWT_SECRET
 from ws.auth import TokenRefused, identify, issue
-from ws.protocol import ROLES, Identity
+from ws.effects import ROLES, Identity
 
 FAR = 4_000_000_000
 

@@ -18,9 +18,10 @@ from batcher.steady import ClockStatus
 from engine.outcomes import Code
 from ws.allowance import Allowance
 from ws.clock import ClockConfirm, ClockGet, ClockShown, clock_shown
+from ws.effects import Identity, Look
 from ws.lookups import look_up
 from ws.messages import Error, Limits
-from ws.protocol import Conversation, Identity, Look
+from ws.protocol import Conversation
 
 S = 1_000_000
 HOUR_US = 3600 * S

@@ -34,7 +34,8 @@ from harness.process import Server, seed
 from harness.wire import bet, connect
 from ws.http_door import HttpDoor
 from ws.messages import BetPlace
-from ws.session import FRAME_REPLIES_MAX, Session
+from ws.outbox import FRAME_REPLIES_MAX, Outbox
+from ws.session import Session
 from ws.transport import SLICE_BYTES, WebSocketDoor
 
 # --- frames ----------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def test_a_batch_is_one_task_and_a_bet_none_nor_a_turn_in_the_sessions_queue(
 
 def test_a_socket_that_has_gone_leaves_neither_its_session_nor_its_buffers(seeded: tuple[Path, str]) -> None:
     db, token = seeded
-    watched = (Session, WebSocketDoor, HttpDoor)
+    watched = (Session, Outbox, WebSocketDoor, HttpDoor)
 
     def alive() -> Counter[str]:
         return Counter(type(each).__name__ for each in gc.get_objects() if type(each) in watched)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import time
 import urllib.request
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+import uvicorn
+from peer import Peer
 from server_fixture import RawSocket, World
+from uvicorn.server import ServerState
 
-from ws.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX
+from ws.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX, REQUEST_BYTES, HttpDoor
+from ws.turns import TURN_BYTES, Turns
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -105,3 +112,37 @@ def is_dropped(raw: RawSocket) -> bool:
     except ConnectionError:
         pass
     return True
+
+
+def test_so_many_requests_are_begun_in_one_turn_however_many_connections_ask() -> None:
+    """All of them in one turn made a batch of bets, which needs five turns, wait for five times as many: with
+    forty connections that asked for `/metrics` 106 ms (p50; 4 ms without them)."""
+    connections, gone = 400, 7
+    begun = 0
+
+    async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        nonlocal begun
+        begun += 1
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async def run() -> None:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        config.load()
+        turns = Turns()
+        doors = [HttpDoor(config, ServerState(), {}, turns=turns) for _ in range(connections)]
+        peers = [Peer() for _ in doors]
+        for door, peer in zip(doors, peers, strict=True):
+            door.connection_made(peer)
+            door.data_received(GET * 2)
+        for peer in peers[:gone]:
+            peer.close()
+        longest = before = 0
+        while before < 2 * (connections - gone):
+            await asyncio.sleep(0)
+            longest, before = max(longest, begun - before), begun
+        assert longest <= TURN_BYTES // REQUEST_BYTES
+        for door in doors:
+            door.connection_lost(None)
+
+    asyncio.run(asyncio.wait_for(run(), 30))

@@ -20,6 +20,7 @@ class Socket:
 
     def __init__(self) -> None:
         self.expired = asyncio.Event()
+        self.stopped = 0
 
     def answer(self, request_id: str, command: Command, outcome: Outcome) -> None: ...
 
@@ -27,7 +28,8 @@ class Socket:
 
     def deliver(self) -> None: ...
 
-    def end_because_stopping(self) -> None: ...
+    def end_because_stopping(self) -> None:
+        self.stopped += 1
 
     def end_because_expired(self) -> None:
         self.expired.set()
@@ -63,6 +65,16 @@ def test_of_sockets_that_have_left_nothing_stays() -> None:
         hub.expiries.enter(socket, number % 11)
         hub.leave(socket, number % 7, number % 11)
     assert (len(hub), hub._sockets_of, hub._by_user, len(hub.expiries)) == (0, {}, {}, 0)
+
+
+def test_who_comes_after_a_stop_began_is_told_at_once() -> None:
+    """His connection was taken before; he was welcomed, and then cut off without a word."""
+    hub, before, after = Hub(), Socket(), Socket()
+    hub.enter(before)
+    assert before.stopped == 0
+    hub.end_because_stopping()
+    hub.enter(after)
+    assert (before.stopped, after.stopped) == (1, 1)
 
 
 @pytest.mark.parametrize("jump_s", [3_600, 365 * 86_400])

@@ -17,11 +17,12 @@ from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import Code, Rejected
 from ws.allowance import Allowance
 from ws.codec import Malformed, decode_frame
+from ws.effects import Identity, Submit
 from ws.fields import EXPECTED, EXPECTED_OF
 from ws.messages import AnyRequest, Error, Limits
 from ws.operators import Move, TransferLeg
 from ws.payouts import PayoutWinner
-from ws.protocol import Conversation, Identity, Submit
+from ws.protocol import Conversation
 
 OPTIONAL = {
     "bet.settle": {"payout"},

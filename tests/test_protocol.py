@@ -10,9 +10,10 @@ from engine.commands import Exclude, PlaceBet, SetLimit
 from engine.outcomes import Accepted, Code, Rejected, Wallet
 from engine.snapshots import WalletState
 from ws.allowance import Allowance
+from ws.effects import Authenticate, Close, CloseCode, Effect, Identity, Look, Submit
 from ws.limits import LimitGet
 from ws.messages import BalanceGet, BetConfirmed, BetGet, BetPending, BetRejected, Error, Limits, Pong, Resume
-from ws.protocol import Authenticate, Close, CloseCode, Conversation, Effect, Identity, Look, State, Submit
+from ws.protocol import Conversation, State
 from ws.receipts import HeadGet, ReceiptGet
 from ws.wallets import WalletList
 

@@ -11,10 +11,11 @@ import pytest
 
 from harness.wire import bet
 from ws.allowance import CAPACITY, Allowance
+from ws.effects import Identity
 from ws.hub import Hub
 from ws.messages import Limits, Pong, Resumed, WalletEntry
-from ws.protocol import Identity
-from ws.session import LONG_REPLIES_MAX, Door, Session
+from ws.outbox import LONG_REPLIES_MAX
+from ws.session import Door, Session
 from ws.transport import FAST_LANE
 
 ENTRIES = 3 * LONG_REPLIES_MAX
@@ -94,7 +95,7 @@ def test_what_is_pushed_during_a_long_answer_comes_behind_it_or_not_at_all(ends:
         wire = MadeUpWire()
         session = opened(wire)
         told = [entry(seq) for seq in range(1, ENTRIES + 1)]
-        telling = asyncio.create_task(session._tell([*told, Resumed("r", ENTRIES, False, False)]))
+        telling = asyncio.create_task(session._outbox.tell([*told, Resumed("r", ENTRIES, False, False)]))
         wire.reads.set()
         while not wire.messages:
             await asyncio.sleep(0)

@@ -92,6 +92,18 @@ def test_who_sends_little_is_read_before_those_who_wait_up_to_a_bound() -> None:
     asyncio.run(run())
 
 
+def test_what_is_charged_is_missing_in_this_turn_and_no_longer() -> None:
+    async def run() -> None:
+        turns = Turns()
+        for _ in range(3):
+            assert turns.may_take(180)
+            turns.charge(TURN_BYTES)
+            assert not turns.may_take(SMALL_BYTES + 1)
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+
+
 def test_few_bytes_cost_no_callback(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         turns = Turns()

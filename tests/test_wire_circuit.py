@@ -15,8 +15,8 @@ from batcher.batcher import UNTIL_RESTART
 from engine.outcomes import Code
 from harness.wire import connect
 from ws.circuit import CircuitGet
+from ws.effects import Identity
 from ws.lookups import look_up
-from ws.protocol import Identity
 
 ANYBODY = Identity(7, "player", 2**40)
 CLOSED = {

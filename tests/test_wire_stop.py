@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
 
+from server_fixture import RawSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -71,6 +73,27 @@ def test_who_sends_until_the_end_still_reads_the_end(tmp_path: Path) -> None:
     with Server(tmp_path / "books.db") as server:
         assert asyncio.run(run(server)) == {1001: SOCKETS}
         assert server.process is not None
+        assert server.process.wait(timeout=10) == 0
+
+
+def test_who_shakes_hands_while_the_others_are_sent_away_hears_1001_as_well(tmp_path: Path) -> None:
+    """Connections that were taken before the stop began and have said nothing yet."""
+    first, *others = seed(tmp_path / "books.db", 6)
+    with Server(tmp_path / "books.db") as server, contextlib.ExitStack() as open_:
+        stays = open_.enter_context(RawSocket(server.port, token=first["token"]))
+        stays.read_messages()
+        late = [open_.enter_context(RawSocket(server.port, upgrade=False)) for _ in others]
+        for raw in late:  # the server has taken each of them
+            raw.send(b"HEAD /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            raw.read_head()
+        assert server.process is not None
+        server.process.terminate()
+        # Does not send its own close, so the server waits for it as long as it waits for anybody.
+        assert stays.close_code() == 1001
+        for raw, player in zip(late, others, strict=True):
+            raw.shake_hands(token=player["token"])
+        assert [raw.status for raw in late] == [101] * len(others)
+        assert [raw.messages_and_close_code() for raw in late] == [([], 1001)] * len(others)
         assert server.process.wait(timeout=10) == 0
 
 

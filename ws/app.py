@@ -40,13 +40,13 @@ from engine.store import Store
 from ws.apart import apart
 from ws.beside import Beside
 from ws.descriptors import raise_limit
+from ws.effects import CloseCode
 from ws.heads import Heads, keeper
 from ws.http import health_routes
 from ws.http_door import HttpDoor
 from ws.hub import Hub
 from ws.messages import Limits
 from ws.metrics import metrics_route
-from ws.protocol import CloseCode
 from ws.self_check import SelfCheck
 from ws.session import Door, Session
 from ws.settings import SettingInvalid, Settings
@@ -209,8 +209,8 @@ def _uvicorn_config(application: Starlette, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http=HttpDoor,
-        ws=partial(WebSocketDoor, turns=Turns()),  # type: ignore[arg-type]  # it is only called
+        http=partial(HttpDoor, turns=Turns()),  # type: ignore[arg-type]  # it is only called
+        ws=partial(WebSocketDoor, turns=Turns()),  # type: ignore[arg-type]  # as well
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_EVERY_S,

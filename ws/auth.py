@@ -9,7 +9,7 @@ from typing import Final
 import jwt
 
 from engine.money import WIRE_MAX_MINOR
-from ws.protocol import ROLES, Identity
+from ws.effects import ROLES, Identity
 
 ALGORITHM: Final = "HS256"
 NAME: Final = "solidgreen"

@@ -65,13 +65,16 @@ class Hub:
         self._payouts_of: dict[Listener, set[int]] = {}
         self._all: set[Listener] = set()
         self._due: list[Listener] = []
+        self._is_stopping = False
 
     def __len__(self) -> int:
         return len(self._all)
 
     def enter(self, listener: Listener) -> None:
-        """A socket has been accepted."""
+        """A socket has been accepted; where all others have been told to go, it is told as well."""
         self._all.add(listener)
+        if self._is_stopping:
+            listener.end_because_stopping()
 
     def admit(self, user_id: int) -> bool:
         """Count a socket of this user in, whatever his role, until it leaves; False: he has enough."""
@@ -174,7 +177,8 @@ class Hub:
                 log.exception("a socket failed to deliver")
 
     def end_because_stopping(self) -> None:
-        """Ask all live sockets to send what is to be sent and to close with 1001."""
+        """Ask all live sockets, and those to come, to send what is to be sent and to close with 1001."""
+        self._is_stopping = True
         for listener in list(self._all):
             listener.end_because_stopping()
 

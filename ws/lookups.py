@@ -18,11 +18,11 @@ from ws.archives import ArchiveGet, archive_shown
 from ws.circuit import CircuitGet, CircuitShown
 from ws.clock import ClockConfirm, ClockGet, clock_shown
 from ws.codec import error, in_ms, wallet_entry
+from ws.effects import MAY_READ_ALL, Identity, Looked
 from ws.fields import Reply
 from ws.limits import LimitGet, limits_shown
 from ws.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
 from ws.payouts import PayoutFollow, PayoutGet, payout_shown
-from ws.protocol import MAY_READ_ALL, Identity, Looked
 from ws.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
 from ws.wallets import WalletList, wallets_shown
 

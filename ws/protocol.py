@@ -31,9 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, NamedTuple
-
-import msgspec
+from typing import Final
 
 from engine.commands import Command
 from engine.outcomes import Code, Outcome
@@ -43,6 +41,18 @@ from ws.archives import ArchiveGet
 from ws.circuit import CircuitGet
 from ws.clock import ClockConfirm, ClockGet
 from ws.codec import Malformed, answer, decode_frame, error, to_command
+from ws.effects import (
+    MAY_MOVE_MONEY,
+    MAY_READ_ALL,
+    Authenticate,
+    Close,
+    CloseCode,
+    Effect,
+    Identity,
+    Look,
+    Looked,
+    Submit,
+)
 from ws.fields import Reply
 from ws.limits import LimitExclude, LimitGet, LimitMove, LimitSet
 from ws.messages import (
@@ -65,81 +75,6 @@ from ws.receipts import HeadGet, ReceiptGet
 from ws.wallets import WalletList
 
 EXPIRED_WORDS: Final = "the token has expired"
-
-MAY_MOVE_MONEY: Final = frozenset({"operator", "admin"})
-MAY_READ_ALL: Final = frozenset({"operator", "auditor", "admin"})
-ROLES: Final = frozenset({"player"}) | MAY_READ_ALL
-
-
-Looked = (
-    BetGet
-    | BalanceGet
-    | Resume
-    | LimitGet
-    | WalletList
-    | PayoutGet
-    | PayoutFollow
-    | ReceiptGet
-    | HeadGet
-    | ArchiveGet
-    | ClockGet
-    | ClockConfirm
-    | CircuitGet
-)
-"""What is answered without moving money."""
-
-
-class CloseCode(int, Enum):
-    """Why the server ends a socket. Source: PROTOCOL, close codes."""
-
-    DONE = 1000
-    STOPPING = 1001
-    FAULT = 1011
-    NOT_THIS_PROTOCOL = 4400
-    NOT_AUTHENTICATED = 4401
-    NO_AUTH_IN_TIME = 4408
-    TOO_MUCH = 4429
-
-
-class Identity(NamedTuple):
-    """Who a token says is asking. `expires_at_s`: seconds since the Unix epoch."""
-
-    user_id: int
-    role: str
-    expires_at_s: int
-
-
-class Authenticate(NamedTuple):
-    """Check this token, then call `welcome` or close with 4401. `request_id`: of the message that brought
-    it.
-    """
-
-    token: str
-    request_id: str | None = None
-
-
-class Submit(msgspec.Struct, frozen=True, gc=False):
-    """Hand this command to the batcher; its outcome comes back through `answered`."""
-
-    request_id: str
-    command: Command
-    objection: Code | None = None
-
-
-class Look(NamedTuple):
-    """Read something and answer it."""
-
-    request: Looked
-
-
-class Close(NamedTuple):
-    """Send what is to be sent, then close."""
-
-    code: CloseCode
-    reason: str
-
-
-Effect = Reply | Authenticate | Submit | Look | Close
 
 
 class State(Enum):

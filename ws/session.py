@@ -4,9 +4,8 @@ Bets take the fast lane: the socket hands a frame of them to `take`, and what is
 one frame for all that one turn of the event loop has brought. Whatever must wait (look-ups, a token) goes
 through the coroutine `run`, which takes frames from the queue.
 
-Nothing here waits for a reader but a long answer. What is sent goes into the socket's buffer at once, and
-stays there for as long as `ws/transport.py` allows; that and what a long answer, or a welcome, holds back
-are bounded together (`BUFFER_BYTES`). So a session can end at any moment, whoever reads.
+What is to be told goes into the `Outbox` (`outbox.py`), which waits for nobody. So a session can end at any
+moment, whoever reads.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from starlette.websockets import WebSocket
 
@@ -29,24 +27,19 @@ from engine.outcomes import Code, Outcome
 from engine.store import Store
 from ws.auth import TokenRefused, identify
 from ws.codec import encode_frame, error
+from ws.effects import Authenticate, Close, CloseCode, Effect, Look, Submit
 from ws.fields import Reply
 from ws.hub import FOLLOWED_MAX, Hub
 from ws.lookups import look_up
-from ws.messages import BetPlace, Error, Limits, Resume, WalletEntry
+from ws.messages import BetPlace, Limits, Resume, WalletEntry
+from ws.outbox import Outbox
 from ws.payouts import Payout, PayoutFollow, PayoutProgress, is_over
-from ws.protocol import Authenticate, Close, CloseCode, Conversation, Effect, Look, State, Submit
-from ws.transport import BUFFER_BYTES, FAST_LANE, SLOW_WORDS, WebSocketDoor
+from ws.protocol import Conversation, State
+from ws.transport import FAST_LANE, SLOW_WORDS, WebSocketDoor
 
 log = logging.getLogger("solidgreen.ws")
 
 AUTH_WITHIN_S: Final = 5.0
-FRAME_REPLIES_MAX: Final = 500
-"""Replies in one frame: some 130 KB, well below the 1 MiB that client libraries take by default."""
-
-LONG_REPLIES_MAX: Final = 200
-"""The same while a long answer is told: with what waits before it 100 KB, and the rest of the
-buffer is for what happens meanwhile."""
-
 IN_FLIGHT_S: Final = 0.6
 """How long a session whose token has expired waits for what is in flight: with the look that finds it expired
 (`ws/hub.py`) it is closed 0.85 s after that at the latest, and 1 s is promised."""
@@ -70,13 +63,6 @@ class Door:
             log.warning("what is archived cannot be told: %s", why)
 
 
-class Held(NamedTuple):
-    """A frame that waits behind a long answer, or the welcome."""
-
-    frame: bytes
-    is_push: bool
-
-
 class Session:
     """One socket, from its acceptance to its end."""
 
@@ -85,12 +71,10 @@ class Session:
         self._wire: WebSocketDoor = websocket.scope["extensions"][FAST_LANE]
         self._door = door
         self._conversation = Conversation(door.limits, self._wire.allowance)
-        self._outbox: list[Reply] = []
-        self._held: list[Held] = []
-        self._held_bytes = 0
+        self._outbox = Outbox(self._wire)
+        self._replies = self._outbox.replies
         self._is_due = False
         self._is_waiting = False
-        self._is_telling = False
         self._closing: Close | None = None
         self._user_id: int | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -144,7 +128,7 @@ class Session:
                     submit(effect.command, self, effect.request_id, effect.objection)
                 else:
                     assert isinstance(effect, Reply)
-                    self._outbox.append(effect)
+                    self._replies.append(effect)
         except Exception:
             self._fail()
         self._owe()
@@ -152,7 +136,7 @@ class Session:
 
     def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:
         """A command of this socket has its outcome."""
-        self._outbox.append(self._conversation.answered(request_id, command, outcome))
+        self._replies.append(self._conversation.answered(request_id, command, outcome))
         if self._conversation.is_done:
             self._close(self._conversation.expire())
         if not self._is_due:
@@ -165,18 +149,15 @@ class Session:
     def deliver(self) -> None:
         """Send what waits, unless a welcome or a long answer comes before it, and close if that is due."""
         self._is_due = False
-        identity = self._conversation.identity
-        if self._closing is None and (identity is None or self._is_telling):
-            self._hold()
+        was_welcome = self._conversation.identity is not None
+        if self._closing is not None:
+            self._outbox.keep_last_words(was_welcome=was_welcome)
+        elif not was_welcome or self._outbox.is_telling:
+            if not self._outbox.hold():
+                self._end_slow()
             return
-        if self._is_telling:
-            # It ends in the middle, and whoever saw a later entry would resume behind the gap.
-            self._hold()
-            self._held = [held for held in self._held if not held.is_push]
-        if identity is None:  # never welcome: only why not is to be heard
-            self._held.clear()
-            self._outbox[:] = [reply for reply in self._outbox if isinstance(reply, Error)]
-        self._send_all()
+        if not self._outbox.send():
+            self._end_slow()
         if self._closing is not None:
             self._wire.end(self._closing.code, self._closing.reason)
 
@@ -199,17 +180,19 @@ class Session:
                     self._door.batcher.submit(effect.command, self, effect.request_id, effect.objection)
                 case Look(request=Resume()):
                     async with self._door.hub.turn_to_resume(self._user_id):
-                        if self._wire.is_over or not await self._tell(await self._look_up(effect)):
+                        if self._wire.is_over or not await self._outbox.tell(await self._look_up(effect)):
+                            self._untold()
                             return
                 case Look():
-                    if not await self._tell(await self._look_up(effect)):
+                    if not await self._outbox.tell(await self._look_up(effect)):
+                        self._untold()
                         return
                 case Authenticate():
                     await self._authenticate(effect)
                 case Close():
                     self._closing = effect
                 case _:
-                    self._outbox.append(effect)
+                    self._replies.append(effect)
         self._owe()
 
     async def _look_up(self, effect: Look) -> Sequence[Reply]:
@@ -268,74 +251,28 @@ class Session:
             self._timer = None
         self._wire.write(encode_frame([self._conversation.welcome(identity, wallet, _now_ms())]))
         self._door.hub.expiries.enter(self, identity.expires_at_s)
-        self._send_all()  # what was pushed meanwhile
+        if not self._outbox.send():  # what was pushed meanwhile
+            self._end_slow()
 
     # -- sending and ending
 
     def _enqueue(self, reply: Reply) -> None:
-        self._outbox.append(reply)
+        self._replies.append(reply)
         if not self._is_due:
             self._owe()
 
     def _owe(self) -> None:
         """See to it that what waits is delivered in the next turn of the loop, in one frame."""
-        if not self._is_due and (self._outbox or self._closing is not None):
+        if not self._is_due and (self._replies or self._closing is not None):
             self._is_due = True
             self._door.hub.due(self)
 
-    async def _tell(self, replies: Sequence[Reply]) -> bool:
-        """Send what waits, then `replies`, as the peer reads them; False: the socket is closing or has gone.
-
-        What comes meanwhile is sent behind it, since entries in the middle of a `resume` would look like a
-        gap.
-        """
-        self._send_all()
-        self._is_telling = True
-        try:
-            frames: list[bytes] = []
-            for start in range(0, len(replies), LONG_REPLIES_MAX):
-                if start:
-                    await asyncio.sleep(0)  # nor may a long answer keep the others waiting
-                frames.append(encode_frame(replies[start : start + LONG_REPLIES_MAX]))
-            del replies  # of 10,000 entries 4.3 MB, as frames 1.8 MB, and this reader may be slow
-            frames.reverse()
-            while frames:
-                if not await self._wire.room():
-                    return False
-                self._wire.write(frames.pop())
-        finally:
-            self._is_telling = False
-        self._send_all()
-        return True
-
-    def _send_all(self) -> None:
-        for held in self._held:
-            self._wire.write(held.frame)
-        self._held.clear()
-        self._held_bytes = 0
-        outbox = self._outbox
-        while outbox:
-            frame = encode_frame(outbox[:FRAME_REPLIES_MAX])
-            # Whoever reads may be sent any amount at once: what the kernel does not take makes him stalled.
-            if self._wire.is_stalled and self._wire.unsent() + len(frame) > BUFFER_BYTES:
-                self._end_slow()
-                return
-            self._wire.write(frame)
-            del outbox[:FRAME_REPLIES_MAX]
-
-    def _hold(self) -> None:
-        """Keep what waits as it will be sent: that is less than the messages are, and can be counted."""
-        for is_push, replies in groupby(self._outbox, _is_push):
-            while some := [*islice(replies, FRAME_REPLIES_MAX)]:
-                self._held.append(Held(encode_frame(some), is_push))
-                self._held_bytes += len(self._held[-1].frame)
-        self._outbox.clear()
-        if self._wire.unsent() + self._held_bytes > BUFFER_BYTES:
+    def _untold(self) -> None:
+        """What was looked up is not to be told: the socket is over, or its reader too slow."""
+        if not self._wire.is_over:
             self._end_slow()
 
     def _end_slow(self) -> None:
-        self._held.clear()
-        self._outbox.clear()
         self._end(CloseCode.TOO_MUCH, SLOW_WORDS)
 
     def _end(self, code: CloseCode, reason: str) -> None:
@@ -358,11 +295,6 @@ class Session:
 
     def _end_unauthenticated(self) -> None:
         self._end(CloseCode.NO_AUTH_IN_TIME, f"no auth within {AUTH_WITHIN_S:.0f} s")
-
-
-def _is_push(reply: Reply) -> bool:
-    """Whether nobody on this socket asked for it."""
-    return isinstance(reply, WalletEntry | PayoutProgress)
 
 
 def _goes_on(reply: Reply) -> bool:

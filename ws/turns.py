@@ -30,7 +30,7 @@ class Reader(Protocol):
     """A socket that has something to parse."""
 
     def take_turn(self) -> int:
-        """Parse a slice of what is held, and ask for another turn if more is held; its size in bytes."""
+        """Parse a slice of what is held, and ask for another turn if more is held; what it cost, in bytes."""
         ...
 
 
@@ -53,6 +53,12 @@ class Turns:
         if self._left < UNCOUNTED and not self._is_due:
             self._see_to_the_next()
         return True
+
+    def charge(self, size: int) -> None:
+        """Count what was parsed in this turn for `size` bytes more: it took longer than it is long."""
+        self._left -= size
+        if self._left < UNCOUNTED and not self._is_due:
+            self._see_to_the_next()
 
     def ask(self, reader: Reader) -> None:
         """Have `reader` take a turn, once for each time that it asks, after those who have asked before."""

@@ -16,8 +16,8 @@ import ws.codec
 import ws.session
 from cli.main import main
 from ws.auth import TokenRefused
+from ws.effects import Identity
 from ws.messages import AnyRequest
-from ws.protocol import Identity
 from ws.transport import WebSocketDoor
 
 LEAKED_BYTES: Final = 64 * 1024

@@ -21,7 +21,7 @@ from unittest import mock
 
 from tests.sim.loop import Loop, Scheduler
 from tests.sim.weather import Weather
-from ws import session
+from ws import outbox
 from ws.allowance import Allowance
 from ws.protocol import CloseCode
 from ws.transport import (
@@ -52,7 +52,7 @@ LOW_BYTES: Final = 16_384
 def scaled(scale: int) -> Iterator[None]:
     """Meanwhile sessions reckon with a `scale`-th of their bounds."""
     bounds = ("BUFFER_BYTES", "FRAME_REPLIES_MAX", "LONG_REPLIES_MAX")
-    with mock.patch.multiple(session, **{name: getattr(session, name) // scale for name in bounds}):
+    with mock.patch.multiple(outbox, **{name: getattr(outbox, name) // scale for name in bounds}):
         yield
 
 

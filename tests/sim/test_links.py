@@ -13,7 +13,7 @@ import pytest
 from tests.sim.loop import Loop, Scheduler
 from tests.sim.network import DEAD_PEER_US, STALL_US, Link
 from tests.sim.weather import Weather
-from ws import session
+from ws import outbox, session
 from ws.protocol import CloseCode
 from ws.transport import LEAVE_S, STALL_S, WebSocketDoor
 
@@ -70,7 +70,8 @@ def ends() -> Iterator[Ends]:
 
 
 def test_it_has_all_that_a_session_uses_of_a_socket(ends: Ends) -> None:
-    used = set(re.findall(r"_wire\.(\w+)", inspect.getsource(session)))
+    source = inspect.getsource(session) + inspect.getsource(outbox)
+    used = set(re.findall(r"_wire\.(\w+)", source))
     assert {"write", "unsent", "room", "end", "is_stalled", "is_over", "allowance", "take"} <= used
     door = {*dir(WebSocketDoor), "allowance"}  # made with the connection
     assert used <= door

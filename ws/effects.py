@@ -1,0 +1,98 @@
+"""What a conversation asks its shell to do, and who a token says is asking. Pure.
+
+`ws/protocol.py` decides on these, `ws/session.py` carries them out.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from engine.commands import Command
+from engine.outcomes import Code
+from ws.archives import ArchiveGet
+from ws.circuit import CircuitGet
+from ws.clock import ClockConfirm, ClockGet
+from ws.fields import Reply
+from ws.limits import LimitGet
+from ws.messages import BalanceGet, BetGet, Resume
+from ws.payouts import PayoutFollow, PayoutGet
+from ws.receipts import HeadGet, ReceiptGet
+from ws.wallets import WalletList
+
+MAY_MOVE_MONEY: Final = frozenset({"operator", "admin"})
+MAY_READ_ALL: Final = frozenset({"operator", "auditor", "admin"})
+ROLES: Final = frozenset({"player"}) | MAY_READ_ALL
+
+
+Looked = (
+    BetGet
+    | BalanceGet
+    | Resume
+    | LimitGet
+    | WalletList
+    | PayoutGet
+    | PayoutFollow
+    | ReceiptGet
+    | HeadGet
+    | ArchiveGet
+    | ClockGet
+    | ClockConfirm
+    | CircuitGet
+)
+"""What is answered without moving money."""
+
+
+class CloseCode(int, Enum):
+    """Why the server ends a socket. Source: PROTOCOL, close codes."""
+
+    DONE = 1000
+    STOPPING = 1001
+    FAULT = 1011
+    NOT_THIS_PROTOCOL = 4400
+    NOT_AUTHENTICATED = 4401
+    NO_AUTH_IN_TIME = 4408
+    TOO_MUCH = 4429
+
+
+class Identity(NamedTuple):
+    """Who a token says is asking. `expires_at_s`: seconds since the Unix epoch."""
+
+    user_id: int
+    role: str
+    expires_at_s: int
+
+
+class Authenticate(NamedTuple):
+    """Check this token, then call `welcome` or close with 4401. `request_id`: of the message that brought
+    it.
+    """
+
+    token: str
+    request_id: str | None = None
+
+
+class Submit(msgspec.Struct, frozen=True, gc=False):
+    """Hand this command to the batcher; its outcome comes back through `answered`."""
+
+    request_id: str
+    command: Command
+    objection: Code | None = None
+
+
+class Look(NamedTuple):
+    """Read something and answer it."""
+
+    request: Looked
+
+
+class Close(NamedTuple):
+    """Send what is to be sent, then close."""
+
+    code: CloseCode
+    reason: str
+
+
+Effect = Reply | Authenticate | Submit | Look | Close
