@@ -171,14 +171,14 @@ async def _restart(path: Path) -> None:
 
 
 def _went_on_or_stopped(case: Case, notes: dict[str, Any], open_: int) -> Iterator[str]:
-    """A disk that is broken for good, or may have lost something, must have ended the taking of money, one that
-    was full must not."""
+    """A disk that is broken for good, or may have lost something, must have ended the taking of money; one
+    that was full must not."""
     hits_before_the_end = notes.get("hits_played", 0)
     if not hits_before_the_end or not notes.get("opened"):
         return
     if case.error == "EIO" and case.for_good and notes.get("failure") is None:
         yield "the disk is broken for good, and money is taken"
-    # Only checkpoints touch the database; and a sync that failed may succeed next time without the lost pages.
+    # Only checkpoints touch the database. A sync that failed may succeed next time, without the lost pages.
     is_unsafe = case.op == "sync" or (case.error == "EIO" and notes.get("where") == 1)
     if is_unsafe and notes.get("failure") is None:
         yield f"{case.op} of the {_file(notes)} has failed, and money is taken"
