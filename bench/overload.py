@@ -90,6 +90,7 @@ def overload(stand: Stand) -> Figures:
 def point(run: Figures, peak: float) -> Figures:
     """What is to be said of one rate."""
     return {
+        "offered_per_s": run["offered_per_s"],
         "sent_per_s": run["sent_per_s"],
         "confirmed_per_s": run["per_s"],
         "goodput": round(run["per_s"] / peak, 3),
