@@ -1,14 +1,15 @@
-"""What waits behind a COMMIT that ends unknown: nothing of it touches the file any more."""
+"""What waits behind a COMMIT that ends unknown, and what follows set-up whose COMMIT fails."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from batches import IO_ERROR
+from batches import FULL, IO_ERROR
 from books_open import bet_id, place
 from pipelines import Books, new_books, run
 
@@ -61,3 +62,25 @@ def test_nothing_behind_an_unknown_commit_is_begun(
         assert statuses == [("open",)]
 
     run(tmp_path, use)
+
+
+@pytest.mark.parametrize(("fault", "is_broken"), [(IO_ERROR, True), (FULL, False)], ids=["broken", "full"])
+def test_set_up_on_a_broken_storage_ends_the_taking_of_money(
+    tmp_path: Path, fault: tuple[int, str], is_broken: bool
+) -> None:
+    new_books(tmp_path)
+
+    async def use(books: Books) -> None:
+        books.disk.fail(fault)
+        with pytest.raises(sqlite3.OperationalError, match=fault[1]):
+            await books.store.set_up(lambda connection: connection.execute(LATE).rowcount)
+        if is_broken:
+            assert books.store.failure == f"set up failed: {fault[1]}"
+            with pytest.raises(CommitUnknown):
+                await books.commit(place(1))
+        else:
+            assert books.store.failure is None
+
+    run(tmp_path, use)
+    with contextlib.closing(sqlite3.connect(tmp_path / "books.db")) as file:
+        assert file.execute("SELECT DISTINCT status FROM users").fetchall() == [("open",)]
