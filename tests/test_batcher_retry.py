@@ -1,13 +1,14 @@
-"""When those who are refused together are told to come back: not together."""
+"""What those hear who are refused: when to come back, not all together, and what was wrong before."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
-from batches import FULL, S, bet, world
+from batches import FULL, Guard, S, bet, world
 
 from batcher.breaker import BreakerLimits
+from batcher.nonces import Verdict
 from batcher.policy import BatchLimits
 from engine.outcomes import Code, Rejected
 
@@ -33,5 +34,19 @@ def test_they_come_back_spread_over_as_long_again_as_they_wait_at_least(tmp_path
                     Code.CIRCUIT_OPEN, retry_after_us=int((COOL_OFF_US - S // 4) * (1 + share))
                 )
                 assert await this.submit(bet(3)) == refused
+
+    asyncio.run(run())
+
+
+def test_who_had_a_used_nonce_hears_that_though_the_disk_refused_his_batch(tmp_path: Path) -> None:
+    """Told to come back, he would come back with it."""
+    guard = Guard()
+    guard.verdicts[bet(2).nonce] = Verdict.REUSED
+
+    async def run() -> None:
+        async with world(tmp_path, guard=guard) as this:
+            this.disk.fail(FULL)
+            assert await this.codes([bet(1), bet(2)]) == [Code.OVERLOADED, Code.NONCE_REUSED]
+            assert await this.codes([bet(1), bet(2)]) == [None, Code.NONCE_REUSED]
 
     asyncio.run(run())
