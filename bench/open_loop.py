@@ -74,7 +74,7 @@ class Sender:
     def __init__(
         self, schedule: Schedule, connections: Sequence[WalletConnection], in_flight_max: int | None = None
     ) -> None:
-        self.sent = 0  # or held back
+        self.due = 0  # so far: sent, or held back
         self.held_back = 0
         self.lateness_ns: array[int] = array(
             "q"
@@ -95,7 +95,7 @@ class Sender:
     def wake(self) -> None:
         """Send what has become due since the last time, one write for each connection, but nothing to those
         that have too much in flight; again in `WAKE_S`."""
-        schedule, start = self._schedule, self.sent
+        schedule, start = self._schedule, self.due
         now_ns = time.perf_counter_ns()
         elapsed_ns = now_ns - self._started_ns
         due: dict[int, list[int]] = {}
@@ -103,7 +103,7 @@ class Sender:
         while end < len(schedule.due_ns) and schedule.due_ns[end] <= elapsed_ns:
             due.setdefault(schedule.connection[end], []).append(self._started_ns + schedule.due_ns[end])
             end += 1
-        self.sent = end
+        self.due = end
         for number, due_ns in due.items():
             connection = self._connections[number]
             if self._in_flight_max is not None:
@@ -134,18 +134,19 @@ async def drive(job: Job) -> dict[str, Any]:
     sender.wake()
     await asyncio.sleep((window_from_ns - time.perf_counter_ns()) / NS_PER_S)
 
-    sent_before, answered_before = sender.sent, tally.answered
+    due_before, held_before, answered_before = sender.due, sender.held_back, tally.answered
     backlog_before = sum(each.in_flight for each in connections)
     started, meter = time.perf_counter(), CpuMeter(job.watch)
     await sender.finished
     window_s, cores = time.perf_counter() - started, meter.cores()
-    sent, confirmed = sender.sent - sent_before, tally.answered - answered_before
+    due, confirmed = sender.due - due_before, tally.answered - answered_before
+    sent = due - (sender.held_back - held_before)
     backlog = sum(each.in_flight for each in connections)
 
     unanswered = await drain(connections, job.drain_s)
     refused = sum(tally.refused.values())
     # Of the planned rate, not of the rate sent: a driver that falls behind has not offered what it should.
-    kept_up = not refused and not unanswered and confirmed / window_s >= KEPT_UP_SHARE * sent / job.seconds
+    kept_up = not refused and not unanswered and confirmed / window_s >= KEPT_UP_SHARE * due / job.seconds
     return {
         "offered_per_s": job.per_s,
         "sent_per_s": round(sent / window_s, 1),
@@ -159,7 +160,7 @@ async def drive(job: Job) -> dict[str, Any]:
         "kept_up": kept_up,
         "in_flight_at_start": backlog_before,
         "in_flight_at_end": backlog,
-        "sent_in_all": sender.sent - sender.held_back,
+        "sent_in_all": sender.due - sender.held_back,
         "held_back_in_all": sender.held_back,
         "answered_in_all": tally.answered,
         "pending_in_all": tally.pending,

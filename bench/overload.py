@@ -89,6 +89,7 @@ def overload(stand: Stand) -> Figures:
 def point(run: Figures, peak: float) -> Figures:
     """What is to be said of one rate."""
     return {
+        "offered_per_s": run["offered_per_s"],
         "sent_per_s": run["sent_per_s"],
         "confirmed_per_s": run["per_s"],
         "goodput": round(run["per_s"] / peak, 3),
@@ -167,6 +168,14 @@ def missed(report: Figures) -> list[str]:
                 found.append(f"{name}: at {factor} times p99 is {at['admitted_ms']['p99']:.0f} ms")
         if each.get("refused_us", {}).get("p99", 0.0) >= REFUSED_WITHIN_US:
             found.append(f"{name}: p99 of refusals is {each['refused_us']['p99'] / 1000:.1f} ms")
+        if "refused_us" in each and not each["refused_in_all"].get("CIRCUIT_OPEN"):
+            found.append(f"{name}: the circuit never was open")
+        if polite := each.get("polite_refused"):
+            found.append(f"{name}: who is polite was refused for who floods: {polite}")
+        if each.get("polite_during_ms", {}).get("p99", 0.0) >= DEADLINE_US / 1000:
+            found.append(
+                f"{name}: who is polite waits {each['polite_during_ms']['p99']:.0f} ms beside a flood"
+            )
     return found
 
 

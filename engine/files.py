@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+from engine.drafts import sync
 from engine.errors import FileServed, FileUnusable
 
 SCHEMA_VERSION = 1
@@ -167,7 +168,8 @@ def structural_findings(connection: sqlite3.Connection) -> Iterator[dict[str, ob
 
 
 def make_secret(path: Path, content: bytes) -> None:
-    """Make a file for its owner only (mode 0600), synced, unless it is there. Raises `OSError`."""
+    """Make a file for its owner only (mode 0600), unless it is there; it and its name are on disk when this
+    returns. Raises `OSError`."""
     # Written under another name and linked into place: two processes that start together agree on one secret.
     draft = path.with_name(f"{path.name}.new-{os.getpid()}")
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -179,6 +181,7 @@ def make_secret(path: Path, content: bytes) -> None:
     finally:
         os.close(descriptor)
         draft.unlink()
+    sync(path.parent)
 
 
 class WriterLock:

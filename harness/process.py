@@ -24,7 +24,7 @@ from typing import Any
 JWT_SECRET = "harness-secret-that-is-long-enough-for-hs256"  # signs tokens for servers started here only
 READY_WITHIN_S = 30.0
 PORTS = range(10_000, 32_768)  # below those of outgoing connections: Linux, net.ipv4.ip_local_port_range
-PORTS_APART = 997  # more than one process asks for; prime, so that processes started together never meet
+PORTS_APART = 8713  # a prime by which processes less than 50 ids apart begin at least 250 ports apart
 PATIENT = {"breaker_commit_ms": "60000", "breaker_queue_ms": "60000"}
 """For tests of function: a disk that stalls for a second or two opens no circuit, it only takes longer."""
 

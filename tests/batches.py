@@ -278,6 +278,7 @@ async def world(
     decide: Decide = decide,
     limits: BatchLimits | None = None,
     breaker: Breaker | None = None,
+    chance: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[World]:
     """A running batcher on the file in the folder `path`; ALICE and BOB have `OPENING_MINOR` each.
 
@@ -296,7 +297,7 @@ async def world(
         posted=this._posted,
         clock=this.clock,
         wall_clock=this.wall,
-        chance=lambda: 0.0,
+        chance=chance,
     )
     try:
         if is_new:

@@ -49,7 +49,7 @@ BEFORE_S, AFTER_S = 0.7, 0.3  # of betting without a fault, to compare with, and
 FOR_REDIS_S = 0.25
 SLACK_S = 0.75
 """What a machine that others use may add to the slowest of some thousand bets, most of it to COMMIT. How long
-Redis alone is waited for is measured in test_redis_storm, beside the loop's own delays."""
+Redis alone is waited for is measured in test_redis_waits, beside the loop's own delays."""
 
 
 @dataclass

@@ -108,6 +108,22 @@ def test_it_never_waits_for_an_answer() -> None:
     assert not figures["kept_up"]
 
 
+def test_what_is_held_back_was_not_sent() -> None:
+    """Nothing is answered: of each connection two bets leave, and the rest of some 250 never does."""
+    heard = 0
+
+    async def answer(asked: list[dict[str, Any]], socket: ServerConnection) -> None:
+        nonlocal heard
+        heard += len(asked)
+
+    figures = figures_against(answer, drain_s=0.1, in_flight_max=2)
+    due = len(poisson_schedule(500, 0.5, 4, open_loop.SEED).due_ns)
+    assert heard == figures["sent_in_all"] == figures["unanswered"] == 4 * 2
+    assert figures["held_back_in_all"] == due - heard
+    assert figures["sent_per_s"] <= heard / 0.5
+    assert not figures["kept_up"]
+
+
 def test_a_rate_that_is_confirmed_was_kept_up_with() -> None:
     figures = figures_against(confirm)
     assert figures["kept_up"]
@@ -196,7 +212,7 @@ def test_what_is_due_together_leaves_in_one_write_for_each_connection() -> None:
         schedule = Schedule(array("q", [0, 0, 0, 0, never_ns]), array("l", [0, 1, 0, 0, 1]))
         sender = Sender(schedule, [first, second])  # type: ignore[list-item]
         sender.wake()
-        assert sender.sent == 4
+        assert sender.due == 4
         assert first.writes == [[sender.started_ns] * 3]  # the intended times, whatever the clock says
         assert second.writes == [[sender.started_ns]]
         assert len(sender.lateness_ns) == 4

@@ -21,6 +21,13 @@ def test_processes_that_begin_together_are_told_of_other_ports() -> None:
     assert len(told) == len(set(told)) == 600
 
 
+def test_processes_whose_ids_are_near_begin_far_apart() -> None:
+    """By 997, those 23 ids apart began 163 ports apart, and a process may ask for more."""
+    size = len(process.PORTS)
+    places = [number * process.PORTS_APART % size for number in range(1, 50)]
+    assert min(min(place, size - place) for place in places) >= 250
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_port_is_one_that_an_outgoing_connection_may_take() -> None:
     first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()

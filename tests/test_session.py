@@ -4,67 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from made_up_wire import MadeUpWire, entry, made, opened
 
 from harness.wire import bet
-from ws.allowance import CAPACITY, Allowance
-from ws.effects import Identity
-from ws.hub import Hub
-from ws.messages import Limits, Pong, Resumed, WalletEntry
+from ws.allowance import CAPACITY
+from ws.messages import Pong, Resumed
 from ws.outbox import LONG_REPLIES_MAX
-from ws.session import Door, Session
-from ws.transport import FAST_LANE
 
 ENTRIES = 3 * LONG_REPLIES_MAX
-FAR_S = 2**40
-
-
-class MadeUpWire:
-    """A peer that reads when it is told to."""
-
-    is_stalled = False
-    is_over = False
-
-    def __init__(self) -> None:
-        self.allowance = Allowance(0.0)
-        self.messages: list[dict[str, Any]] = []
-        self.code: int | None = None
-        self.reads = asyncio.Event()
-
-    def write(self, frame: bytes) -> None:
-        content = json.loads(frame)
-        self.messages += content if isinstance(content, list) else [content]
-
-    def unsent(self) -> int:
-        return 0
-
-    async def room(self) -> bool:
-        await self.reads.wait()
-        self.reads.clear()
-        return not self.is_over
-
-    def end(self, code: int, reason: str) -> None:
-        self.code = code
-        self.is_over = True
-        self.reads.set()
-
-
-def made(wire: MadeUpWire) -> Session:
-    """A session of a stranger who says nothing."""
-    submitted = SimpleNamespace(submit=lambda *_: None)
-    door = Door(cast(Any, None), cast(Any, submitted), Hub(), "secret", Limits())
-    websocket = SimpleNamespace(scope={"extensions": {FAST_LANE: wire}}, receive=asyncio.Event().wait)
-    return Session(cast(Any, websocket), door)
-
-
-def opened(wire: MadeUpWire) -> Session:
-    """A session of an operator that has been welcomed."""
-    session = made(wire)
-    session._conversation.welcome(Identity(1, "operator", FAR_S), None, 0)
-    return session
 
 
 @pytest.mark.parametrize(
@@ -81,10 +31,6 @@ def test_what_the_fast_lane_leaves_to_the_queue_is_paid_for_there(
         assert CAPACITY - wire.allowance.tokens == 100 * cost
 
     asyncio.run(run())
-
-
-def entry(seq: int) -> WalletEntry:
-    return WalletEntry(seq, seq - 1, seq, "BET", -1, 0, 0)
 
 
 @pytest.mark.parametrize("ends", [True, False])

@@ -51,6 +51,8 @@ class Books:
     """By `bet_id`: entries of players with `ref_type` BET."""
     moves: dict[str, list[Moved]]
     """By `key`: of the operator's commands (`moves.PREFIX`), each with its entries of players."""
+    refusals: dict[str, str]
+    """By `bet_id`: why it was refused for good."""
     unbalanced: dict[int, int]
     """Transactions whose entries do not sum to zero, and what they sum to."""
     strayed: list[int]
@@ -100,6 +102,7 @@ def read_books(db: Path) -> Books:
             ledger=dict(file.execute("SELECT user_id, SUM(amount) FROM transaction_ledger GROUP BY user_id")),
             debits=dict(debits),
             moves=dict(moves),
+            refusals=dict(file.execute("SELECT bet_id, code FROM refusals")),
             unbalanced=dict(
                 file.execute(
                     "SELECT transaction_id, SUM(amount) AS total FROM transaction_ledger"
@@ -130,6 +133,7 @@ def audit(books: Books, history: History, *, may_be_open: bool) -> list[Finding]
     findings = [*_sums(books), *_strangers(books, history), *_players(books, history)]
     for bet in history.bets.values():
         findings += _bet(bet, books.debits.get(bet.bet_id, []), may_be_open)
+        findings += _refusal(bet, books.refusals.get(bet.bet_id))
     for move in history.moves.values():
         findings += _move(move, books.moves.get(move.key, []), may_be_open)
     return [*findings, *_ended_twice(books, history)]
@@ -195,6 +199,15 @@ def _bet(bet: Bet, debits: list[Debit], may_be_open: bool) -> Iterator[Finding]:
         yield Finding("refused_but_taken", bet.bet_id, f"{debits}, but {told}")
     elif bet.standing is Standing.OPEN and not may_be_open:
         yield Finding("unresolved", bet.bet_id, f"sent for user {bet.user_id}, never answered")
+
+
+def _refusal(bet: Bet, code: str | None) -> Iterator[Finding]:
+    """A refusal for good is a promise too: the books must know of it, or a retry could be paid."""
+    told = bet.acknowledgement
+    if bet.standing is Standing.REFUSED and told is not None and code != told["code"]:
+        yield Finding("refusal_lost", bet.bet_id, f"told {told}, and the books have {code}")
+    elif bet.standing is Standing.CONFIRMED and code is not None:
+        yield Finding("taken_but_refused", bet.bet_id, f"{told}, and the books have {code}")
 
 
 def _move(move: Move, moved: list[Moved], may_be_open: bool) -> Iterator[Finding]:

@@ -51,6 +51,8 @@ class Move:
     orphaned: int = 0
     """Of these: those whose server has ended. They happened or never will."""
     deferrals: int = 0
+    after: int = 0
+    """The newest transaction that had been heard of when it was first asked for."""
 
     @property
     def bet_id(self) -> str | None:

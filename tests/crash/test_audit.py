@@ -163,6 +163,21 @@ PLAYERS_ENTRY = "user_id = :player AND ref_type = 'BET'"
             id="a refused bet debited",
         ),
         pytest.param(
+            "DELETE FROM refusals WHERE bet_id = :refused",
+            {"refusal_lost"},
+            id="a refusal removed",
+        ),
+        pytest.param(
+            "UPDATE refusals SET code = 'LIMIT_EXCEEDED' WHERE bet_id = :refused",
+            {"refusal_lost"},
+            id="a refusal for another reason",
+        ),
+        pytest.param(
+            "UPDATE refusals SET bet_id = :told WHERE bet_id = :refused",
+            {"refusal_lost", "taken_but_refused"},
+            id="a bet that was taken noted as refused",
+        ),
+        pytest.param(
             "UPDATE transaction_ledger SET ref_id = 'of nobody' WHERE ref_id = :told",
             {"lost", "never_sent"},
             id="a bet that nobody sent",

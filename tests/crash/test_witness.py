@@ -33,11 +33,11 @@ def placed(*replies: Json, unanswered: int = 0) -> list[Json]:
     return sent + [{"heard": reply | {"id": f"p{n}"}} for n, reply in enumerate(replies)]
 
 
-def answered(reply: Json) -> list[Json]:
-    """The bet sent once more, and `reply`."""
+def answered(reply: Json, bet_id: str = "b") -> list[Json]:
+    """The bet, or another one, sent once more, and `reply`."""
     return [
-        {"user": 7, "sent": BET | {"type": "bet.place", "stake": 5, "id": "again"}},
-        {"heard": reply | {"id": "again"}},
+        {"user": 7, "sent": {"bet_id": bet_id, "type": "bet.place", "stake": 5, "id": f"again {bet_id}"}},
+        {"heard": reply | {"bet_id": bet_id, "id": f"again {bet_id}"}},
     ]
 
 
@@ -85,7 +85,9 @@ def test_how_a_bet_stands(records: list[Json], standing: Standing) -> None:
         (placed(CONFIRMED, CONFIRMED | REPLAYED), []),
         (placed(REFUSED, REFUSED | REPLAYED), []),
         (placed(DEFERRED, CONFIRMED), []),
-        (placed(unanswered=1) + looked_up(NOT_FOUND, FOUND, FOUND), []),
+        (placed(unanswered=1) + looked_up(NOT_FOUND) + answered(CONFIRMED) + looked_up(FOUND, FOUND), []),
+        (placed(unanswered=1) + looked_up(NOT_FOUND) + answered(REFUSED) + looked_up(NOT_FOUND), []),
+        (placed(unanswered=1) + looked_up(NOT_FOUND) + 2 * answered(CONFIRMED | REPLAYED), []),
         (placed(REFUSED) + looked_up(NOT_FOUND, NOT_FOUND), []),
         (placed(UNKNOWN) + looked_up(FOUND), []),
         (placed(STALE), ["unexpected_error"]),
@@ -103,6 +105,14 @@ def test_how_a_bet_stands(records: list[Json], standing: Standing) -> None:
         (placed(CONFIRMED) + looked_up(NOT_FOUND), ["lookup_denies_answer"]),
         (placed(REFUSED) + looked_up(FOUND), ["lookup_denies_answer"]),
         (placed(unanswered=1) + looked_up(FOUND, NOT_FOUND), ["lookups_differ", "lookup_denies_answer"]),
+        # Nobody knows it, and yet it had been executed before it was sent again.
+        (placed(unanswered=1) + looked_up(NOT_FOUND, FOUND), ["denied_but_known"]),
+        (placed(unanswered=1) + looked_up(NOT_FOUND) + answered(CONFIRMED | REPLAYED), ["denied_but_known"]),
+        (placed(unanswered=1) + looked_up(NOT_FOUND) + answered(REFUSED | REPLAYED), ["denied_but_known"]),
+        # What was heard of before a bet was sent came before it.
+        (placed(CONFIRMED) + answered(CONFIRMED | {"transaction_id": 10}, "c"), []),
+        (placed(CONFIRMED) + answered(CONFIRMED | {"transaction_id": 8}, "c"), ["out_of_order"]),
+        (placed(unanswered=1) + answered(CONFIRMED, "c") + answered(CONFIRMED | {"transaction_id": 8}), []),
     ],
 )
 def test_answers_that_contradict_each_other(records: list[Json], checks: list[str]) -> None:
@@ -154,6 +164,7 @@ def test_how_a_move_stands(records: list[Json], standing: Standing) -> None:
         (moved(SETTLED, SETTLED), ["answered_anew"]),
         (moved(SETTLED, SETTLED | {"balance": 8} | REPLAYED), ["answers_differ"]),
         (moved(NOT_FOUND), ["unexpected_error"]),
+        (moved(SETTLED | {"transaction_id": 8}), ["out_of_order"]),
         (moved(SETTLED) + looked_up(FOUND | {"state": "won"}), []),
     ],
 )

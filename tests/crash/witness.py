@@ -62,6 +62,12 @@ class Bet:
     deferrals: int = 0
     found: Json | None = None
     """The first `bet.state` that settled what was open."""
+    denied: bool = False
+    """A `bet.get` was told that nobody knows it, when whoever had been sent it was dead."""
+    sent_since: int = 0
+    """Of the sendings: those after it was denied."""
+    after: int = 0
+    """The newest transaction that had been heard of when it was first sent."""
     lookups: list[Json] = field(default_factory=list)
     """Replies to `bet.get` from when the bet was no longer open: all must be alike."""
 
@@ -93,6 +99,7 @@ class History:
         """Replies of type `error`, by code, but for the `NOT_FOUND` of a `bet.get`."""
         self.confirmed = 0
         """How many bets were heard to be confirmed, each once."""
+        self._newest = 0
         self._asked: dict[str, Json] = {}
         self._read_bytes = 0
         for record in records:
@@ -124,13 +131,14 @@ class History:
             request = record["sent"]
             self._asked[request["id"]] = request
             if request["type"] == "bet.place":
-                fresh = Bet(request["bet_id"], record["user"], request["stake"], request)
+                fresh = Bet(request["bet_id"], record["user"], request["stake"], request, after=self._newest)
                 bet = self.bets.setdefault(request["bet_id"], fresh)
                 bet.sendings += 1
                 bet.unanswered += 1
+                bet.sent_since += bet.denied
             elif request["type"] in REQUESTS:
                 staked = self.bets[request["bet_id"]].stake if "bet_id" in request else 0
-                asked = Move(request["key"], record["user"], staked, request)
+                asked = Move(request["key"], record["user"], staked, request, after=self._newest)
                 move = self.moves.setdefault(request["key"], asked)
                 move.sendings += 1
                 move.unanswered += 1
@@ -142,6 +150,7 @@ class History:
                 move.orphaned = move.unanswered
 
     def _hear(self, message: Json, request: Json) -> None:
+        self._newest = max(self._newest, message.get("transaction_id") or 0)
         if request["type"] in REQUESTS:
             self._hear_move(self.moves[request["key"]], message)
             return
@@ -185,6 +194,7 @@ class History:
         elif message["type"] == "error" and message["code"] == "NOT_FOUND":
             # Asked only once the server that could have decided it is dead: what that one was sent is void.
             bet.unanswered = 0
+            bet.denied, bet.sent_since = True, 0
 
     def contradictions(self) -> Iterator[Finding]:
         """Where the answers alone disagree, whatever the books say."""
@@ -197,6 +207,8 @@ class History:
                 yield Finding("answers_differ", move.key, f"{move.answers}")
             if sum(answer.get("replayed") is False for answer in move.answers) > 1:
                 yield Finding("answered_anew", move.key, f"replayed:false for what was known: {move.answers}")
+            if move.told is not None and move.told["transaction_id"] <= move.after:
+                yield Finding("out_of_order", move.key, f"asked after {move.after} was told: {move.told}")
         for bet in self.bets.values():
             first, *others = [_telling(answer) for answer in bet.answers] or [{}]
             if any(other != first for other in others):
@@ -205,6 +217,13 @@ class History:
                 yield Finding(
                     "answered_anew", bet.bet_id, f"replayed:false for what was known: {bet.answers}"
                 )
+            # Only what was sent after that can have been executed; known to it, only what was sent twice.
+            executed = 2 if any(answer["replayed"] for answer in bet.answers[:1]) else 1
+            if bet.denied and bet.acknowledgement is not None and bet.sent_since < executed:
+                yield Finding("denied_but_known", bet.bet_id, f"NOT_FOUND, and then {bet.acknowledgement}")
+            told = bet.acknowledgement or {}
+            if "transaction_id" in told and told["transaction_id"] <= bet.after:
+                yield Finding("out_of_order", bet.bet_id, f"sent after {bet.after} was told: {told}")
             lookups = [_telling(lookup) for lookup in [*([bet.found] if bet.found else []), *bet.lookups]]
             if any(lookup != lookups[0] for lookup in lookups):
                 yield Finding("lookups_differ", bet.bet_id, f"{lookups}")

@@ -137,7 +137,7 @@ def run_case(case: Case, seeded: Path, folder: Path, guard_removed: str | None) 
     shown.findings += _wait_for(player)
     told, notes = read_log(log_path)
     shown.counts, shown.is_hit = notes.get("counts", []), bool(notes.get("hits"))
-    shown.where = ("", "database", "log", "index")[notes.get("where", 0)]
+    shown.where = _file(notes)
     shown.checkpoints = notes.get("checkpoints", {})
     shown.opened, shown.failure = bool(notes.get("opened")), notes.get("failure")
     if "died" in notes:
@@ -161,17 +161,27 @@ def run_case(case: Case, seeded: Path, folder: Path, guard_removed: str | None) 
     return shown
 
 
+def _file(notes: dict[str, Any]) -> str:
+    """Which one met the fault first."""
+    return ("", "database", "log", "index")[notes.get("where", 0)]
+
+
 async def _restart(path: Path) -> None:
     await (await Store.open(path)).close()
 
 
 def _went_on_or_stopped(case: Case, notes: dict[str, Any], open_: int) -> Iterator[str]:
-    """A disk that is broken for good must have ended the taking of money, one that was full must not."""
+    """A disk that is broken for good, or may have lost something, must have ended the taking of money; one
+    that was full must not."""
     hits_before_the_end = notes.get("hits_played", 0)
     if not hits_before_the_end or not notes.get("opened"):
         return
     if case.error == "EIO" and case.for_good and notes.get("failure") is None:
         yield "the disk is broken for good, and money is taken"
+    # Only checkpoints touch the database. A sync that failed may succeed next time, without the lost pages.
+    is_unsafe = case.op == "sync" or (case.error == "EIO" and notes.get("where") == 1)
+    if is_unsafe and notes.get("failure") is None:
+        yield f"{case.op} of the {_file(notes)} has failed, and money is taken"
     is_full = case.error == "ENOSPC" and case.op == "write" and notes.get("where") in (1, 2)
     if is_full and (notes.get("failure") is not None or open_):
         yield f"the disk was full for a while: {open_} commands are open, {notes.get('failure')}"
@@ -282,7 +292,12 @@ def _too_early() -> None:
     Writer.write = written  # type: ignore[method-assign]
 
 
-GUARDS = {"doubt": _without_doubt, "patience": _too_early}
+def _unheeded() -> None:
+    """A checkpoint that has failed is no more than that, and the next one is believed."""
+    Writer.heed = lambda self, operation, error: None  # type: ignore[method-assign]
+
+
+GUARDS = {"doubt": _without_doubt, "patience": _too_early, "heed": _unheeded}
 
 
 # --- all of them ------------------------------------------------------------------------------------------

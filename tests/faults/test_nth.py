@@ -106,7 +106,11 @@ def test_but_not_those_that_a_checkpoint_before_it_wrote_without_a_sync(tmp_path
 
 @pytest.mark.parametrize(
     ("guard", "lie"),
-    [("doubt", "at last, and is in the books as"), ("patience", "the books have None")],
+    [
+        ("doubt", "at last, and is in the books as"),
+        ("patience", "the books have None"),
+        ("heed", "of the database has failed, and money is taken"),
+    ],
 )
 def test_the_audit_finds_what_a_missing_guard_lets_through(guard: str, lie: str) -> None:
     status, _, findings = run("--every", "61", "--only", "EIO", "--without", guard)

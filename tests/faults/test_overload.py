@@ -1,7 +1,8 @@
 """More bets than the wallet can take, on a disk whose syncs are slow: the short form of `make overload`.
 
 Needs a C compiler for the disk and the load drivers of `bench`, so it runs with `make test-all`. The bounds
-leave room for a machine that others use as well; the figures themselves are the long form's.
+leave room for a machine that others use a little; the figures themselves are the long form's. Beside other
+tests the peak would be too low, and three times that no overload.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from bench import overload
 from bench.stand import Figures, Stand
 from harness.process import seed
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

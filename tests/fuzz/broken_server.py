@@ -13,9 +13,11 @@ from starlette.routing import Route
 
 import ws.app
 import ws.codec
+import ws.protocol
 import ws.session
 from cli.main import main
 from ws.auth import TokenRefused
+from ws.codec import Malformed
 from ws.effects import Identity
 from ws.messages import AnyRequest
 from ws.transport import WebSocketDoor
@@ -39,6 +41,18 @@ def is_lenient() -> None:
     """`"amount": "7"` is 7, and `true` is 1."""
     ws.codec._ONE = msgspec.json.Decoder(AnyRequest, strict=False)
     ws.codec._MANY = msgspec.json.Decoder(list[AnyRequest], strict=False)
+
+
+def is_silent() -> None:
+    """Who sends an array has no answer to what is malformed in it without an id."""
+    sound = ws.protocol.decode_frame
+
+    def decode_frame(text: str, frame_messages: int) -> Any:
+        requests = sound(text, frame_messages)
+        told = [each for each in requests if not isinstance(each, Malformed) or each.id is not None]
+        return told or requests
+
+    ws.protocol.decode_frame = decode_frame
 
 
 def trusts() -> None:
@@ -76,7 +90,7 @@ def fails() -> None:
     ws.app.health_routes = lambda *given: [*routes(*given), Route("/no/such", failing)]
 
 
-FAULTS: Final = {each.__name__: each for each in (raises, is_lenient, trusts, leaks, fails)}
+FAULTS: Final = {each.__name__: each for each in (raises, is_lenient, is_silent, trusts, leaks, fails)}
 
 
 if __name__ == "__main__":

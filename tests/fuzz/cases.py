@@ -88,7 +88,22 @@ def _message(chance: Random, things: Things, now_ms: int) -> Case:
         if sum(map(len, parts)) + len(made.sent) < FRAME_CHARS:
             parts.append(made.sent)
         made = _one(chance, door, things, now_ms, is_whole=True)
-    return replace(first, sent=f"[{','.join(parts)}]", refusals=1)
+    # What is no JSON is refused as a whole.
+    refusals = len(parts) if all(map(_is_json, parts)) else 1
+    return replace(first, sent=f"[{','.join(parts)}]", refusals=refusals)
+
+
+def _is_json(text: str) -> bool:
+    """Strictly: Python takes NaN and halves of surrogate pairs as well."""
+    try:
+        json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        return False
+    return "\\ud" not in text
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def _one(chance: Random, door: str, things: Things, now_ms: int, *, is_whole: bool = False) -> Case:

@@ -25,14 +25,14 @@ import socket
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from harness.wire import bet, now_ms
-from tests.fuzz.cases import DOORS, KINDS, Case, case
+from tests.fuzz.cases import KINDS, Case, case
 from tests.fuzz.shapes import SHAPES
 from tests.fuzz.target import Target, target
 from tests.server_fixture import CLOSE, TEXT, RawSocket, frame
@@ -133,21 +133,22 @@ class Trial:
         return shown
 
     def _groups(self, numbers: Iterable[int]) -> Iterator[list[Case]]:
-        """The cases, those that can share a socket together."""
-        waiting: dict[str, list[Case]] = {door: [] for door in DOORS}
+        """The cases, those that can share a socket together. What is surely wrong apart from what may be
+        refused or not: else a refusal of the latter would stand in for one of the former that is missing."""
+        waiting: dict[tuple[str, bool], list[Case]] = defaultdict(list)
         for number in numbers:
             each = case(self._seed, number, self._at.things, now_ms())
             self.shown.kinds[each.kind] += 1
             if each.kind == "message":
                 self.shown.types[each.type, each.door] += 1
             if each.kind == "message" and each.door != "stranger":
-                waiting[each.door].append(each)
-                if len(waiting[each.door]) == self._per_socket:
-                    yield waiting[each.door]
-                    waiting[each.door] = []
+                place = each.door, each.refusals > 0
+                waiting[place].append(each)
+                if len(waiting[place]) == self._per_socket:
+                    yield waiting.pop(place)
             else:
                 yield [each]
-        yield from (group for group in waiting.values() if group)
+        yield from waiting.values()
 
     def _send(self, group: list[Case]) -> None:
         match group[0]:

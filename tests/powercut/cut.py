@@ -30,6 +30,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from engine.keys import key_file
 from harness.process import Server, solidgreen, token
 from harness.wire import connect, now_ms
 from tests.crash.audit import audit, read_books
@@ -198,6 +199,8 @@ def _judge(db: Path, history: History) -> list[Finding]:
         books = read_books(db)
     except sqlite3.Error as error:
         return [Finding("damaged_file", "database", str(error))]
+    if history.seeded and not key_file(db).exists():
+        return [Finding("lost", "the key that signs", "there is no file")]
     return audit(books, history, may_be_open=True)
 
 

@@ -23,7 +23,7 @@ from tests.sim.loop import Loop, Scheduler
 from tests.sim.weather import Weather
 from ws import outbox
 from ws.allowance import Allowance
-from ws.protocol import CloseCode
+from ws.effects import CloseCode
 from ws.transport import (
     BUFFER_BYTES,
     FAST_LANE,

@@ -32,9 +32,9 @@ from tests.sim.network import Link, ServerEnd
 from tests.sim.weather import Weather
 from ws.app import BESIDE_S, CLOSE_S, DRAIN_S, ECHO_S, READ_S
 from ws.auth import TokenRefused
+from ws.effects import Identity
 from ws.hub import Hub
 from ws.messages import Limits
-from ws.protocol import Identity
 from ws.session import Door, Session
 
 KEY: Final = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))

@@ -1,0 +1,177 @@
+"""How a session begins and ends at a made-up socket: what comes in between is neither lost nor kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from books_open import place
+from made_up_wire import MadeUpWire, entry, made, opened
+from server_fixture import mint
+
+from engine.outcomes import Accepted, Code, Rejected
+from engine.records import Entry
+from engine.snapshots import WalletState
+from harness.wire import bet
+from ws import session as session_module
+from ws.effects import Authenticate
+from ws.hub import Hub
+from ws.messages import Pong, Resumed
+from ws.outbox import LONG_REPLIES_MAX
+from ws.session import Session
+from ws.transport import BUFFER_BYTES
+
+PLAYER = 7
+WALLET = WalletState(PLAYER, "EUR", "open", 100, 0, 100, 600)
+WITHIN_S = 10.0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def posted(seq: int) -> Accepted:
+    """One entry of the player's, by somebody else."""
+    row = Entry(seq, PLAYER, "EUR", -1, 99, "BET", "b", seq, 1, seq - 1)
+    return Accepted(seq, 1, None, entries=(row,))
+
+
+class Books:
+    """A store whose wallet is read while something else happens, and handed over when a test says so."""
+
+    def __init__(self) -> None:
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.may_answer = asyncio.Event()
+
+    async def read(self, look: object) -> WalletState:
+        self.meanwhile()  # the reader has its snapshot, and the loop does not know of it yet
+        await self.may_answer.wait()
+        return WALLET
+
+
+def test_what_is_posted_while_the_wallet_is_read_is_told_behind_the_welcome() -> None:
+    async def run() -> None:
+        wire, books = MadeUpWire(), Books()
+        session = made(wire, books)
+        hub: Hub = session._door.hub
+        books.meanwhile = lambda: hub.posted(posted(601), object())  # type: ignore[arg-type]
+        books.may_answer.set()
+        await session._authenticate(Authenticate(mint(PLAYER)))
+        await until(lambda: len(wire.messages) == 2)
+        welcome, told = wire.messages
+        assert (welcome["type"], welcome["seq"]) == ("welcome", 600)
+        assert (told["type"], told["seq"], told["prev_seq"]) == ("wallet.entry", 601, 600)
+
+    asyncio.run(run())
+
+
+def test_who_is_closed_while_his_wallet_is_read_is_not_welcomed_and_hears_nothing_of_it() -> None:
+    async def run() -> None:
+        wire, books = MadeUpWire(), Books()
+        session = made(wire, books)
+        entering = asyncio.create_task(session._authenticate(Authenticate(mint(PLAYER))))
+        await until(lambda: bool(session._door.hub._by_user))
+        session.push(entry(601))
+        session.end_because_stopping()
+        await until(lambda: wire.code is not None)
+        books.may_answer.set()
+        await entering
+        assert (wire.code, wire.messages) == (1001, [])
+        assert len(session._door.hub.expiries) == 0
+
+    asyncio.run(run())
+
+
+def in_flight(wire: MadeUpWire) -> Session:
+    """A session with one bet that is not answered."""
+    session = opened(wire)
+    assert session.take(json.dumps(bet(1, id="b", user_id=PLAYER)))
+    return session
+
+
+def test_a_session_whose_token_has_expired_ends_with_its_last_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "IN_FLIGHT_S", 3600.0)
+
+    async def run() -> None:
+        wire = MadeUpWire()
+        session = in_flight(wire)
+        session.end_because_expired()
+        await until(lambda: wire.messages != [])
+        assert wire.code is None, "it waits for the answer"
+        session.answer("b", place(1), Rejected(Code.TIMED_OUT))
+        await until(lambda: wire.code is not None)
+        assert wire.code == 4401
+        assert [message["type"] for message in wire.messages] == ["bet.pending", "bet.rejected"]
+
+    asyncio.run(run())
+
+
+def test_and_without_it_when_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "IN_FLIGHT_S", 0.0)
+
+    async def run() -> None:
+        wire = MadeUpWire()
+        in_flight(wire).end_because_expired()
+        await until(lambda: wire.code is not None)
+        assert wire.code == 4401
+        assert [message["type"] for message in wire.messages] == ["bet.pending"]
+
+    asyncio.run(run())
+
+
+def hold(session: Session, share: float) -> None:
+    """Owe so much of the buffer while a long answer is told."""
+    size = 1000
+    for number in range(int(share * BUFFER_BYTES / size)):
+        session._enqueue(Pong(f"{number}".rjust(size, "x"), 0))
+    session.deliver()
+
+
+async def told_all(wire: MadeUpWire, telling: asyncio.Task[Any]) -> None:
+    while not telling.done():
+        wire.reads.set()
+        await asyncio.sleep(0)
+
+
+def long_answer(session: Session) -> asyncio.Task[bool]:
+    entries = [entry(seq) for seq in range(1, 2 * LONG_REPLIES_MAX)]
+    return asyncio.create_task(session._tell([*entries, Resumed("r", len(entries), False, False)]))
+
+
+def test_what_is_held_behind_a_long_answer_is_bounded() -> None:
+    async def run() -> None:
+        wire = MadeUpWire()
+        session = opened(wire)
+        telling = long_answer(session)
+        wire.reads.set()
+        await until(lambda: wire.messages != [])
+        hold(session, 0.8)
+        assert wire.code is None
+        hold(session, 0.4)
+        await until(lambda: wire.code is not None)
+        assert wire.code == 4429
+        await told_all(wire, telling)
+        assert not session._held
+        assert not any(message["type"] == "pong" for message in wire.messages)
+
+    asyncio.run(run())
+
+
+def test_and_there_is_room_again_once_it_is_told() -> None:
+    async def run() -> None:
+        wire = MadeUpWire()
+        session = opened(wire)
+        for _ in range(3):
+            telling = long_answer(session)
+            wire.reads.set()
+            await asyncio.sleep(0)
+            hold(session, 0.8)
+            await told_all(wire, telling)
+        assert wire.code is None
+
+    asyncio.run(run())
