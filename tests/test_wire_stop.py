@@ -57,6 +57,16 @@ async def play(server: Server, token: str, answered: asyncio.Event) -> int | Non
             return closed.rcvd.code if closed.rcvd else None
 
 
+def test_a_storage_that_fails_while_the_file_is_being_closed_is_told(tmp_path: Path) -> None:
+    """The service manager must see that something was wrong, and whoever reads the log what."""
+    db = tmp_path / "books.db"
+    seed(db, 1, balance=1000)
+    with Server(db, module="tests.broken.late_fault") as server:
+        assert server.stop() == 1
+        assert server.log is not None
+        assert "failed while the file was being closed: COMMIT failed" in server.log.read_text()
+
+
 def test_who_sends_until_the_end_still_reads_the_end(tmp_path: Path) -> None:
     async def run(server: Server) -> Counter[int | None]:
         answered = [asyncio.Event() for _ in players]

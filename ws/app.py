@@ -128,7 +128,6 @@ async def serve(settings: Settings) -> int:
                 await beside.stop(BESIDE_S)
             if heads is not None:
                 await asyncio.to_thread(heads.stop)
-            return 0 if batcher.failure is None and store.failure is None else 1
         finally:
             await guard.close()
             closing = asyncio.create_task(store.close(), name="close the file")
@@ -140,6 +139,9 @@ async def serve(settings: Settings) -> int:
                 logging.shutdown()
                 os._exit(1)
             closing.result()
+        if batcher.failure is None and store.failure is not None:
+            log.critical("the storage failed while the file was being closed: %s", store.failure)
+        return 0 if batcher.failure is None and store.failure is None else 1
 
 
 async def _copy_apart(path: Path, archive_id: int) -> Copied:
