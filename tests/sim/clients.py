@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from tests.sim.auditor import Auditor, Body
+from tests.sim.auditor import Auditor
+from tests.sim.evidence import Body
 from tests.sim.loop import START_US, Scheduler
 from tests.sim.network import DEAD_PEER_US, Link
 

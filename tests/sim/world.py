@@ -29,12 +29,15 @@ from batcher.breaker import State
 from batcher.policy import BatchLimits, Queue
 from engine.reconcile import reconcile
 from engine.verify import verify
-from tests.sim.auditor import Auditor, Body, Finding
+from tests.sim.auditor import Auditor
 from tests.sim.books import check_books
 from tests.sim.clients import Client, Intent, Operator, Player
-from tests.sim.disk import Disk, Entry, Transaction, seams
+from tests.sim.disk import Disk
+from tests.sim.evidence import Body, Finding, Surroundings
 from tests.sim.loop import Abort, Loop, Scheduler, Stuck
 from tests.sim.network import Link, scaled
+from tests.sim.rows import Entry, Transaction
+from tests.sim.seams import seams
 from tests.sim.server import NonceStore, Server, StoreGuard, identify, token
 from tests.sim.template import OPERATOR, template
 from tests.sim.weather import ALWAYS, AT_MOMENTS, BESIDE, CHANCES, OFTEN, Crash, Weather
@@ -130,11 +133,14 @@ class World:
         self._path = _file(made.image)
         self.players = list(made.players[: rng.randint(2, 4)])
         self.watched = made.players[4]
-        self.auditor = Auditor(lambda: self.scheduler.now_us, 2_000_000, {})
-        self.auditor.breaker = self._breaker
-        self.auditor.has_failed = lambda: self.server is not None and self.server.needs_restart
-        self.auditor.wall_us = lambda: self.scheduler.now_us + self.scheduler.wall_offset_us
-        self.auditor.faults_us = lambda fault: self.weather.last_us.get(fault, -1)
+        around = Surroundings(
+            now_us=lambda: self.scheduler.now_us,
+            wall_us=lambda: self.scheduler.now_us + self.scheduler.wall_offset_us,
+            last_us=lambda fault: self.weather.last_us.get(fault, -1),
+            breaker=self._breaker,
+            has_failed=lambda: self.server is not None and self.server.needs_restart,
+        )
+        self.auditor = Auditor(around, 2_000_000)
         self.disk = Disk(self._path, self.scheduler, self.weather, self._rng("disk"), self)
         self._nonces = NonceStore()
         self._guard_rng, self._link_rng, self._server_rng = map(self._rng, ("guard", "links", "server"))
@@ -205,7 +211,7 @@ class World:
         self._audit(self.auditor.committed, begun_us, at_us, transactions, entries)
 
     def sealed(self, begun_us: int, at_us: int, block_at: int) -> None:
-        self._audit(self.auditor.sealed, begun_us, at_us, block_at)
+        self._audit(self.auditor.clocks.sealed, begun_us, at_us, block_at)
 
     def _audit(self, look: Callable[..., None], *seen: object) -> None:
         try:
@@ -231,7 +237,7 @@ class World:
                 break
             if self.scheduler.turns > TURNS_MAX:
                 raise Finding("it never comes to rest")
-        check_books(self._path, self.auditor)
+        check_books(self._path, self.auditor.evidence)
         report = reconcile(self._path)
         if not report.ok:
             raise Finding(f"reconcile: {report.findings}")
@@ -295,11 +301,11 @@ class World:
     def _set_clock(self, by_us: int) -> None:
         self.note("CLOCK", by_us)
         self.scheduler.wall_offset_us += by_us
-        self.auditor.clock_set()
+        self.auditor.clocks.set()
 
     def _stall(self, duration_us: int) -> None:
         self.scheduler.stall(duration_us)
-        self.auditor.clock_set()  # to whoever looks at expiries it is the same
+        self.auditor.clocks.set()  # to whoever looks at expiries it is the same
 
     def _burst(self, rng: random.Random, size: int) -> None:
         players = [client for client in self.clients if isinstance(client, Player)]
@@ -368,7 +374,7 @@ class World:
         self.server = Server(
             self._path, self.scheduler, loop, guard, self._limits, self._capacity, self._server_rng
         )
-        self.auditor.started()
+        self.auditor.clocks.started()
         self.server.start()
 
     def _crash(self) -> None:
