@@ -171,8 +171,8 @@ class Session:
             return
         if self._is_telling:
             # It ends in the middle, and whoever saw a later entry would resume behind the gap.
-            self._hold()
             self._held = [held for held in self._held if not held.is_push]
+            self._outbox[:] = [reply for reply in self._outbox if not _is_push(reply)]
         if identity is None:  # never welcome: only why not is to be heard
             self._held.clear()
             self._outbox[:] = [reply for reply in self._outbox if isinstance(reply, Error)]
@@ -336,7 +336,9 @@ class Session:
     def _end_slow(self) -> None:
         self._held.clear()
         self._outbox.clear()
-        self._end(CloseCode.TOO_MUCH, SLOW_WORDS)
+        self._conversation.close(CloseCode.TOO_MUCH, SLOW_WORDS)
+        # Also where it was to be closed for another reason: any other code says that nothing is missing.
+        self._close([Close(CloseCode.TOO_MUCH, SLOW_WORDS)])
 
     def _end(self, code: CloseCode, reason: str) -> None:
         self._close(self._conversation.close(code, reason))
