@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 from tests.sim.auditor import Auditor
@@ -20,7 +21,13 @@ from tests.sim.network import DEAD_PEER_US, Link
 IMPATIENT_US: Final = (2_500_000, 8_000_000)
 """How long a client waits for an answer before it sends the same again."""
 
+LINGER_US: Final = (300_000, 4_000_000)
+"""How long one reads nothing who comes back slowly: not so long that he is taken for gone."""
+
 BACK_OFF_US: Final = (100_000, 2_000_000)
+BACK_OFF_MAX: Final = 6
+"""How long a client waits that is to come back: so many times as often as it has asked, up to this."""
+
 RECONNECT_US: Final = (5_000, 2_000_000)
 NONSENSE: Final = (
     "", "{", "[]", "null", "[[]]", '{"type":"bet.place"}', '{"type":"no.such","id":"x"}', "\u0000", '"ping"',
@@ -189,8 +196,8 @@ class Client:
         elif message.get("retryable") or code == "UNAUTHORIZED":  # the latter: over another socket
             if code == "OUTCOME_UNKNOWN" and intent.body["type"] == "bet.place":
                 self.send(Intent({"type": "bet.get", "bet_id": intent.body["bet_id"]}))
-            wait_us = 1000 * message.get("retry_after_ms", 0)
-            self._again(intent, (wait_us + BACK_OFF_US[0], wait_us + BACK_OFF_US[1]))
+            wait_us, times = 1000 * message.get("retry_after_ms", 0), min(intent.sendings, BACK_OFF_MAX)
+            self._again(intent, (wait_us + times * BACK_OFF_US[0], wait_us + times * BACK_OFF_US[1]))
         elif intent.done is None:
             intent.done = message
             if message["type"] == "bet.confirmed":
@@ -220,11 +227,19 @@ class Client:
 class Player(Client):
     """Places bets, some of them more than once, and some that are not quite what they were."""
 
+    def __init__(self, world: World, user_id: int, rng: random.Random, sockets: int) -> None:
+        super().__init__(world, user_id, "player", rng, sockets)
+        self._stake_max = rng.choice((40, 400, 400))
+
     def bet(self, **changes: Any) -> Body:
         """A bet of its own."""
         digits = f"{self._rng.getrandbits(128):032x}"
         parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-        body = {"type": "bet.place", "bet_id": "-".join(parts), "stake": self._rng.randint(1, 400)}
+        body = {
+            "type": "bet.place",
+            "bet_id": "-".join(parts),
+            "stake": self._rng.randint(1, self._stake_max),
+        }
         return body | {"nonce": f"nonce-{self.user_id}-{self._number()}", "sent_at": 0} | changes
 
     def act(self) -> None:
@@ -234,12 +249,14 @@ class Player(Client):
             self.nonsense()
         elif chance < 0.10:
             self.vanish()
-        elif chance < 0.22:
+        elif chance < 0.16:
+            self.come_back_slowly()
+        elif chance < 0.26:
             type_ = rng.choice(("balance.get", "balance.get", "ping", "wallet.list", "limit.get"))
             self.send(Intent({"type": type_}))
-        elif chance < 0.27 and self._seq is not None:
+        elif chance < 0.31 and self._seq is not None:
             self.send(Intent({"type": "resume", "from_seq": rng.choice((0, self._seq))}, self._resumed))
-        elif chance < 0.35 and self.intents:
+        elif chance < 0.38 and self.intents:
             self.send(Intent({"type": "bet.get", "bet_id": rng.choice(self.intents).body["bet_id"]}))
         else:
             self.place()
@@ -263,12 +280,36 @@ class Player(Client):
             self.want(body | {"stake": body["stake"] + 1})
         if rng.random() < 0.06:
             self.want(self.bet(nonce=body["nonce"]))
+        if rng.random() < 0.05:
+            self.want(body | {"nonce": self.bet()["nonce"]})
 
     def burst(self, size: int) -> None:
         """Many bets in one frame."""
         intents = [Intent(self.bet()) for _ in range(size)]
         self.intents += intents
         self.send(*intents)
+
+    def insist(self, size: int) -> None:
+        """Many bets in one frame, and again and again, in any order, over what other sockets there are."""
+        intents = [Intent(self.bet(stake=self._rng.randint(1, 5))) for _ in range(size)]
+        self.intents += intents
+        first = self._any_link()
+        self.send(*intents, link=first)
+        others = [link for link in self.links.values() if link is not first] or [first]
+        for _ in range(2):
+            again, link = self._rng.sample(intents, size), self._rng.choice(others)
+            self._scheduler.after(self._rng.randint(0, 300_000), partial(self.send, *again, link=link))
+
+    def come_back_slowly(self) -> None:
+        """Ask for all that ever happened, over a line on which it takes a while; and go on beside it."""
+        link = self._any_link()
+        if link is None:
+            return
+        linger_us = self._rng.randint(*LINGER_US)
+        link.linger(linger_us)
+        self.send(Intent({"type": "resume", "from_seq": 0}, self._resumed), link=link)
+        for _ in range(3):
+            self._scheduler.after(self._rng.randint(1_000, linger_us), self.place)
 
 
 class Operator(Client):
@@ -285,6 +326,9 @@ class Operator(Client):
         rng = self._rng
         if rng.random() < 0.03:
             self.vanish()
+            return
+        if rng.random() < 0.08:
+            self._pay_in_what_is_missing()
             return
         body, then = self._something()
         body["key"] = f"key-{self._number()}"
@@ -330,6 +374,14 @@ class Operator(Client):
         if what < 0.95:
             return {"type": "payout.make", "currency": "EUR", "items": items}, None
         return {"type": "payout.open", "currency": "EUR"}, lambda told: self._fill(told, items)
+
+    def _pay_in_what_is_missing(self) -> None:
+        """Ask for more than there may be, pay it in and ask again, without waiting for a word."""
+        about = {"user_id": self._rng.choice(self._players), "amount": self._rng.randint(1_000, 4_000)}
+        take = Intent({"type": "wallet.withdraw", "key": f"key-{self._number()}"} | about)
+        give = Intent({"type": "wallet.deposit", "key": f"key-{self._number()}"} | about)
+        self.intents += [take, give]
+        self.send(take, give, take)
 
     def _about_a_bet(self) -> Body:
         rng = self._rng

@@ -48,11 +48,16 @@ class Disk:
         self.rng = rng
         self.is_writing = False
         """Whether a transaction is open."""
+        self.late_us = 0
+        """How long the look that has just been taken still goes on."""
+        self.changed_us = 0
+        """When it last got new rows."""
         self._witness = witness
         self._is_broken = False  # a write has failed, and nobody knows what else has not been written
         self._begun_us = 0
         self._pending_us: int | None = None  # since when a COMMIT that failed waits to come true at the end
         self._last_transaction = self._last_entry = 0
+        self._back_us = 0  # when the loop hears of what the threads have done, up to now
         self._open: list[sqlite3.Connection] = []
         self.loop: Loop | None = None  # of the process that serves it now
         with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -176,6 +181,11 @@ class Disk:
         """This takes its time, and everybody else goes on."""
         self.scheduler.run_until(self.scheduler.now_us + self.rng.randint(*range_us))
 
+    def back_us(self) -> int:
+        """When the loop hears of what has just been done: in the order in which it was done."""
+        self._back_us = max(self._back_us, self.scheduler.now_us + self.rng.randint(*HOP_US))
+        return self._back_us
+
     def outside(self, change: str, *parameters: object) -> bool:
         """Somebody else writes to the file, unless the server is just writing."""
         if self.is_writing:
@@ -199,6 +209,7 @@ class Disk:
         if entries:
             self._last_entry = entries[-1].id
         if transactions or entries:
+            self.changed_us = self.scheduler.now_us
             self._witness.committed(self._begun_us, at_us, transactions, entries)
             (block_at,) = execute("SELECT max(at) FROM blocks").fetchone()
             self._witness.sealed(self._begun_us, at_us, block_at)

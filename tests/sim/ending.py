@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from batcher.breaker import State
 from tests.sim.auditor import Auditor
 from tests.sim.clients import Client, Intent, Operator, Player
+from tests.sim.disk import Disk
 from tests.sim.evidence import Finding
 from tests.sim.loop import Scheduler
 from tests.sim.network import Link
@@ -22,6 +23,9 @@ front of the nonce store."""
 LAST_LOOK_US: Final = 15_000_000
 """What is asked last is answered within it."""
 
+QUIET_US: Final = 500_000
+"""So long after a COMMIT everybody has been told of it, unless a reader stalls."""
+
 
 class Over(Exception):
     """The world has come to its end."""
@@ -34,6 +38,7 @@ class World(Protocol):
     scheduler: Scheduler
     weather: Weather
     auditor: Auditor
+    disk: Disk
     supervisor: Supervisor
     clients: Sequence[Client]
     players: Sequence[Player]
@@ -93,7 +98,16 @@ class Ending:
                     intent = Intent(body)
                     self._last.append((intent, link))
                     client.send(intent, link=link)
-        self._scheduler.after(LAST_LOOK_US, self._stop)
+        self._until_us = self._scheduler.now_us + LAST_LOOK_US
+        self._wait_until_all_is_quiet()
+
+    def _wait_until_all_is_quiet(self) -> None:
+        now_us = self._scheduler.now_us
+        is_told = all(intent.done is not None or not link.is_open for intent, link in self._last)
+        if now_us < self._until_us and not (is_told and now_us - self._world.disk.changed_us > QUIET_US):
+            self._scheduler.after(QUIET_US, self._wait_until_all_is_quiet)
+        else:
+            self._stop()
 
     def _stop(self) -> None:
         for client in self._world.clients:
@@ -105,13 +119,17 @@ class Ending:
                 raise Finding(f"no answer to {intent.body} in the end")
         self._world.supervisor.is_retired = True
         self._world.supervisor.stop()
-        self._scheduler.after(STOP_US, self._end)
+        self._until_us = self._scheduler.now_us + STOP_US
+        self._wait_for_the_end()
 
-    def _end(self) -> None:
+    def _wait_for_the_end(self) -> None:
         supervisor = self._world.supervisor
         assert supervisor.server is not None
         if not supervisor.server.has_ended:
-            raise Finding("the last stop took more than 10 s")
+            if self._scheduler.now_us > self._until_us:
+                raise Finding("the last stop took more than 10 s")
+            self._scheduler.after(QUIET_US, self._wait_for_the_end)
+            return
         supervisor.check_the_end()
         supervisor.kill()
         raise Over

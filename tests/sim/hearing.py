@@ -24,6 +24,7 @@ class Hearing:
     """What it has sent that was no request."""
     in_flight: set[str] = field(default_factory=set)
     """Bets that it has heard to be pending, and nothing more."""
+    _is_welcome: bool = False
     _known: set[int] = field(default_factory=set)
     _confirmed: int = 0
     _resuming: int = 0
@@ -50,6 +51,9 @@ class Hearing:
 
     def heard(self, message: Body) -> None:
         """It has heard this; judged by now but for what follows."""
+        self._is_welcome |= message["type"] == "welcome"
+        if not self._is_welcome and message["type"] != "error":
+            raise Finding(f"a socket of {self.user_id} heard {message} before its welcome")
         if message["type"] == "wallet.entry":
             self._run.append(message["seq"])
         else:

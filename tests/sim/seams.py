@@ -25,6 +25,7 @@ from tests.sim.disk import HOP_US, READ_FAILED, Disk, failing
 from tests.sim.loop import Loop
 
 READ_SLOW_US: Final = (5_000, 800_000)
+LOOP_BUSY_US: Final = (2_000, 60_000)
 
 CHECKPOINT_PAGES: Final = 100
 """Pages that the writer writes before it checkpoints: a seed has hardly more than some hundred."""
@@ -73,7 +74,20 @@ class Connection:
             answer = function()
         except Exception as raised:  # it is the caller's
             error = raised
-        self._disk.scheduler.after(self._disk.rng.randint(*HOP_US), self._deliver, future, answer, error)
+        late_us, self._disk.late_us = self._disk.late_us, 0
+        if late_us:
+            self._disk.scheduler.after(late_us, self._be_done, future, answer, error)
+        else:
+            self._be_done(future, answer, error)
+
+    def _be_done(self, future: asyncio.Future[Any], answer: Any, error: Exception | None) -> None:
+        """The thread goes on; the loop learns of it soon, or when it has the time."""
+        if self._loop.is_dead:
+            return
+        disk = self._disk
+        if disk.weather.strikes("loop busy"):
+            self._loop.occupy(disk.rng.randint(*LOOP_BUSY_US))
+        disk.scheduler.at(disk.back_us(), self._deliver, future, answer, error)
         self._is_busy = False
         self._next()
 
@@ -122,7 +136,10 @@ async def _connect(
 def _look_within(
     disk: Disk, connection: sqlite3.Connection, within_s: float, look: Callable[[sqlite3.Connection], Any]
 ) -> Any:
-    """A look takes no time here, so the weather says which one would have taken too long."""
+    """A look takes no time here, so the weather says which one would have taken too long, and which one goes
+    on for a while after it has seen the file as it is now."""
     if disk.weather.strikes("look too long"):
         raise LookTooLong(within_s)
+    if disk.weather.strikes("look late"):
+        disk.late_us = disk.rng.randint(*READ_SLOW_US)
     return look_within(connection, within_s, look)

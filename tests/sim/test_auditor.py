@@ -15,6 +15,9 @@ from tests.sim.network import Link
 from tests.sim.rows import Entry, Transaction
 from tests.sim.stage import BET_ID
 
+WELCOME = '{"type": "welcome", "role": "operator"}'
+"""Without a wallet: nothing is known of what came before."""
+
 
 @pytest.fixture
 def around() -> Surroundings:
@@ -27,6 +30,7 @@ def audited(around: Surroundings) -> tuple[Auditor, Link]:
     auditor = Auditor(around, 2_000_000)
     link: Any = mock.Mock(serial=1)
     auditor.opened(link, 7, "player", 1)
+    auditor.emitted(link, WELCOME)
     body = {"type": "bet.place", "bet_id": BET_ID, "stake": 10, "nonce": "nonce-01", "sent_at": 0, "id": "r1"}
     auditor.sent(link, body)
     auditor.arrived(link, json.dumps(body))
@@ -92,6 +96,7 @@ def test_a_late_commit_gives_the_lie_to_what_was_said_since(
     auditor.committed(*paid(2_000))  # of a later copy: well
     other = Auditor(around, 2_000_000)
     other.opened(link, 7, "player", 1)
+    other.emitted(link, WELCOME)
     other.sent(link, auditor.evidence.copies["r1"].body)
     other.arrived(link, json.dumps(auditor.evidence.copies["r1"].body))
     other.told("r1")
@@ -169,6 +174,16 @@ def test_the_books_follow_no_jump_that_nobody_confirmed(then: str | None, is_fou
         auditor.arrived(link, '{"id": "c"}')
     with pytest.raises(Finding, match="jumped") if is_found else contextlib.nullcontext():
         auditor.clocks.sealed(now_us[0], now_us[0], 4_000_000_000)
+
+
+def test_nothing_is_heard_before_the_welcome_but_why_there_is_none(around: Surroundings) -> None:
+    auditor, link = Auditor(around, 2_000_000), mock.Mock(serial=1)
+    auditor.opened(link, 7, "player", 1)
+    auditor.committed(*paid(90))
+    auditor.emitted(link, json.dumps({"type": "error", "id": None, "code": "UNAUTHORIZED"}))
+    push = {"type": "wallet.entry", "seq": 1, "prev_seq": 0, "transaction_id": 1, "kind": "BET"}
+    with pytest.raises(Finding, match="before its welcome"):
+        auditor.emitted(link, json.dumps(push | {"amount": -10, "balance": 90}))
 
 
 def test_an_open_circuit_is_for_bets(audited: tuple[Auditor, Link], around: Surroundings) -> None:

@@ -90,3 +90,29 @@ def test_whoever_writes_to_a_disk_that_has_failed_is_found_out(stage: Stage) -> 
 
 def test_errors_have_sqlites_codes() -> None:
     assert failing((sqlite3.SQLITE_FULL, "full")).sqlite_errorcode == sqlite3.SQLITE_FULL
+
+
+def test_a_late_look_has_seen_the_file_as_it_was(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And others commit before it is told: what it denies may be so by then."""
+    monkeypatch.setattr("tests.sim.seams.READ_SLOW_US", (500_000, 500_000))
+    link, other = stage.connect(), stage.connect()
+    stage.until(lambda: [each["type"] for each in stage.heard_by_client] == ["welcome"] * 2)
+    with stage.struck_by("look late"):
+        link.send(json.dumps({"type": "balance.get", "id": "b"}))
+        stage.until(lambda: stage.weather.struck["look late"] > 0)
+    stage.bet(other, BET_ID)
+    stage.until(lambda: stage.last("bet.confirmed") is not None)
+    assert stage.last("balance") is None
+    stage.until(lambda: stage.last("balance") is not None)
+    balance = stage.last("balance")
+    assert balance is not None
+    assert balance["balance"] == 2_000
+
+
+def test_what_threads_have_done_is_heard_in_that_order(stage: Stage) -> None:
+    done_us, heard_us = [], []
+    for at_us in range(0, 2_000, 20):
+        stage.scheduler.run_until(stage.scheduler.now_us + 20)
+        done_us.append(at_us)
+        heard_us.append(stage.disk.back_us())
+    assert heard_us == sorted(heard_us)

@@ -64,3 +64,17 @@ def test_a_finding_ends_the_world_through_whatever_runs() -> None:
     scheduler.soon(nested)
     with pytest.raises(Abort, match="why"):
         scheduler.turn()
+
+
+def test_while_a_loop_is_occupied_the_rest_of_the_world_goes_on_and_what_comes_keeps_its_order() -> None:
+    scheduler, seen = Scheduler(), []
+    loop = Loop(scheduler, lambda context: None)
+    loop.occupy(1_000)
+    loop.call_soon(seen.append, "first")
+    loop.call_later(0.0005, seen.append, "second")
+    scheduler.at(700, seen.append, "a thread")
+    scheduler.run_until(999)
+    assert seen == ["a thread"]
+    loop.call_soon(seen.append, "third")
+    scheduler.run_until(2_000)
+    assert seen == ["a thread", "first", "second", "third"]

@@ -32,6 +32,7 @@ from tests.sim.supervisor import Supervisor
 from tests.sim.template import OPERATOR
 from tests.sim.trace import Trace
 from tests.sim.weather import Crash, Weather
+from ws.messages import Limits
 
 TURNS_MAX: Final = 1_000_000
 
@@ -70,22 +71,23 @@ class World:
             ahead_min=rng.choice((1, 3, 50)),
             queue_max=rng.choice((8, 40, 20_000)),
         )
+        self._shown = Limits(in_flight=rng.choice((12, 1000)))
         self._capacity = rng.choice((12, 4_500_000, 4_500_000))
         self.supervisor = Supervisor(
             self.scheduler, self.weather, self.disk, self._make, self._link_rng, self.note
         )
         around.breaker = self.supervisor.breaker
         around.has_failed = lambda: self.supervisor.needs_restart
-        self.scale = rng.choice((10, 40))
+        self.scale = rng.choice((10, 40, 120))
         """What the bounds of sockets are divided by."""
         players = [
-            Player(self, user_id, "player", self._rng(f"player {user_id}"), rng.choice((1, 2, 2, 3)))
+            Player(self, user_id, self._rng(f"player {user_id}"), rng.choice((1, 2, 2, 3)))
             for user_id in [*whose, user_ids[-1]]
         ]
         self.players, self.watched = players[:-1], players[-1]
         self.operator = Operator(self, OPERATOR, self._rng("operator"), 2, whose)
         self.clients: list[Client] = [*players, self.operator]
-        self.scheduler.at(Moments(self).plan(rng), Ending(self).begin)
+        self.scheduler.at(Moments(self, rng).plan(), Ending(self).begin)
 
     def run(self) -> None:
         """To the end. Raises a `Finding`."""
@@ -171,7 +173,16 @@ class World:
         """The next process of the server."""
         self.auditor.clocks.started()
         guard = StoreGuard(self._nonces, self.scheduler, self.weather, self._guard_rng)
-        return Server(self._path, self.scheduler, loop, guard, self._limits, self._capacity, self._server_rng)
+        return Server(
+            self._path,
+            self.scheduler,
+            loop,
+            guard,
+            self._limits,
+            self._capacity,
+            self._server_rng,
+            self._shown,
+        )
 
     def _rng(self, name: str) -> random.Random:
         """Chance of its own for each part, so that one that asks more often does not shift the others."""
