@@ -7,11 +7,13 @@ from typing import Final, Protocol
 
 from batcher.breaker import State
 from tests.sim.auditor import Auditor
-from tests.sim.clients import Client, Intent, Operator, Player
+from tests.sim.clients import Client, Intent
 from tests.sim.disk import Disk
 from tests.sim.evidence import Finding
 from tests.sim.loop import Scheduler
 from tests.sim.network import Link
+from tests.sim.operators import Operator
+from tests.sim.players import Player
 from tests.sim.supervisor import STOP_US, Supervisor
 from tests.sim.weather import Weather
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from tests.sim.auditor import Auditor
-from tests.sim.clients import Operator, Player
 from tests.sim.disk import Disk
 from tests.sim.loop import Scheduler
+from tests.sim.operators import Operator
+from tests.sim.players import Player
 from tests.sim.supervisor import Supervisor
 from tests.sim.weather import ALWAYS, AT_MOMENTS, BESIDE, CHANCES, OFTEN, PROVOKED, Crash, Weather
 

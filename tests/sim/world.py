@@ -19,13 +19,15 @@ from engine.reconcile import reconcile
 from engine.verify import verify
 from tests.sim.auditor import Auditor
 from tests.sim.books import check_books
-from tests.sim.clients import Client, Operator, Player
+from tests.sim.clients import Client
 from tests.sim.disk import Disk
 from tests.sim.ending import Ending, Over
 from tests.sim.evidence import Body, Finding, Surroundings
 from tests.sim.loop import Abort, Loop, Scheduler, Stuck
 from tests.sim.moments import Moments
 from tests.sim.network import Link
+from tests.sim.operators import Operator
+from tests.sim.players import Player
 from tests.sim.rows import Entry, Transaction
 from tests.sim.server import NonceStore, Server, StoreGuard, token
 from tests.sim.supervisor import Supervisor
