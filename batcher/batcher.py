@@ -92,9 +92,7 @@ class Batcher:
         self._posted = posted
         self._clock = clock
         self._undecided = Undecided()
-        self._turned_away = TurnedAway(
-            store, self._undecided, now=self.books_clock.now, tell=self._tell, when=self._retry_after_us
-        )
+        self._turned_away = TurnedAway(store, self._undecided, now=self.books_clock.now, tell=self._tell)
         self._pipeline = Pipeline(
             store,
             guard,
@@ -251,13 +249,15 @@ class Batcher:
         if job.is_probe:
             job.is_probe = False
             self._breaker.probe_done()
+        if isinstance(outcome, Rejected):
+            self.refused[outcome.code] += 1
+            if (retry_after_us := self._retry_after_us(outcome.code)) is not None:
+                outcome = Rejected(outcome.code, retry_after_us=retry_after_us)
         try:
             job.asker.answer(job.request_id, job.command, outcome)
         except Exception:  # one broken listener must not cost the others their answer
             log.exception("an asker failed to take its answer")
-        if isinstance(outcome, Rejected):
-            self.refused[outcome.code] += 1
-        else:
+        if not isinstance(outcome, Rejected):
             self.accepted += 1
             if outcome.entries or (outcome.payout is not None and not outcome.replayed):
                 try:

@@ -34,16 +34,12 @@ class TurnedAway:
         *,
         now: Callable[[], Now],
         tell: Callable[[Job, Outcome], None],
-        when: Callable[[Code], int | None],
     ) -> None:
-        """`now`: the time of the books. `tell` gives a job its final outcome. `when`: in how many
-        microseconds whoever hears this code should come back; None: nothing is said of that.
-        """
+        """`now`: the time of the books. `tell` gives a job its final outcome."""
         self._store = store
         self._undecided = undecided
         self._now = now
         self._tell = tell
-        self._when = when
         self._waiting: list[Job] = []
         self._is_stopped = False
         self._stirred = asyncio.Event()
@@ -78,11 +74,5 @@ class TurnedAway:
                 outcomes = [Rejected(Code.INTERNAL)] * len(jobs)
             overtaken = self._undecided.overtaken()
             for job, outcome in zip(jobs, outcomes, strict=True):
-                if not isinstance(outcome, Rejected):
-                    self._tell(job, outcome)
-                elif name_of(job.command) in overtaken:
-                    self._tell(job, Rejected(Code.OUTCOME_UNKNOWN))
-                elif (retry_after_us := self._when(outcome.code)) is not None:
-                    self._tell(job, Rejected(outcome.code, retry_after_us=retry_after_us))
-                else:
-                    self._tell(job, outcome)
+                is_overtaken = isinstance(outcome, Rejected) and name_of(job.command) in overtaken
+                self._tell(job, Rejected(Code.OUTCOME_UNKNOWN) if is_overtaken else outcome)

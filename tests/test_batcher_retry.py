@@ -38,6 +38,18 @@ def test_they_come_back_spread_over_as_long_again_as_they_wait_at_least(tmp_path
     asyncio.run(run())
 
 
+def test_who_found_no_room_for_his_nonce_hears_when_to_come_back(tmp_path: Path) -> None:
+    guard = Guard()
+    guard.verdicts[bet(1).nonce] = Verdict.SHED
+
+    async def run() -> None:
+        async with world(tmp_path, guard=guard, chance=lambda: 0.5) as this:
+            refused = Rejected(Code.OVERLOADED, retry_after_us=INTERVAL_US * 3 // 2)
+            assert await this.submit(bet(1)) == refused
+
+    asyncio.run(run())
+
+
 def test_who_had_a_used_nonce_hears_that_though_the_disk_refused_his_batch(tmp_path: Path) -> None:
     """Told to come back, he would come back with it."""
     guard = Guard()

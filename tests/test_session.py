@@ -11,8 +11,10 @@ from made_up_wire import MadeUpWire, entry, made, opened
 
 from harness.wire import bet
 from ws.allowance import CAPACITY
+from ws.effects import CloseCode
 from ws.messages import Pong, Resumed
 from ws.outbox import LONG_REPLIES_MAX
+from ws.transport import BUFFER_BYTES
 
 ENTRIES = 3 * LONG_REPLIES_MAX
 
@@ -59,6 +61,44 @@ def test_what_is_pushed_during_a_long_answer_comes_behind_it_or_not_at_all(ends:
         assert wire.messages[-1] == {"type": "pong", "id": "answer", "server_time": 0}
         assert seqs == [*range(1, LONG_REPLIES_MAX + 1 if ends else ENTRIES + 2)]
         assert wire.code == (1001 if ends else None)
+
+    asyncio.run(run())
+
+
+def test_pushes_that_are_never_sent_cost_nobody_his_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the simulator: closed with 4401 behind a resume, and eight answers were gone."""
+    monkeypatch.setattr("ws.outbox.BUFFER_BYTES", 2_000)
+
+    async def run() -> None:
+        wire = MadeUpWire()
+        session = opened(wire)
+        telling = asyncio.create_task(session._outbox.tell([Resumed("r", 1, False, False)]))
+        await asyncio.sleep(0)
+        for seq in range(100):
+            session._replies.append(entry(seq))
+        session._enqueue(Pong("answer", 0))
+        session.end_because_stopping()
+        await asyncio.sleep(0)
+        assert [message.get("id") for message in wire.messages] == ["answer"]
+        assert wire.code == CloseCode.STOPPING
+        await telling
+
+    asyncio.run(run())
+
+
+def test_whoever_was_to_be_closed_and_loses_answers_hears_that_he_reads_too_slowly() -> None:
+    """Any other code says that nothing that was answered is missing."""
+
+    async def run() -> None:
+        wire = MadeUpWire()
+        wire.is_stalled = True
+        wire.unsent = lambda: BUFFER_BYTES  # type: ignore[method-assign]
+        session = opened(wire)
+        session._enqueue(Pong("answer", 0))
+        session.end_because_stopping()
+        await asyncio.sleep(0)
+        assert wire.messages == []
+        assert wire.code == CloseCode.TOO_MUCH
 
     asyncio.run(run())
 

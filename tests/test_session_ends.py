@@ -140,7 +140,7 @@ async def told_all(wire: MadeUpWire, telling: asyncio.Task[Any]) -> None:
 
 def long_answer(session: Session) -> asyncio.Task[bool]:
     entries = [entry(seq) for seq in range(1, 2 * LONG_REPLIES_MAX)]
-    return asyncio.create_task(session._tell([*entries, Resumed("r", len(entries), False, False)]))
+    return asyncio.create_task(session._outbox.tell([*entries, Resumed("r", len(entries), False, False)]))
 
 
 def test_what_is_held_behind_a_long_answer_is_bounded() -> None:
@@ -156,7 +156,7 @@ def test_what_is_held_behind_a_long_answer_is_bounded() -> None:
         await until(lambda: wire.code is not None)
         assert wire.code == 4429
         await told_all(wire, telling)
-        assert not session._held
+        assert not session._outbox._held
         assert not any(message["type"] == "pong" for message in wire.messages)
 
     asyncio.run(run())

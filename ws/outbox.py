@@ -80,8 +80,8 @@ class Outbox:
         """The socket ends: keep what may still be said on it."""
         if self.is_telling:
             # It ends in the middle, and whoever saw a later entry would resume behind the gap.
-            self.hold()
             self._held = [held for held in self._held if not held.is_push]
+            self.replies[:] = [reply for reply in self.replies if not _is_push(reply)]
         if not was_welcome:  # only why not is to be heard
             self._held.clear()
             self.replies[:] = [reply for reply in self.replies if isinstance(reply, Error)]

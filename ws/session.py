@@ -273,7 +273,9 @@ class Session:
             self._end_slow()
 
     def _end_slow(self) -> None:
-        self._end(CloseCode.TOO_MUCH, SLOW_WORDS)
+        self._conversation.close(CloseCode.TOO_MUCH, SLOW_WORDS)
+        # Also where it was to be closed for another reason: any other code says that nothing is missing.
+        self._close([Close(CloseCode.TOO_MUCH, SLOW_WORDS)])
 
     def _end(self, code: CloseCode, reason: str) -> None:
         self._close(self._conversation.close(code, reason))

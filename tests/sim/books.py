@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.sim.auditor import Auditor, Finding
-from tests.sim.disk import ENTRIES, TRANSACTIONS, Entry, Transaction
+from tests.sim.evidence import Evidence, Finding
+from tests.sim.rows import ENTRIES, TRANSACTIONS, Entry, Transaction
 
 MUST_BE_EMPTY: Final = {
     "a balance is not the sum of its entries": """
@@ -52,7 +52,7 @@ MUST_BE_EMPTY: Final = {
 SCOPES_OF_THE_SERVER: Final = "clock:"
 
 
-def check_books(path: Path, auditor: Auditor) -> None:
+def check_books(path: Path, evidence: Evidence) -> None:
     """Raise a `Finding` unless the file is what everybody was told, and adds up."""
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         for what, query in MUST_BE_EMPTY.items():
@@ -60,21 +60,21 @@ def check_books(path: Path, auditor: Auditor) -> None:
                 raise Finding(f"{what}: {rows}")
         entries = [Entry(*row) for row in connection.execute(ENTRIES, (0,))]
         transactions = [Transaction(*row) for row in connection.execute(TRANSACTIONS, (0,))]
-    auditor.check_entries(entries, transactions)
-    for finding in _not_asked_for(auditor, entries):
+    evidence.check_file(entries, transactions)
+    for finding in _not_asked_for(evidence, entries):
         raise Finding(finding)
 
 
-def _not_asked_for(auditor: Auditor, entries: list[Entry]) -> Iterator[str]:
+def _not_asked_for(evidence: Evidence, entries: list[Entry]) -> Iterator[str]:
     """Money that moved though nobody asked for it, or otherwise than somebody asked."""
     moved: dict[int, dict[int, int]] = {}
     for entry in entries:
         by_user = moved.setdefault(entry.transaction_id, {})
         by_user[entry.user_id] = by_user.get(entry.user_id, 0) + entry.amount
-    for name, (transaction, at_us) in auditor.transactions.items():
+    for name, (transaction, at_us) in evidence.transactions.items():
         if at_us == 0 or transaction.scope.startswith(SCOPES_OF_THE_SERVER):
             continue  # it was there before; or an expiry, or a chunk of a payout
-        asked = auditor.by_name.get(name, [])
+        asked = evidence.by_name.get(name, [])
         if transaction.kind == "TOMBSTONE":
             continue
         by_user = moved.get(transaction.id, {})

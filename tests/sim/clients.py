@@ -10,9 +10,10 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from tests.sim.auditor import Auditor, Body
+from tests.sim.auditor import Auditor
+from tests.sim.evidence import Body
 from tests.sim.loop import START_US, Scheduler
 from tests.sim.network import DEAD_PEER_US, Link
 
@@ -20,6 +21,9 @@ IMPATIENT_US: Final = (2_500_000, 8_000_000)
 """How long a client waits for an answer before it sends the same again."""
 
 BACK_OFF_US: Final = (100_000, 2_000_000)
+BACK_OFF_MAX: Final = 6
+"""How long a client waits that is to come back: so many times as often as it has asked, up to this."""
+
 RECONNECT_US: Final = (5_000, 2_000_000)
 NONSENSE: Final = (
     "", "{", "[]", "null", "[[]]", '{"type":"bet.place"}', '{"type":"no.such","id":"x"}', "\u0000", '"ping"',
@@ -188,8 +192,8 @@ class Client:
         elif message.get("retryable") or code == "UNAUTHORIZED":  # the latter: over another socket
             if code == "OUTCOME_UNKNOWN" and intent.body["type"] == "bet.place":
                 self.send(Intent({"type": "bet.get", "bet_id": intent.body["bet_id"]}))
-            wait_us = 1000 * message.get("retry_after_ms", 0)
-            self._again(intent, (wait_us + BACK_OFF_US[0], wait_us + BACK_OFF_US[1]))
+            wait_us, times = 1000 * message.get("retry_after_ms", 0), min(intent.sendings, BACK_OFF_MAX)
+            self._again(intent, (wait_us + times * BACK_OFF_US[0], wait_us + times * BACK_OFF_US[1]))
         elif intent.done is None:
             intent.done = message
             if message["type"] == "bet.confirmed":
@@ -214,153 +218,3 @@ class Client:
     def _number(self) -> int:
         self._count += 1
         return self._count
-
-
-class Player(Client):
-    """Places bets, some of them more than once, and some that are not quite what they were."""
-
-    def bet(self, **changes: Any) -> Body:
-        """A bet of its own."""
-        digits = f"{self._rng.getrandbits(128):032x}"
-        parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-        body = {"type": "bet.place", "bet_id": "-".join(parts), "stake": self._rng.randint(1, 400)}
-        return body | {"nonce": f"nonce-{self.user_id}-{self._number()}", "sent_at": 0} | changes
-
-    def act(self) -> None:
-        """Do one of the things that players do."""
-        rng, chance = self._rng, self._rng.random()
-        if chance < 0.06:
-            self.nonsense()
-        elif chance < 0.10:
-            self.vanish()
-        elif chance < 0.22:
-            type_ = rng.choice(("balance.get", "balance.get", "ping", "wallet.list", "limit.get"))
-            self.send(Intent({"type": type_}))
-        elif chance < 0.27 and self._seq is not None:
-            self.send(Intent({"type": "resume", "from_seq": rng.choice((0, self._seq))}, self._resumed))
-        elif chance < 0.35 and self.intents:
-            self.send(Intent({"type": "bet.get", "bet_id": rng.choice(self.intents).body["bet_id"]}))
-        else:
-            self.place()
-
-    def place(self) -> None:
-        """A bet, and what goes with it."""
-        rng, scheduler = self._rng, self._scheduler
-        body = self.bet()
-        if rng.random() < 0.05:
-            body["stake"] = 10**9
-        if rng.random() < 0.03:
-            body["sent_at"] = -rng.choice((100_000, 3_600_000))
-        if rng.random() < 0.3:
-            self._world.unsettled.append(body["bet_id"])
-        intent = self.want(body)
-        if rng.random() < 0.2:
-            self.send(intent)
-        if rng.random() < 0.2:
-            scheduler.after(rng.randint(0, 20_000), self.send, intent)
-        if rng.random() < 0.08:
-            self.want(body | {"stake": body["stake"] + 1})
-        if rng.random() < 0.06:
-            self.want(self.bet(nonce=body["nonce"]))
-
-    def burst(self, size: int) -> None:
-        """Many bets in one frame."""
-        intents = [Intent(self.bet()) for _ in range(size)]
-        self.intents += intents
-        self.send(*intents)
-
-
-class Operator(Client):
-    """The game host and the cashier: settles, takes back, pays in and out, sets aside."""
-
-    def __init__(
-        self, world: World, user_id: int, rng: random.Random, sockets: int, players: list[int]
-    ) -> None:
-        super().__init__(world, user_id, "operator", rng, sockets)
-        self._players = players
-
-    def act(self) -> None:
-        """Do one of the things that operators do."""
-        rng = self._rng
-        if rng.random() < 0.03:
-            self.vanish()
-            return
-        body, then = self._something()
-        body["key"] = f"key-{self._number()}"
-        intent = self.want(body, then)
-        if rng.random() < 0.2:
-            self.send(intent)
-        if rng.random() < 0.15:
-            self._scheduler.after(rng.randint(0, 30_000), self.send, intent)
-        if rng.random() < 0.08 and "amount" in body:
-            self.want(body | {"amount": body["amount"] + 1})
-
-    def confirm_the_clock(self) -> None:
-        """Say that the server's clock is right, wherever it stands."""
-        self.want({"type": "clock.confirm"})
-
-    def _something(self) -> tuple[Body, Callable[[Body], None] | None]:
-        rng, user_id = self._rng, self._rng.choice(self._players)
-        amount = rng.randint(1, 500)
-        what = rng.random()
-        if what < 0.45 and (self._world.confirmed or self._world.unsettled):
-            return self._about_a_bet(), None
-        if what < 0.6:
-            return {"type": "wallet.deposit", "user_id": user_id, "amount": amount}, None
-        if what < 0.7:
-            if rng.random() < 0.5:
-                return {"type": "wallet.withdraw", "user_id": user_id, "amount": amount}, None
-            hold = {"type": "wallet.withdraw", "user_id": user_id, "amount": amount, "for_approval": True}
-            return hold, self._end_hold
-        if what < 0.8:
-            hold = {"type": "wallet.hold", "user_id": user_id, "amount": amount}
-            if rng.random() < 0.6:
-                in_us = rng.randint(500_000, 9_000_000)
-                hold["expires_at"] = (self._scheduler.now_us + self._clock_offset_us + in_us) // 1000
-            return hold, self._end_hold
-        if what < 0.87:
-            to = rng.choice([each for each in self._players if each != user_id])
-            legs = [{"user_id": user_id, "amount": -amount}, {"user_id": to, "amount": amount}]
-            return {"type": "wallet.transfer", "legs": legs}, None
-        if what < 0.9:
-            status = rng.choice(("blocked", "open", "open"))
-            return {"type": "wallet.status", "user_id": self._players[-1], "status": status}, None
-        items = [{"user_id": rng.choice(self._players), "amount": rng.randint(1, 50)} for _ in range(3)]
-        if what < 0.95:
-            return {"type": "payout.make", "currency": "EUR", "items": items}, None
-        return {"type": "payout.open", "currency": "EUR"}, lambda told: self._fill(told, items)
-
-    def _about_a_bet(self) -> Body:
-        rng = self._rng
-        if self._world.unsettled and (rng.random() < 0.2 or not self._world.confirmed):
-            return {"type": "bet.rollback", "bet_id": rng.choice(self._world.unsettled)}
-        bet = rng.choice(self._world.confirmed[-20:])
-        bet_id, stake = bet["bet_id"], bet["stake"]
-        what = rng.random()
-        if what < 0.6:
-            result = rng.choice(("won", "lost", "void"))
-            body = {"type": "bet.settle", "bet_id": bet_id, "result": result}
-            return body | ({"payout": rng.randint(1, 3) * stake} if result == "won" else {})
-        if what < 0.75:
-            return {"type": "bet.unsettle", "bet_id": bet_id}
-        if what < 0.9:
-            return {"type": "bet.rollback", "bet_id": bet_id}
-        part = rng.randint(1, stake)
-        return {"type": "bet.cashout", "bet_id": bet_id, "stake": part, "payout": rng.randint(0, part)}
-
-    def _end_hold(self, told: Body) -> None:
-        if "hold_id" in told and self._rng.random() < 0.7:
-            type_ = self._rng.choice(("hold.capture", "hold.release"))
-            body = {"type": type_, "hold_id": told["hold_id"], "key": f"key-{self._number()}"}
-            self._scheduler.after(self._rng.randint(0, 3_000_000), self.want, body)
-
-    def _fill(self, told: Body, items: list[Body]) -> None:
-        if told["type"] != "payout":
-            return
-        payout_id, total = told["payout_id"], sum(item["amount"] for item in items)
-        start = {"type": "payout.start", "payout_id": payout_id, "items": len(items), "total": total}
-        add = {"type": "payout.add", "payout_id": payout_id, "first": 0, "items": items}
-        self.want(
-            add | {"key": f"key-{self._number()}"},
-            lambda _: self.want(start | {"key": f"key-{self._number()}"}) and None,
-        )

@@ -11,13 +11,17 @@ from unittest import mock
 from batcher.batcher import Batcher
 from batcher.breaker import State
 from batcher.jobs import Job
+from batcher.pipeline import Pipeline
 from batcher.policy import BatchLimits
+from batcher.undecided import Undecided
 from engine.errors import BatchRefused, CommitUnknown
 from engine.outcomes import Code, Outcome, Rejected
 from engine.store import Asked, Store
 from engine.writer import Prepared, Writer
+from ws.effects import CloseCode, Effect
 from ws.expiries import Expiries
-from ws.protocol import CloseCode, Conversation, Effect
+from ws.outbox import Outbox
+from ws.protocol import Conversation
 
 
 @contextlib.contextmanager
@@ -136,6 +140,35 @@ def traces_left() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def look_up_believed() -> Iterator[None]:
+    """Who is turned away hears what was found, whatever a copy has done since."""
+    with mock.patch.object(Undecided, "overtaken", return_value=frozenset()):
+        yield
+
+
+@contextlib.contextmanager
+def batch_believed() -> Iterator[None]:
+    """Who is refused in a batch hears it, whatever a copy in it, or behind it, has done."""
+    with mock.patch.object(Pipeline, "_by_now", lambda self, job, refused, done: refused):
+        yield
+
+
+@contextlib.contextmanager
+def nothing_held_back() -> Iterator[None]:
+    """What comes before a welcome, or while a long answer is told, is sent at once."""
+    with mock.patch.object(Outbox, "hold", Outbox.send):
+        yield
+
+
+@contextlib.contextmanager
+def long_answers_unguarded() -> Iterator[None]:
+    """What comes while a long answer is told is sent in the middle of it."""
+    never = property(lambda self: False, lambda self, value: None)
+    with mock.patch.object(Outbox, "is_telling", never, create=True):
+        yield
+
+
 CONTROLS: Final[dict[str, tuple[Callable[[], contextlib.AbstractContextManager[None]], int]]] = {
     "told before COMMIT": (told_before_commit, 10),
     "keys not looked up": (keys_not_looked_up, 100),
@@ -148,5 +181,9 @@ CONTROLS: Final[dict[str, tuple[Callable[[], contextlib.AbstractContextManager[N
     "circuit for all": (circuit_for_all, 100),
     "checkpoints unheard": (checkpoints_unheard, 100),
     "traces left": (traces_left, 10),
+    "look-up believed": (look_up_believed, 200),
+    "batch believed": (batch_believed, 40),
+    "nothing held back": (nothing_held_back, 100),
+    "long answers unguarded": (long_answers_unguarded, 150),
 }
 """Each with the number of seeds within which it must be found."""

@@ -1,30 +1,20 @@
-"""The file, in virtual time: the engine's own store on real SQLite, without threads.
+"""The file, in virtual time: real SQLite on a file in memory, WAL and all, on a disk that may fail it.
 
-The store touches its threads in one way: it awaits `_execute(function, connection, …)` of an aiosqlite
-connection. Here that is a queue in virtual time, and the function runs on the spot; while the writer's
-statements or its COMMIT take their time, everybody else goes on (`Scheduler.run_until`). So all SQL, triggers
-and snapshots are the real ones, on a file in memory (WAL and all). `seams` is all that is replaced in the
-engine.
+All SQL, triggers and snapshots are the real ones. What a seed decides is how long the writer's statements,
+its COMMIT and its checkpoints take, and what becomes of them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
-from unittest import mock
+from typing import Any, Final
 
-import aiosqlite
-
-from engine.errors import LookTooLong
-from engine.looks import look_within
 from tests.sim.loop import Loop, Scheduler
+from tests.sim.rows import ENTRIES, TRANSACTIONS, Entry, Transaction, Witness
 from tests.sim.weather import Crash, Weather
 
 HOP_US: Final = (30, 400)
@@ -37,58 +27,13 @@ COMMIT_SLOW_US: Final = (250_000, 2_500_000)
 CHECKPOINT_US: Final = (500, 10_000)
 CHECKPOINT_SLOW_US: Final = (20_000, 1_500_000)
 COMMIT_HANGS_US: Final = (2_500_000, 9_000_000)
-READ_SLOW_US: Final = (5_000, 800_000)
 
 FULL: Final = (sqlite3.SQLITE_FULL, "database or disk is full")
 BUSY: Final = (sqlite3.SQLITE_BUSY, "database is locked")
 SYNC_FAILED: Final = (sqlite3.SQLITE_IOERR_FSYNC, "disk I/O error")
 WRITE_FAILED: Final = (sqlite3.SQLITE_IOERR_WRITE, "disk I/O error")
-CHECKPOINT_PAGES: Final = 100
-"""Pages that the writer writes before it checkpoints: a seed has hardly more than some hundred."""
-
-CHECKPOINT_EVERY_US: Final = 5_000_000
-"""When the keeper asks for one where there was none: a seed has some 30 s."""
-
 READ_FAILED: Final = (sqlite3.SQLITE_IOERR_READ, "disk I/O error")
 NO_MEMORY: Final = (sqlite3.SQLITE_NOMEM, "out of memory")
-
-
-class Entry(NamedTuple):
-    """A row of `transaction_ledger`."""
-
-    id: int
-    user_id: int
-    amount: int
-    balance_after: int
-    ref_type: str
-    ref_id: str
-    transaction_id: int
-    prev_id: int
-
-
-class Transaction(NamedTuple):
-    """A row of `transactions`."""
-
-    id: int
-    kind: str
-    scope: str
-    key: str
-    block_id: int
-
-
-ENTRIES: Final = f"SELECT {', '.join(Entry._fields)} FROM transaction_ledger WHERE id > ? ORDER BY id"
-TRANSACTIONS: Final = f"SELECT {', '.join(Transaction._fields)} FROM transactions WHERE id > ? ORDER BY id"
-
-
-class Witness(Protocol):
-    """Who is told what is on disk, when it is."""
-
-    def committed(
-        self, begun_us: int, at_us: int, transactions: list[Transaction], entries: list[Entry]
-    ) -> None: ...
-
-    def sealed(self, begun_us: int, at_us: int, block_at: int) -> None:
-        """Likewise, of the newest block: its time."""
 
 
 class Disk:
@@ -103,11 +48,16 @@ class Disk:
         self.rng = rng
         self.is_writing = False
         """Whether a transaction is open."""
+        self.late_us = 0
+        """How long the look that has just been taken still goes on."""
+        self.changed_us = 0
+        """When it last got new rows."""
         self._witness = witness
         self._is_broken = False  # a write has failed, and nobody knows what else has not been written
         self._begun_us = 0
         self._pending_us: int | None = None  # since when a COMMIT that failed waits to come true at the end
         self._last_transaction = self._last_entry = 0
+        self._back_us = 0  # when the loop hears of what the threads have done, up to now
         self._open: list[sqlite3.Connection] = []
         self.loop: Loop | None = None  # of the process that serves it now
         with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -125,18 +75,15 @@ class Disk:
         self._open.clear()
         self.is_writing = self._is_broken = False
 
-    async def connect(
-        self, database: object, *, uri: bool = False, factory: object = None, **options: Any
-    ) -> Connection:
-        """Stands for `aiosqlite.connect`."""
-        assert self.loop is not None
+    def open(self, database: object, *, is_writer: bool, **options: Any) -> sqlite3.Connection:
+        """A connection of the process that serves the file."""
         raw: sqlite3.Connection
-        if uri:
-            raw = sqlite3.connect(str(database), uri=True, **options)
-        else:
+        if is_writer:
             raw = sqlite3.connect(str(database), factory=partial(Writing, disk=self), **options)
+        else:
+            raw = sqlite3.connect(str(database), uri=True, **options)
         self._open.append(raw)
-        return Connection(self, raw, self.loop, is_writer=not uri)
+        return raw
 
     # -- what the writing connection does, statement by statement
 
@@ -234,6 +181,11 @@ class Disk:
         """This takes its time, and everybody else goes on."""
         self.scheduler.run_until(self.scheduler.now_us + self.rng.randint(*range_us))
 
+    def back_us(self) -> int:
+        """When the loop hears of what has just been done: in the order in which it was done."""
+        self._back_us = max(self._back_us, self.scheduler.now_us + self.rng.randint(*HOP_US))
+        return self._back_us
+
     def outside(self, change: str, *parameters: object) -> bool:
         """Somebody else writes to the file, unless the server is just writing."""
         if self.is_writing:
@@ -257,6 +209,7 @@ class Disk:
         if entries:
             self._last_entry = entries[-1].id
         if transactions or entries:
+            self.changed_us = self.scheduler.now_us
             self._witness.committed(self._begun_us, at_us, transactions, entries)
             (block_at,) = execute("SELECT max(at) FROM blocks").fetchone()
             self._witness.sealed(self._begun_us, at_us, block_at)
@@ -288,96 +241,6 @@ class Writing(sqlite3.Connection):
                 disk.before_statement(self)
             return super().execute(sql, parameters)
         return self.cursor()
-
-
-class Connection:
-    """What the store takes for an aiosqlite connection: one thing at a time, in order."""
-
-    def __init__(self, disk: Disk, raw: sqlite3.Connection, loop: Loop, is_writer: bool) -> None:
-        self._conn = raw
-        self._disk = disk
-        self._loop = loop
-        self._is_writer = is_writer
-        self._waiting: deque[tuple[asyncio.Future[Any], Callable[[], Any]]] = deque()
-        self._is_busy = False
-
-    async def _execute(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting.append((future, partial(function, *arguments, **named)))
-        self._next()
-        return await future
-
-    async def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
-        return self._conn.execute(sql, parameters)
-
-    async def close(self) -> None:
-        await self._execute(self._disk.close, self._conn)
-
-    def _next(self) -> None:
-        if self._waiting and not self._is_busy:
-            self._is_busy = True
-            disk = self._disk
-            delay_us = disk.rng.randint(*HOP_US)
-            if not self._is_writer and disk.weather.strikes("read slow"):
-                delay_us = disk.rng.randint(*READ_SLOW_US)
-            disk.scheduler.after(delay_us, self._serve)
-
-    def _serve(self) -> None:
-        if self._loop.is_dead:
-            return
-        future, function = self._waiting.popleft()
-        answer, error = None, None
-        try:
-            if not self._is_writer and self._disk.weather.strikes("read refused"):
-                raise failing(READ_FAILED)
-            answer = function()
-        except Exception as raised:  # it is the caller's
-            error = raised
-        self._disk.scheduler.after(self._disk.rng.randint(*HOP_US), self._deliver, future, answer, error)
-        self._is_busy = False
-        self._next()
-
-    def _deliver(self, future: asyncio.Future[Any], answer: Any, error: Exception | None) -> None:
-        if self._loop.is_dead or future.done():
-            return
-        if error is None:
-            future.set_result(answer)
-        else:
-            future.set_exception(error)
-
-
-class NoLock:
-    """Stands for the lock beside the file: here is one process, and it may be killed."""
-
-    def __init__(self, path: Path) -> None:
-        pass
-
-    def release(self) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def seams(disk: Disk) -> Iterator[None]:
-    """All that is replaced in the engine, and when its log is written back."""
-    with (
-        mock.patch.object(aiosqlite, "connect", disk.connect),
-        mock.patch("engine.store.WriterLock", NoLock),
-        mock.patch("engine.store.check_is_ours"),  # 10 ms each time
-        mock.patch("engine.store.look_within", partial(_look_within, disk)),
-        mock.patch("engine.writer._has_room", disk.has_room),
-        mock.patch("engine.writer.CHECKPOINT_PAGES", CHECKPOINT_PAGES),
-        mock.patch("batcher.log_keeper.CHECKPOINT_EVERY_US", CHECKPOINT_EVERY_US),
-    ):
-        yield
-
-
-def _look_within(
-    disk: Disk, connection: sqlite3.Connection, within_s: float, look: Callable[[sqlite3.Connection], Any]
-) -> Any:
-    """A look takes no time here, so the weather says which one would have taken too long."""
-    if disk.weather.strikes("look too long"):
-        raise LookTooLong(within_s)
-    return look_within(connection, within_s, look)
 
 
 def failing(fault: tuple[int, str]) -> sqlite3.OperationalError:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import time
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from contextvars import Context
+from contextvars import Context, copy_context
+from heapq import heappop, heappush
 from typing import Any, Final
 
 TURN_US: Final = 2
@@ -54,7 +54,7 @@ class Scheduler:
     def at(self, at_us: int, action: Callable[..., object], *arguments: Any) -> None:
         """Run `action` when that time has come."""
         self._count += 1
-        heapq.heappush(self._timers, (at_us, self._count, action, arguments))
+        heappush(self._timers, (at_us, self._count, action, arguments))
 
     def after(self, delay_us: int, action: Callable[..., object], *arguments: Any) -> None:
         """Run `action` in so many microseconds."""
@@ -66,15 +66,16 @@ class Scheduler:
 
     def turn(self) -> None:
         """Run the next callback; jump to it if none is ready. Raises what it raises, `Stuck` and `Abort`."""
-        timers = self._timers
-        if not self._ready:
-            if not timers:
-                raise Stuck("nobody will ever run again")
-            self.now_us = max(self.now_us, timers[0][0])
-        while timers and timers[0][0] <= self.now_us:
-            _, _, action, arguments = heapq.heappop(timers)
-            self._ready.append((action, arguments))
-        action, arguments = self._ready.popleft()
+        ready, timers = self._ready, self._timers
+        if timers:
+            if not ready and timers[0][0] > self.now_us:
+                self.now_us = timers[0][0]
+            while timers and timers[0][0] <= self.now_us:
+                _, _, action, arguments = heappop(timers)
+                ready.append((action, arguments))
+        elif not ready:
+            raise Stuck("nobody will ever run again")
+        action, arguments = ready.popleft()
         self.turns += 1
         self.now_us += TURN_US
         action(*arguments)
@@ -112,12 +113,62 @@ class Scheduler:
                 setattr(time, name, clock)
 
 
+class Handle:
+    """A callback of a loop that may be cancelled: what `asyncio.TimerHandle` is, at a third of its cost."""
+
+    __slots__ = ("_arguments", "_callback", "_is_cancelled", "_loop", "_run_in", "_when_s")
+
+    def __init__(
+        self,
+        loop: Loop,
+        callback: Callable[..., object],
+        arguments: tuple[Any, ...],
+        context: Context | None,
+        when_s: float = 0.0,
+    ) -> None:
+        self._loop = loop
+        self._callback = callback
+        self._arguments = arguments
+        self._run_in = (copy_context() if context is None else context).run
+        self._when_s = when_s
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+
+    def cancelled(self) -> bool:
+        return self._is_cancelled
+
+    def when(self) -> float:
+        return self._when_s
+
+    def __call__(self) -> None:
+        loop = self._loop
+        if self._is_cancelled or loop.is_dead:
+            return
+        if loop.is_busy:
+            loop.postponed.append(self)
+            return
+        before = events._get_running_loop()
+        events._set_running_loop(loop)
+        try:
+            self._run_in(self._callback, *self._arguments)
+        except Exception as error:
+            message = f"Exception in callback {self._callback!r}"
+            loop.call_exception_handler({"message": message, "exception": error})
+        finally:
+            events._set_running_loop(before)
+
+
 class Loop(asyncio.AbstractEventLoop):
     """An event loop without sockets and threads: what it does not have raises NotImplementedError."""
 
     def __init__(self, scheduler: Scheduler, on_failure: Callable[[dict[str, Any]], None]) -> None:
         """`on_failure` is told of each exception that nobody took."""
         self.is_dead = False
+        self.is_busy = False
+        """Whether it is occupied: nothing runs on it, and what comes waits."""
+        self.postponed: list[Handle] = []
         self._scheduler = scheduler
         self._on_failure = on_failure
         self._tasks: list[asyncio.Task[Any]] = []
@@ -133,30 +184,38 @@ class Loop(asyncio.AbstractEventLoop):
                     coroutine.close()
         self._tasks.clear()
 
+    def occupy(self, duration_us: int) -> None:
+        """Something that it runs takes so long; what is not on this loop goes on, as threads do."""
+        if not self.is_busy:
+            self.is_busy = True
+            self._scheduler.after(duration_us, self._be_free)
+
+    def _be_free(self) -> None:
+        self.is_busy = False
+        for handle in self.postponed:
+            self._scheduler.soon(handle)
+        self.postponed.clear()
+
     # -- what asyncio asks of a loop
 
     def time(self) -> float:
         return self._scheduler.now_us / 1_000_000
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        handle = Handle(self, callback, args, context)
         if not self.is_dead:
-            self._scheduler.soon(self._run, handle)
+            self._scheduler.soon(handle)
         return handle
 
     call_soon_threadsafe = call_soon
 
-    def call_later(
-        self, delay: float, callback: Any, *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(
-        self, when: float, callback: Any, *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        handle = Handle(self, callback, args, context, when)
         if not self.is_dead:
-            self._scheduler.at(round(when * 1_000_000), self._run, handle)
+            self._scheduler.at(round(when * 1_000_000), handle)
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -184,16 +243,3 @@ class Loop(asyncio.AbstractEventLoop):
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It stays in the scheduler's list, and is passed over when its time comes."""
-
-    def _run(self, handle: asyncio.Handle) -> None:
-        if self.is_dead or handle.cancelled():
-            return
-        before = events._get_running_loop()
-        events._set_running_loop(self)
-        try:
-            handle._run()
-        finally:
-            events._set_running_loop(before)

@@ -140,9 +140,13 @@ class Link:
             self.cut(DEAD_PEER_US)
             return
         if self._weather.strikes("reader stalls"):
-            self._reads_again_us = self._scheduler.now_us + self._rng.randint(*STALL_US)
+            self.linger(self._rng.randint(*STALL_US))
         self._last_in_us = max(self._last_in_us, self._scheduler.now_us + self._delay_us())
         self._scheduler.at(self._last_in_us, self._come_in, text)
+
+    def linger(self, duration_us: int) -> None:
+        """Read nothing for so long."""
+        self._reads_again_us = max(self._reads_again_us, self._scheduler.now_us + duration_us)
 
     def cut(self, server_learns_us: int) -> None:
         """Lose the link: what is on its way is lost, and the server learns of it that much later."""

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tests.sim.controls import CONTROLS
+from tests.sim.play import Verdict, folder, play
 from tests.sim.template import template
-from tests.sim.world import Verdict, folder, play
 
 TAIL: Final = 60
 """Lines of the trace that a failure shows."""

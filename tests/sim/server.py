@@ -133,8 +133,11 @@ class Server:
         limits: BatchLimits,
         capacity: int,
         rng: random.Random,
+        shown: Limits | None = None,
     ) -> None:
-        """`capacity`: nonces that the spare guard remembers. `rng`: the server's own chance."""
+        """`capacity`: nonces that the spare guard remembers. `rng`: the server's own chance. `shown`: the
+        bounds that clients are told of.
+        """
         self.loop = loop
         self.is_up = False
         self.is_stopping = False
@@ -150,6 +153,7 @@ class Server:
         self._limits = limits
         self._capacity = capacity
         self._rng = rng
+        self._shown = shown or Limits()
         self._sessions: list[asyncio.Task[None]] = []
         self._failed: BaseException | None = None
 
@@ -228,7 +232,7 @@ class Server:
             newest_us=await store.read(newest_block_at),
             chance=self._rng.random,
         )
-        self._door = Door(store, self.batcher, self._hub, "", Limits())
+        self._door = Door(store, self.batcher, self._hub, "", self._shown)
         self.batcher.start()
         await self.guard.reach()
         self._beside = [

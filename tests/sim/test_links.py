@@ -35,7 +35,7 @@ class Ends:
 
     def stall(self, us: int) -> None:
         """The client reads nothing for so long."""
-        self.link._reads_again_us = self.scheduler.now_us + us
+        self.link.linger(us)
 
     def fill(self) -> None:
         """The server writes until its reader is stalled."""

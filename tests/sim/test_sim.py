@@ -27,7 +27,7 @@ SAID: Final = (
     *("bet.pending", "bet.confirmed", "bet.state", "bet.settled", "bet.unsettled", "bet.rolled_back"),
     *("bet.cashed_out", "wallet.moved", "wallet.entry", "payout", "resumed", "balance", "welcome", "pong"),
     *(f"bet.rejected {code}" for code in ("CIRCUIT_OPEN", "OVERLOADED", "TIMED_OUT", "ACCOUNT_BLOCKED")),
-    *(f"bet.rejected {code}" for code in ("BET_ROLLED_BACK", "INSUFFICIENT_FUNDS")),
+    *(f"bet.rejected {code}" for code in ("BET_ROLLED_BACK", "INSUFFICIENT_FUNDS", "RATE_LIMITED")),
     *(f"error {code}" for code in ("INVALID_REQUEST", "NOT_FOUND", "IDEMPOTENCY_CONFLICT", "STALE_REQUEST")),
     *(f"error {code}" for code in ("NONCE_REUSED", "OUTCOME_UNKNOWN", "INTERNAL", "CIRCUIT_OPEN")),
     *(f"error {code}" for code in ("OVERLOADED", "BET_CLOSED", "INSUFFICIENT_FUNDS", "UNAUTHORIZED")),

@@ -38,6 +38,9 @@ CHANCES: Final = {
     "read refused": 0.1,
     "look too long": 0.1,
     "read slow": 0.2,
+    "look late": 0.4,
+    # of a word from a thread to the loop
+    "loop busy": 0.15,
     # of a look at the nonce store
     "nonce store away": 0.7,
     "nonce store slow": 0.5,
@@ -51,7 +54,8 @@ CHANCES: Final = {
 """How likely each fault is while its spell lasts, each time that it could strike."""
 
 AT_MOMENTS: Final = (
-    *("crash at any moment", "stop", "stall", "wall clock jump", "burst", "rush", "outside write"),
+    *("crash at any moment", "stop", "stall", "wall clock jump", "outside write"),
+    *("burst", "insistence", "rush"),
 )
 """Those that strike once, at a moment of the spell."""
 
@@ -61,22 +65,28 @@ FOLLOWS: Final = ("restart", "bets shed")
 ALWAYS: Final = {
     "crash at any moment": 0.35,
     "stop": 0.15,
-    "burst": 0.4,
-    "rush": 0.25,
+    "burst": 0.3,
+    "insistence": 0.03,
+    "rush": 0.2,
     "wall clock jump": 0.2,
 }
 """How likely a seed has these, whatever else it brings."""
 
 
 OFTEN: Final = {
-    **{"commit hangs": 0.3, "unknown commit: late": 0.1, "rollback fails": 0.06},
-    **{"commit slow": 0.15, "reader stalls": 0.15, "checkpoint fails": 0.06, "nonce store away": 0.1},
+    **{"commit hangs": 0.3, "unknown commit: late": 0.1, "rollback fails": 0.06, "commit slow": 0.15},
+    **{"look late": 0.25, "loop busy": 0.15, "reader stalls": 0.15, "checkpoint fails": 0.06},
+    **{"nonce store away": 0.1},
 }
 """Faults behind which most is to be found: how likely a seed has a spell of each, whatever else it brings."""
 
 
 BESIDE: Final = {"rollback fails": ("disk full",)}
 """What else has to go wrong for a fault to strike."""
+
+
+PROVOKED: Final = {"look late": ("insistence", "insistence")}
+"""What happens besides in each spell of a fault, since it is then that it matters."""
 
 
 class Weather:
@@ -107,7 +117,7 @@ class Weather:
 
     def strikes(self, fault: str) -> bool:
         """Whether it does, here and now."""
-        if not self._spells[fault] or self._rng.random() >= CHANCES[fault]:
+        if not self._spells.get(fault) or self._rng.random() >= CHANCES[fault]:
             return False
         self.strike(fault)
         return True
