@@ -1,5 +1,6 @@
 # Two commands matter to a newcomer: `make run` and `make test`. The rest is for those who change the code.
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13
 VENV   := .venv
 BIN    := $(VENV)/bin
 DB     ?= demo.db
@@ -24,7 +25,7 @@ LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashe
 # A file of tests stays with one process: its tests share a server, and come in their order.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check test-all lint types locust crash faults powercut sim redis-storm fuzz overload drills archive mutations \
+.PHONY: run test check test-all lint types pythons locust crash faults powercut sim redis-storm fuzz overload drills archive mutations \
 	payout receipts bench wheel lock clean help
 
 help:            ## this list
@@ -64,6 +65,10 @@ types: $(VENV)/.stamp
 	$(BIN)/mypy
 
 check: lint types test  ## ruff, mypy --strict and the tests
+
+# A venv stays with the Python that made it, so each Python has its own.
+pythons:         ## make check on each of PYTHONS=, names or paths, in a venv of its own
+	@set -e; for python in $(PYTHONS); do $(MAKE) check PYTHON=$$python VENV=.venv-$${python##*/}; done
 
 test-all: test $(VENV)/.bench  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run
 	$(PYTEST) -m "long and not alone"
@@ -120,4 +125,4 @@ wheel: $(VENV)/.stamp   ## build dist/*.whl
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* dist build .mypy_cache .ruff_cache .hypothesis

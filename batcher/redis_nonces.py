@@ -141,7 +141,7 @@ class RedisGuard:
         if self._connection.is_connected:
             try:
                 return await self._evaluate(batch)
-            except (RedisConnectionError, RuntimeError):  # uvloop's, of a transport that was reset while idle
+            except RedisConnectionError:
                 # Restarted, or tired of an idle client: no outage if it takes a new connection at once.
                 await self._connection.disconnect(nowait=True)
         await self._connect()
@@ -164,7 +164,12 @@ class RedisGuard:
 
     async def _ask(self, *command: bytes | int) -> bytes:
         """One command; each that is sent here is answered by a string."""
-        await self._connection.send_command(*command)
+        try:
+            await self._connection.send_command(*command)
+        except (RuntimeError, AttributeError, TypeError) as fault:
+            # A transport that was reset while idle: uvloop says RuntimeError; the writelines of asyncio trips
+            # over what is gone, in Python 3.12 and 3.13 (https://github.com/python/cpython/issues/136234).
+            raise RedisConnectionError("the connection was reset") from fault
         reply = await self._connection.read_response()
         if not isinstance(reply, bytes):
             raise InvalidResponse(f"{reply!r:.40}")

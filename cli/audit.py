@@ -118,5 +118,9 @@ def count_of(findings: Sequence[object]) -> str:
 
 def line_of(finding: dict[str, object]) -> str:
     """A finding on one line."""
-    details = ", ".join(f"{name} {value}" for name, value in finding.items() if name != "check")
+    details = ", ".join(
+        str(value) if name == "why" else f"{name} {value}"
+        for name, value in finding.items()
+        if name != "check"
+    )
     return f"{finding['check']}: {details}"

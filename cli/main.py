@@ -9,6 +9,7 @@ import logging
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Sequence
 
 from cli.parser import WRONG_CALL, build_parser
@@ -40,12 +41,18 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _InUtc(logging.Formatter):
+    """Times as `statement` and the ledger tell them: no hour comes twice, wherever the machine stands."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+
 def _run(options: argparse.Namespace) -> int:
-    logging.basicConfig(
-        level=options.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(_InUtc("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=options.log_level.upper(), handlers=[to_stderr])
     try:
         status: int = options.run(options)
     except SolidGreenError as error:

@@ -31,8 +31,8 @@ STILL_THERE: Final = "a row of its file is there once more, or is not the same t
 _BET_KINDS: Final = ", ".join(f"'{kind}'" for kind in sorted(BET_KINDS))
 _ENTRIES = "SELECT count(*), coalesce(min(id), 0), coalesce(max(id), 0) FROM {schema}.transaction_ledger"
 _OUTSIDE = """
-    SELECT EXISTS (SELECT 1 FROM {schema}.transactions WHERE id < 1 OR id > ?1)
-        OR EXISTS (SELECT 1 FROM {schema}.bets WHERE transaction_id < 1 OR transaction_id > ?1)
+    SELECT EXISTS (SELECT 1 FROM {schema}.transactions WHERE id < 1 OR id > ?)
+        OR EXISTS (SELECT 1 FROM {schema}.bets WHERE transaction_id < 1 OR transaction_id > ?)
 """
 _BEFORE = "SELECT previous_block_id FROM {schema}.archive"
 _KEYS = """
@@ -54,8 +54,8 @@ _BUT = " AND NOT EXISTS (SELECT 1 FROM {schema}.transactions AS moved WHERE move
 _TWICE = """
     SELECT min(still.{key})
     FROM main.{table} AS still CROSS JOIN {schema}.{table} AS moved ON moved.{key} = still.{key}
-    WHERE still.{key} > ?1 AND still.{key} <= ?2
-      AND (still.{key} <= ?3 OR ({still}) IS NOT ({moved}))
+    WHERE still.{key} > ? AND still.{key} <= ?
+      AND (still.{key} <= ? OR ({still}) IS NOT ({moved}))
 """
 _COLUMNS: Final = {
     "transactions": ("id", "kind", "scope", "key", "fingerprint", "answer", "block_id"),
@@ -89,7 +89,7 @@ def check_files(
         if reader.row(_ENTRIES.format(schema=schema), (), _ENDS) != expected:
             yield about(archive.id, OTHER_ENTRIES)
         outside = _OUTSIDE.format(schema=schema)
-        if reader.rows(outside, (archive.upto_transaction_id,), _ONE) != [(0,)]:
+        if reader.rows(outside, (archive.upto_transaction_id,) * 2, _ONE) != [(0,)]:
             yield about(archive.id, OTHER_RANGE)
         if reader.rows(_KEYS.format(schema=schema), (), _ONE) != [(1,)]:
             yield about(archive.id, OTHER_KEYS)

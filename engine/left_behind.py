@@ -112,10 +112,10 @@ def state_of(reader: Reader, archive: ArchiveRow) -> bytes:
 
 def keys_of(reader: Reader, tables: Sequence[str] = ("main.archived_keys",)) -> Iterator[bytes]:
     """The hashes of keys in all of these tables, each once and in their order."""
-    one = "SELECT hash FROM {table} AS hashes WHERE hash > ?1"
-    sql = " UNION ".join(one.format(table=table) for table in tables) + " ORDER BY hash LIMIT ?2"
+    one = "SELECT hash FROM {table} AS hashes WHERE hash > ?"
+    sql = " UNION ".join(one.format(table=table) for table in tables) + " ORDER BY hash LIMIT ?"
     after = b""
-    while found := reader.rows(sql, (after, CHUNK), _ONE_HASH):
+    while found := reader.rows(sql, (*[after] * len(tables), CHUNK), _ONE_HASH):
         yield from (hash_ for (hash_,) in found)
         if found[-1][0] <= after:  # it is no hash at all
             return

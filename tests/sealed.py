@@ -8,6 +8,7 @@ from struct import pack
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from books import Books
 from books_open import ALICE, HOUSE, NOW_US, SIGNER, bet_id
 
 from engine import merkle
@@ -51,7 +52,7 @@ class Sealed:
     """A chain of blocks in a file that nobody guards."""
 
     def __init__(self, after: Head = GENESIS) -> None:
-        self.connection = sqlite3.connect(":memory:")
+        self.connection = sqlite3.connect(":memory:", factory=Books)
         for table, columns in TABLES.items():
             self.connection.execute(f"CREATE TABLE {table} ({columns.replace('id,', 'id PRIMARY KEY,', 1)})")
         self.head = after

@@ -385,6 +385,19 @@ def test_the_windows_of_health_reach_their_breakers(books: Path, monkeypatch: py
     ]
 
 
+def test_the_log_tells_the_time_in_utc_wherever_the_machine_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed(tmp_path / "demo.db", players=1)
+    monkeypatch.setenv("TZ", "XYZ-14")  # as POSIX writes it: 14 hours ahead
+    begun = datetime.now(UTC) - timedelta(milliseconds=1)
+    with Server(tmp_path / "demo.db") as server:
+        assert server.log is not None
+        first = server.log.read_text().split(maxsplit=1)[0]
+    assert first.endswith("Z")
+    assert begun <= datetime.fromisoformat(first) <= datetime.now(UTC)
+
+
 def test_an_option_wins_over_its_variable(books: Path, tmp_path: Path) -> None:
     assert well("reconcile", "--db", books, db=str(tmp_path / "elsewhere.db")).out.startswith(f"{books}: ")
 

@@ -75,6 +75,7 @@ def test_doctor_finds_a_disk_that_is_nearly_full(db: Path) -> None:
     usage = mock.Mock(free=(1 << 30) - 1)
     with mock.patch("shutil.disk_usage", return_value=usage):
         assert findings("--db", db) == [{"check": "disk", "why": "1023 MiB free beside the file"}]
+        assert run("doctor", "--db", db).out == f"disk: 1023 MiB free beside the file\n{db}: 1 finding\n"
 
 
 def test_doctor_asks_redis(db: Path, redis_server: RedisServer) -> None:

@@ -50,7 +50,10 @@ def test_a_server_that_is_well(world: World) -> None:
         for state in ("closed", "open", "half_open")
     }
     assert states == {"closed": 1, "open": 0, "half_open": 0}
-    for name in ("storage_failed", "stopping", "queue_commands", "queue_oldest_seconds", "nonces_degraded"):
+    for name in (
+        "storage_failed", "stopping", "queue_commands", "queue_oldest_seconds", "clock_jumped_seconds",
+        "nonces_degraded",
+    ):  # fmt: skip
         assert found[named(name)] == 0, name
     assert found[named("breaker_remaining_seconds", breaker="storage")] == 0
 
@@ -92,3 +95,13 @@ def test_a_log_that_cannot_be_looked_at_costs_no_other_figure(tmp_path: Path) ->
     names = {each.name for each in Parts(store, Batcher(store, guard), guard, Hub()).collect()}
     assert "solidgreen_wal_bytes" not in names
     assert {"solidgreen_sockets", "solidgreen_commands"} < names
+
+
+def test_a_wall_clock_that_is_not_followed_is_told_with_how_far_it_is_off() -> None:
+    wall = [1_800_000_000_000_000]
+    guard = MemoryGuard()
+    store: Any = SimpleNamespace(path=Path("books.db"))
+    batcher = Batcher(store, guard, clock=lambda: 0, wall_clock=lambda: wall[0])
+    wall[0] -= 3_600_000_000
+    told = {each.name: each.samples[0].value for each in Parts(store, batcher, guard, Hub()).collect()}
+    assert told["solidgreen_clock_jumped_seconds"] == -3600

@@ -99,7 +99,8 @@ def test_only_players_have_a_wallet(reader: sqlite3.Connection, user_id: int) ->
 def test_a_wallet_without_entries_has_seq_0(tmp_path: Path) -> None:
     path = seed(tmp_path / "new.db", 5)
     look(path, "INSERT INTO participants (id) VALUES (?)", BOB)
-    look(path, "INSERT INTO users (id, kind, currency, participant_id) VALUES (?1, 'player', 'EUR', ?1)", BOB)
+    columns = "id, kind, currency, participant_id"
+    look(path, f"INSERT INTO users ({columns}) VALUES (?, 'player', 'EUR', ?)", BOB, BOB)
 
     with contextlib.closing(open_read_only(path)) as connection:
         assert queries.wallet(connection, BOB) == WalletState(BOB, "EUR", "open", 0, 0, 0, 0)

@@ -180,7 +180,8 @@ def test_a_reply_that_makes_no_sense_is_an_outage_and_leaves_nothing_behind(
 def test_a_connection_that_is_reset_is_no_outage(
     redis_server: RedisServer, run_in_a_loop: Callable[..., None], is_noticed: bool
 ) -> None:
-    """uvloop, which the server runs in, has its own word for a transport that is gone: `RuntimeError`."""
+    """Of a transport that is gone, uvloop, which the server runs in, says `RuntimeError`; asyncio, in Python
+    3.12 and 3.13, `AttributeError` or `TypeError`."""
 
     async def run() -> None:
         with RedisProxy(redis_server.port) as proxy:

@@ -141,7 +141,7 @@ def test_a_page_that_a_disk_has_lost_is_a_finding(books: Path, table: str) -> No
     done = run("verify", "--db", books)
 
     assert done.status == 1
-    assert "integrity: why " in done.out
+    assert "integrity: " in done.out
 
 
 def test_the_index_over_keys_must_be_what_the_transactions_are(
@@ -168,7 +168,7 @@ def test_books_cut_off_are_told_by_a_head_or_a_receipt_kept_elsewhere(tmp_path: 
         assert run("verify", "--db", whole, "--head", tmp_path / name).status == 0
         done = run("verify", "--db", cut, "--head", tmp_path / name)
         assert done.status == 1
-        assert f"head: block 2, head {tmp_path / name}{where}, why it is not in the file\n" in done.out
+        assert f"head: block 2, head {tmp_path / name}{where}, it is not in the file\n" in done.out
 
 
 def test_history_that_was_written_anew_and_signed_is_told_by_a_head_kept_elsewhere(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_history_that_was_written_anew_and_signed_is_told_by_a_head_kept_elsewhe
     done = run("verify", "--db", other, "--head", tmp_path / "head")
 
     assert done.status == 1
-    assert "why the file has another block of that number\n" in done.out
+    assert "the file has another block of that number\n" in done.out
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"block": {}}', "\x00", "[" * 100_000])

@@ -40,6 +40,8 @@ class Parts(Collector):
         yield _gauge("stopping", "1: the server is draining", batcher.is_stopping)
         yield _gauge("queue_commands", "Commands that wait for a batch", batcher.queue_length())
         yield _gauge("queue_oldest_seconds", "Wait of the oldest of them", batcher.oldest_wait_us() / 1e6)
+        jumped_us = batcher.books_clock.status().jumped_us
+        yield _gauge("clock_jumped_seconds", "How far the wall clock is off; 0: followed", jumped_us / 1e6)
         yield _gauge("nonces_degraded", "1: the nonce store is away", self._guard.health() is not None)
         yield _gauge("sockets", "Open WebSockets", len(self._hub))
         with contextlib.suppress(OSError):  # a disk that fails must not cost the other figures
