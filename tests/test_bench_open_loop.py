@@ -120,7 +120,7 @@ def test_what_is_held_back_was_not_sent() -> None:
     due = len(poisson_schedule(500, 0.5, 4, open_loop.SEED).due_ns)
     assert heard == figures["sent_in_all"] == figures["unanswered"] == 4 * 2
     assert figures["held_back_in_all"] == due - heard
-    assert figures["sent_per_s"] <= heard / 0.5
+    assert figures["sent_per_s"] < figures["offered_per_s"] / 10
     assert not figures["kept_up"]
 
 
