@@ -111,8 +111,9 @@ class Trial:
         self._operator = ""
         self._starts = 0
 
-    def run(self, cycles: int) -> list[Cycle]:
-        """Seed the file, run the cycles, print a line for each; one that finds something is the last."""
+    def run(self, cycles: int, until: str | None = None) -> list[Cycle]:
+        """Seed the file, run the cycles, print a line for each; one that finds something is the last: by the
+        check `until`, if that is named."""
         shown: list[Cycle] = []
         with self._witness:
             self._players = seat_players(self._db, self._witness, self._sockets, self._server.module)
@@ -122,7 +123,7 @@ class Trial:
                 for number in range(1, cycles + 1):
                     shown.append(asyncio.run(self._cycle(number)))
                     print(shown[-1], flush=True)
-                    if shown[-1].findings:
+                    if shown[-1].count(until) if until else shown[-1].findings:
                         break
             finally:
                 self._server.__exit__()

@@ -19,5 +19,7 @@ pytestmark = pytest.mark.long
     ],
 )
 def test_a_broken_server_is_found_out(tmp_path: Path, server: str, check: str) -> None:
-    shown = Trial(tmp_path, sockets=12, acks=300, seed="a fixed seed", module=server).run(cycles=5)
+    shown = Trial(tmp_path, sockets=12, acks=300, seed="a fixed seed", module=server).run(
+        cycles=5, until=check
+    )
     assert sum(cycle.count(check) for cycle in shown) > 0
