@@ -23,6 +23,10 @@ WAITING_MAX: Final = 20_000
 """Commands waiting for the look-up; beyond it they hear OUTCOME_UNKNOWN, which claims nothing about the
 bet."""
 
+LOOKED_UP_MAX: Final = 500
+"""Commands that are looked up and told in one turn of the event loop, which takes some 5 ms: when a queue
+that stands is shed there are thousands, and batches wait for the loop as well."""
+
 
 class TurnedAway:
     """Those who wait for such an answer. Run `run` as a task, inside the event loop."""
@@ -64,8 +68,9 @@ class TurnedAway:
         """Look up whatever waits, and tell; for ever."""
         while True:
             await self._stirred.wait()
-            self._stirred.clear()
-            jobs, self._waiting = self._waiting, []
+            jobs, self._waiting = self._waiting[:LOOKED_UP_MAX], self._waiting[LOOKED_UP_MAX:]
+            if not self._waiting:
+                self._stirred.clear()
             self._undecided.watch(job.command for job in jobs)
             try:
                 outcomes = await self._store.answer(jobs, self._now())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,11 @@ from batches import FULL, IO_ERROR, Answer, Guard, World, bet, bet_id, world
 from keyed_commands import deposit, kinds, roll_back, settle
 
 import batcher.turned_away
+from batcher.jobs import Job
 from batcher.policy import BatchLimits
 from engine.commands import Command, Result
 from engine.decide import decide
+from engine.now import Now
 from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.view import View
 
@@ -144,6 +146,29 @@ def test_more_look_ups_than_there_is_room_for_claim_nothing(
             answers = [this.submit(bet(number), Code.RATE_LIMITED) for number in (1, 2, 3)]
             assert [await a.code() for a in answers] == [Code.RATE_LIMITED, Code.RATE_LIMITED, UNKNOWN]
             assert await this.submit(bet(4), Code.RATE_LIMITED).code() is Code.RATE_LIMITED
+
+    asyncio.run(run())
+
+
+def test_thousands_are_not_looked_up_and_told_in_one_turn_of_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batcher.turned_away, "LOOKED_UP_MAX", 2)
+    sizes = []
+
+    async def run() -> None:
+        async with world(tmp_path) as this:
+            answer = this.store.answer
+
+            def counting(jobs: Sequence[Job], now: Now | int) -> Awaitable[list[Outcome]]:
+                sizes.append(len(jobs))
+                return answer(jobs, now)
+
+            monkeypatch.setattr(this.store, "answer", counting)
+            answers = [this.submit(bet(number), Code.RATE_LIMITED) for number in range(5)]
+            assert [await each.code() for each in answers] == [Code.RATE_LIMITED] * 5
+            assert this.told == answers
+            assert sizes == [2, 2, 1]
 
     asyncio.run(run())
 
