@@ -15,8 +15,10 @@ from server_fixture import mint
 from engine.outcomes import Accepted, Code, Rejected
 from engine.records import Entry
 from engine.snapshots import WalletState
+from harness.process import JWT_SECRET
 from harness.wire import bet
 from ws import session as session_module
+from ws.auth import identify
 from ws.effects import Authenticate
 from ws.hub import Hub
 from ws.messages import Pong, Resumed
@@ -83,6 +85,27 @@ def test_who_is_closed_while_his_wallet_is_read_is_not_welcomed_and_hears_nothin
         await entering
         assert (wire.code, wire.messages) == (1001, [])
         assert len(session._door.hub.expiries) == 0
+
+    asyncio.run(run())
+
+
+def test_who_is_welcomed_too_late_for_his_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the simulator, seed 6482: a reader that stalls, or a wall clock that is set meanwhile."""
+
+    async def run() -> None:
+        wire, books = MadeUpWire(), Books()
+        session = made(wire, books)
+        token = mint(PLAYER)
+        expires_at_ms = identify(JWT_SECRET, token).expires_at_s * 1000
+        entering = asyncio.create_task(session._authenticate(Authenticate(token, "a")))
+        await until(lambda: bool(session._door.hub._by_user))
+        monkeypatch.setattr(session_module, "_now_ms", lambda: expires_at_ms)
+        books.may_answer.set()
+        await entering
+        await until(lambda: wire.code is not None)
+        (told,) = wire.messages
+        assert (told["type"], told["id"], told["code"]) == ("error", "a", "UNAUTHORIZED")
+        assert wire.code == 4401
 
     asyncio.run(run())
 

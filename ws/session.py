@@ -34,7 +34,7 @@ from ws.lookups import look_up
 from ws.messages import BetPlace, Limits, Resume, WalletEntry
 from ws.outbox import Outbox
 from ws.payouts import Payout, PayoutFollow, PayoutProgress, is_over
-from ws.protocol import Conversation, State
+from ws.protocol import EXPIRED_WORDS, Conversation, State
 from ws.transport import FAST_LANE, SLOW_WORDS, WebSocketDoor
 
 log = logging.getLogger("solidgreen.ws")
@@ -221,8 +221,7 @@ class Session:
         try:
             identity = identify(self._door.jwt_secret, asked.token)
         except TokenRefused as refused:
-            self._enqueue(error(asked.request_id, Code.UNAUTHORIZED, str(refused)))
-            self._end(CloseCode.NOT_AUTHENTICATED, str(refused))
+            self._refuse(asked, str(refused))
             return
         if not self._door.hub.admit(identity.user_id):
             words = f"this user has {self._door.hub.sockets_per_user} sockets already"
@@ -239,20 +238,25 @@ class Session:
                 lambda connection: queries.wallet(connection, identity.user_id)
             )
             if wallet is None:
-                self._enqueue(
-                    error(asked.request_id, Code.UNAUTHORIZED, "the token names a wallet that does not exist")
-                )
-                self._end(CloseCode.NOT_AUTHENTICATED, "no such wallet")
+                self._refuse(asked, "the token names a wallet that does not exist")
                 return
         if self._conversation.state is not State.STRANGER:
             return  # closed while the wallet was read
+        now_ms = _now_ms()
+        if now_ms >= identity.expires_at_s * 1000:  # likewise
+            self._refuse(asked, EXPIRED_WORDS)
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._wire.write(encode_frame([self._conversation.welcome(identity, wallet, _now_ms())]))
+        self._wire.write(encode_frame([self._conversation.welcome(identity, wallet, now_ms)]))
         self._door.hub.expiries.enter(self, identity.expires_at_s)
         if not self._outbox.send():  # what was pushed meanwhile
             self._end_slow()
+
+    def _refuse(self, asked: Authenticate, why: str) -> None:
+        self._enqueue(error(asked.request_id, Code.UNAUTHORIZED, why))
+        self._end(CloseCode.NOT_AUTHENTICATED, why)
 
     # -- sending and ending
 
