@@ -13,7 +13,8 @@ from engine.commands import KINDS, CashOutBet, Command, RollBackBet, SettleBet, 
 log = logging.getLogger("solidgreen.batcher")
 
 QUIET_US: Final = 60_000_000
-"""Between two lines of one book. Behind an empty house every win is refused, and each operator hears so."""
+"""Between two lines of one book, or of one state of the circuit. Behind an empty house every win is refused,
+and each operator hears so; and on a full disk the circuit goes to and fro each second."""
 
 _PAID_BY: Final = {SettleBet: "house", CashOutBet: "house", RollBackBet: "house", UnsettleBet: "receivable"}
 """Whose funds are insufficient when such a command is refused for want of them."""
@@ -46,16 +47,22 @@ class FloorAlarm:
 
 
 class CircuitNews:
-    """One line for each change of the circuit breaker."""
+    """One line for each change of the circuit breaker; while it goes to and fro between open and half open,
+    one a minute of each at most."""
 
     def __init__(self) -> None:
-        self._known = State.CLOSED
+        self._said = State.CLOSED
+        self._quiet_until_us: dict[State, int] = {}
 
-    def look(self, status: Status) -> None:
-        """Say what has changed since the last look."""
-        if status.state is self._known:
+    def look(self, status: Status, now_us: int) -> None:
+        """Say what has changed since it was last said. `now_us`: monotonic clock."""
+        if status.state is self._said:
             return
-        self._known = status.state
+        is_to_and_fro = State.CLOSED not in (status.state, self._said)
+        if is_to_and_fro and now_us < self._quiet_until_us.get(status.state, now_us):
+            return  # until then; by the next look it may have changed again
+        self._said = status.state
+        self._quiet_until_us[status.state] = now_us + QUIET_US
         if status.state is State.CLOSED:
             log.warning("the circuit is closed again: bets are taken")
         elif status.state is State.HALF_OPEN:

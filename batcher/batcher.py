@@ -279,4 +279,4 @@ class Batcher:
             await asyncio.sleep(WATCH_S)
             self._pipeline.watch(self._clock())
             self.books_clock.now()  # a jump is seen while nobody bets as well
-            self._news.look(self.breaker_status())
+            self._news.look(self.breaker_status(), self._clock())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from batches import FULL, WAIT_S, bet, world
 
-from batcher.alarms import CircuitNews
+from batcher.alarms import QUIET_US, CircuitNews
 from batcher.breaker import Breaker, BreakerLimits, Reason, State, Status
 
 S = 1_000_000
@@ -20,7 +20,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_each_change_of_the_circuit_is_one_line_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
-    news = CircuitNews()
+    news, now_us = CircuitNews(), 0
     closed = Status(State.CLOSED, None, 0)
     is_open = Status(State.OPEN, Reason.COMMIT_SLOW, 31 * S)
     half = Status(State.HALF_OPEN, Reason.COMMIT_SLOW, 30 * S)
@@ -37,7 +37,8 @@ def test_each_change_of_the_circuit_is_one_line_with_its_reason(caplog: pytest.L
         half,
         closed,
     ):
-        news.look(status)
+        now_us += QUIET_US
+        news.look(status, now_us)
 
     assert said(caplog) == [
         "the circuit is open, bets are refused: a commit took too long",
@@ -53,6 +54,30 @@ def test_each_change_of_the_circuit_is_one_line_with_its_reason(caplog: pytest.L
         "WARNING",
         "WARNING",
     ]
+
+
+def test_a_circuit_that_goes_to_and_fro_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """As it does once a second on a full disk. What it comes to is told, a minute late at most."""
+    news, is_open = CircuitNews(), Status(State.OPEN, Reason.COMMIT_FAULTS, 31 * S)
+    half, closed = is_open._replace(state=State.HALF_OPEN), Status(State.CLOSED, None, 0)
+    caplog.set_level(logging.WARNING)
+
+    def starts() -> list[str]:
+        lines = [line.partition(":")[0].partition(",")[0] for line in said(caplog)]
+        caplog.clear()
+        return lines
+
+    for now_s in range(0, 60, 2):
+        news.look(is_open, now_s * S)
+        news.look(half, (now_s + 1) * S)
+    assert starts() == ["the circuit is open", "the circuit is half open"]
+    news.look(is_open, QUIET_US - 1)
+    assert starts() == []
+    news.look(is_open, QUIET_US)
+    assert starts() == ["the circuit is open"]
+    news.look(closed, QUIET_US + 1)
+    news.look(is_open, QUIET_US + 2)
+    assert starts() == ["the circuit is closed again", "the circuit is open"], "from closed on, always"
 
 
 def test_the_batcher_looks_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
