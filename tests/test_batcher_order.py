@@ -33,8 +33,11 @@ def test_nothing_overtakes_a_batch_that_is_decided_anew(tmp_path: Path, where: s
     """His money goes to the bet that came first, also if its batch met a fault and was taken apart."""
 
     async def run() -> None:
-        guard = Guard()
-        async with world(tmp_path, guard=guard) as this, contextlib.AsyncExitStack() as held:
+        guard, decided = Guard(), Decided()
+        async with (
+            world(tmp_path, guard=guard, decide=decided) as this,
+            contextlib.AsyncExitStack() as held,
+        ):
             this.disk.hold()
             this.submit_all([bet(1), bet(2, stake=600)])
             await this.disk.holds_one()
@@ -57,6 +60,8 @@ def test_nothing_overtakes_a_batch_that_is_decided_anew(tmp_path: Path, where: s
             this.disk.release()
             assert await codes(this) == [None, None, Code.INSUFFICIENT_FUNDS]
             assert this.ledger() == ids(1, 2)
+            # Once more where `set_up` has written; and not again because of what was decided before its turn.
+            assert decided.numbers.count(1) == (2 if where == "asking for nonces" else 3)
 
     asyncio.run(run())
 
