@@ -52,7 +52,7 @@ class Sealed:
     """A chain of blocks in a file that nobody guards."""
 
     def __init__(self, after: Head = GENESIS) -> None:
-        self.connection = sqlite3.connect(":memory:", factory=Books)
+        self.connection = sqlite3.connect(":memory:", check_same_thread=False, factory=Books)
         for table, columns in TABLES.items():
             self.connection.execute(f"CREATE TABLE {table} ({columns.replace('id,', 'id PRIMARY KEY,', 1)})")
         self.head = after
