@@ -51,7 +51,10 @@ def test_one_who_floods_does_not_starve_the_polite(stand: Stand, tmp_path: Path)
     assert figures["polite_refused"] == {}
     assert figures["flood_confirmed"] > 0
     assert figures["flood_refused"]["RATE_LIMITED"] > 0
-    assert figures["polite_during_ms"]["p99"] < 3 * figures["polite_before_ms"]["p99"]
+    before, during = figures["polite_before_ms"], figures["polite_during_ms"]
+    assert during["p50"] < 3 * before["p50"]
+    # A checkpoint, which is two syncs more, may fall into this window and not into that one.
+    assert during["p99"] < 3 * before["p99"] + 2 * overload.SLOW_SYNC_US / 1000
 
 
 def test_an_open_circuit_refuses_at_once(stand: Stand, tmp_path: Path) -> None:
