@@ -53,8 +53,8 @@ def test_one_who_floods_does_not_starve_the_polite(stand: Stand, tmp_path: Path)
     assert figures["flood_refused"]["RATE_LIMITED"] > 0
     before, during = figures["polite_before_ms"], figures["polite_during_ms"]
     assert during["p50"] < 3 * before["p50"]
-    # In four seconds there are few batches: p99 was 1.2 and 1.4 s. A checkpoint in this window and not in that
-    # one would make such a difference; that it was one has not been shown.
+    # In four seconds there are few batches: p99 was 1.2 and 1.4 s. A checkpoint in this window and not in
+    # that one would make such a difference; that it was one has not been shown.
     assert during["p99"] < 3 * before["p99"] + 2 * overload.SLOW_SYNC_US / 1000
 
 
