@@ -24,8 +24,7 @@ NOW_US = 1_760_000_000_000_000
 ALICE, BOB = 7, 8  # behind the six books
 ROUNDS, BETS_A_ROUND = 6, 10
 CHECKPOINT_PAGES = 12
-"""So few that commits checkpoint, as one in many does where there are 4,096. With more, the keeper is always
-faster, and no fault ever meets a checkpoint of the writer's own."""
+"""So few that commits checkpoint, as one in many does where there are 4,096."""
 
 S = 1_000_000
 PATIENT = BreakerLimits(
@@ -111,14 +110,18 @@ async def play(path: Path, log: Log, end_of_round: Callable[[], None], is_killed
         wall_clock=lambda: NOW_US,
     )
     ticks = iter(range(0, 10**12, 10**9))
-    keeper = LogKeeper(store, lambda: next(ticks), log_max_bytes=64 * 1024)
+    # To one keeper the log is always short, to the other always too long. Each has rounds of its own, since
+    # when a batch ends, and with it which checkpoint comes first, is the machine's choice.
+    mild, strict = (LogKeeper(store, lambda: next(ticks), log_max_bytes=bound) for bound in (1 << 40, 0))
+    looks: list[Sequence[LogKeeper]] = [(), (mild, mild), (strict,)]  # a first look may find the writer's own
     batcher.start()
     refused: list[Command] = []
     for round_ in range(ROUNDS + 2):  # two in which only what was refused is asked again
         commands = [*refused, *(bets(round_) if round_ < ROUNDS else ())]
         await log.ask(batcher, commands)
         refused = [each for each in commands if log.told[each.scope, each.key] != CONFIRMED]
-        await keeper.look()
+        for keeper in looks[round_ % len(looks)]:
+            await keeper.look()
         end_of_round()
     log.note("failure", store.failure)
     log.note("played", True)
