@@ -30,6 +30,7 @@ from batcher.pipeline import Pipeline
 from batcher.policy import BatchLimits
 from batcher.turned_away import TurnedAway
 from batcher.undecided import Undecided
+from engine.actors import Actor
 from engine.commands import Command, PlaceBet
 from engine.outcomes import Code, Outcome, Rejected
 from engine.store import Store
@@ -128,14 +129,30 @@ class Batcher:
             task.add_done_callback(self._task_ended)
             self._tasks.append(task)
 
-    def submit(self, command: Command, asker: Asker, request_id: str, objection: Code | None = None) -> None:
+    def submit(
+        self,
+        command: Command,
+        asker: Asker,
+        request_id: str,
+        objection: Code | None = None,
+        actor: Actor | None = None,
+    ) -> None:
         """Take a command in; `asker` hears its outcome exactly once, in a later turn of the event loop.
 
         `objection` is what the door holds against it (a rate limit): then it is only looked up, not executed.
+        `actor`: who asks for it on behalf of the house.
         """
         now_us = self._clock()
         is_bet = isinstance(command, PlaceBet)
-        job = Job(command, asker=asker, request_id=request_id, arrived_us=now_us, is_bet=is_bet)
+        job = Job(
+            command,
+            None,
+            actor,
+            asker=asker,
+            request_id=request_id,
+            arrived_us=now_us,
+            is_bet=is_bet,
+        )
         if not self._unanswered:
             self._idle.clear()
         self._unanswered += 1
@@ -147,10 +164,10 @@ class Batcher:
             return
         self._undecided.enter(command)
 
-    async def ask(self, command: Command) -> Outcome:
-        """Take in a command of the server's own, and wait for its outcome."""
+    async def ask(self, command: Command, actor: Actor | None = None) -> Outcome:
+        """Take in a command of the server's own, or of `actor`'s, and wait for its outcome."""
         waiting = Waiting()
-        self.submit(command, waiting, "")
+        self.submit(command, waiting, "", actor=actor)
         return await waiting.outcome
 
     def pending(self, bet_id: str) -> PlaceBet | None:

@@ -23,6 +23,7 @@ import aiosqlite
 import msgspec
 
 from engine import prefetch
+from engine.actors import Actor
 from engine.archives import joined
 from engine.blocks import Signer, seal
 from engine.commands import Command, Touched, touched_by
@@ -60,10 +61,12 @@ _AHEAD, _SHORT, _LONG, _PAST = range(4)
 
 
 class Asked(msgspec.Struct, eq=False, gc=False):
-    """A command and what those in front hold against it (see `decide`)."""
+    """A command and what those in front hold against it (see `decide`). `actor`: who asks for it on behalf of
+    the house; None: a player, or the server itself."""
 
     command: Command
     objection: Code | None = None
+    actor: Actor | None = None
 
 
 Decide = Callable[[View, Command, int, Code | None], Outcome]

@@ -12,8 +12,16 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "ws", "batcher", "engine")  # each may import those after it
 OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room imports them
 PURE = {
-    *("engine.money", "engine.commands", "engine.outcomes", "engine.records", "engine.view", "engine.now"),
-    *("engine.blocks", "engine.merkle"),
+    *(
+        "engine.actors",
+        "engine.money",
+        "engine.commands",
+        "engine.outcomes",
+        "engine.records",
+        "engine.view",
+        "engine.now",
+    ),
+    *("engine.actors", "engine.blocks", "engine.merkle"),
     *(
         "engine.archived_keys",
         "engine.decide",
@@ -52,6 +60,7 @@ PURE = {
         "ws.messages",
         "ws.operators",
         "ws.payouts",
+        "ws.problems",
         "ws.limits",
         "ws.receipts",
         "ws.wallets",

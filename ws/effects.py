@@ -63,6 +63,10 @@ class Identity(NamedTuple):
     user_id: int
     role: str
     expires_at_s: int
+    session: str | None = None
+    """The log-in that the token came from, which can be ended; None: it ends only with its time."""
+    scopes: frozenset[str] | None = None
+    """Of all that the role may do, what this token is for; None: all of it."""
 
 
 class Authenticate(NamedTuple):
