@@ -21,7 +21,7 @@ PURE = {
         "engine.view",
         "engine.now",
     ),
-    *("engine.actors", "engine.blocks", "engine.merkle"),
+    *("engine.blocks", "engine.merkle"),
     *(
         "engine.archived_keys",
         "engine.decide",
