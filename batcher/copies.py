@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from batcher.undecided import Name, name_of
+from engine.actors import Actor
 from engine.commands import Command, PlaceBet
+from engine.deeds import is_new
 from engine.outcomes import RECORDED, Accepted, Code, Outcome
 
 
@@ -27,6 +29,9 @@ class Copy(Protocol):
 
     @property
     def objection(self) -> Code | None: ...
+
+    @property
+    def actor(self) -> Actor | None: ...
 
 
 AnyCopy = TypeVar("AnyCopy", bound=Copy)
@@ -67,9 +72,12 @@ def stays(command: Command, code: Code) -> bool:
 
 
 def was_written(copy: Copy, outcome: Outcome) -> bool:
-    """Whether this outcome has just been written. Of refusals, only those of bets are."""
+    """Whether this outcome has just been written. Of refusals, only those of bets are, and what the audit log
+    keeps; INTERNAL is what nothing could be written of."""
     if isinstance(outcome, Accepted):
         return not outcome.replayed
+    if copy.actor is not None and outcome.code is not Code.INTERNAL:
+        return is_new(copy.objection, outcome)
     return isinstance(copy.command, PlaceBet) and outcome.code in RECORDED and not outcome.replayed
 
 

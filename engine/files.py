@@ -18,7 +18,7 @@ from pathlib import Path
 from engine.drafts import sync
 from engine.errors import FileServed, FileUnusable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53474C44
 """"SGLD", in the file's header: tells our file from any other SQLite file (sqlite.org/fileformat2.html)."""
 

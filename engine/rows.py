@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from engine import audit_log
 from engine.blocks import Block
 from engine.bulk import in_bulk
 from engine.records import Account
@@ -144,9 +145,9 @@ def write(
 ) -> bool:
     """Write what the view has changed, inside the transaction that the caller has begun.
 
-    Returns False, with the transaction half-written, if a guard found a row that is no longer as it was
-    read: the caller rolls back. `block` is None when only refusals are written. `at_halfway` is called when
-    somewhat more than half of the work is done, COMMIT included.
+    Returns False, with the transaction half-written, if a guard found a row that is no longer as it was read:
+    the caller rolls back. `block` is None when only refusals and deeds are written. `at_halfway` is called
+    when somewhat more than half of the work is done, COMMIT included.
     """
     if block is not None:
         connection.execute(_OPEN_BATCH, (block.id, block.first_transaction_id, block.first_entry_id))
@@ -171,6 +172,8 @@ def write(
         changed = changes.rows.get(kind)
         if changed and in_bulk(connection, change, changed) != len(changed):
             return False
+    if view.new_deeds:
+        audit_log.write(connection, view.new_deeds)
     if block is not None:
         connection.execute(_SEAL, block)
     return True

@@ -16,6 +16,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -28,6 +29,7 @@ from engine.archives import joined
 from engine.blocks import Signer, seal
 from engine.commands import Command, Touched, touched_by
 from engine.decide import decide
+from engine.deeds import Deed, deed, is_new
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, FileUnusable, StoreFault
 from engine.files import (
     WriterLock,
@@ -62,7 +64,7 @@ _AHEAD, _SHORT, _LONG, _PAST = range(4)
 
 class Asked(msgspec.Struct, eq=False, gc=False):
     """A command and what those in front hold against it (see `decide`). `actor`: who asks for it on behalf of
-    the house; None: a player, or the server itself."""
+    the house, so that the audit log has it; None: a player, or the server itself."""
 
     command: Command
     objection: Code | None = None
@@ -170,6 +172,8 @@ class Store:
             turn = self._warm.next_turn()
             try:
                 outcomes = [self._decide(view, asked.command, wall_us, asked.objection) for asked in batch]
+                if any(map(_actor_of, batch)):  # one look a command: players' bets pay for nothing more
+                    view.new_deeds = _deeds_of(batch, outcomes, view.at_us)
                 block = None
                 if view.new_transactions or view.new_entries:
                     block = seal(view.head, view.at_us, view.new_transactions, view.new_entries, self._signer)
@@ -373,6 +377,18 @@ async def _on_thread(
     execute: Any = connection._execute
     answer: Answer = await execute(function, connection._conn, *arguments, **named)
     return answer
+
+
+_actor_of = attrgetter("actor")
+
+
+def _deeds_of(batch: Sequence[Asked], outcomes: Sequence[Outcome], at_us: int) -> list[Deed]:
+    """What the audit log is to keep of a batch that was decided."""
+    return [
+        deed(asked.actor, asked.command, outcome, at_us)
+        for asked, outcome in zip(batch, outcomes, strict=True)
+        if asked.actor is not None and is_new(asked.objection, outcome)
+    ]
 
 
 def _nothing(connection: sqlite3.Connection) -> None:

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from engine.commands import BET_SCOPE
+from engine.deeds import Deed
 from engine.records import Account, Bet, Entry, Head, Item, LimitRow, Refusal, Transaction, new_entry
 from engine.subjects import Archive, Bonus, FreeBet, Hold, LiveBet, Payout, Row, Subject, Suspended
 
@@ -108,6 +109,8 @@ class View:
         self.new_bets: list[Bet] = []
         self.new_refusals: list[Refusal] = []
         self.new_items: list[Item] = []
+        self.new_deeds: list[Deed] = []
+        """Of commands that were asked for on behalf of the house, refused ones as well."""
         self.made: dict[type, list[Row]] = defaultdict(list)
         """The rows of other kinds that the batch makes, as they begin."""
         self.touched: dict[int, Account] = {}
@@ -119,7 +122,7 @@ class View:
     @property
     def changed(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.touched or self.new_transactions)
+        return bool(self.touched or self.new_transactions or self.new_deeds)
 
     @property
     def matured_us(self) -> int:

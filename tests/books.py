@@ -236,6 +236,19 @@ WHERE_PAYOUTS_STAND = (
 REPAIR: Row = {
     "id": 1, "at": 7, "block_id": 2, "user_id": ALICE, "what": "balance", "found": 5, "became": 6,
 }  # fmt: skip
+DEED: Row = {
+    "id": 1,
+    "at": 7,
+    "actor": 0,
+    "role": "admin",
+    "address": "127.0.0.1",
+    "door": "ws",
+    "action": "clock.confirm",
+    "subject": "{}",
+    "key": None,
+    "outcome": "accepted",
+    "transaction_id": None,
+}
 REFUSAL: Row = {
     "bet_id": "bet-refused",
     "user_id": BOB,
@@ -343,6 +356,7 @@ def open_books(pragmas: Mapping[str, str], *, schema: str = SCHEMA, blocks: int 
             + batch(SECOND)
             + insert("refusals", REFUSAL)
             + insert("repairs", REPAIR)
+            + insert("audit_log", DEED)
             + BALANCES_FOLLOW
         )
     if blocks >= 3:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from attacks_on_archives import ARCHIVES
 from attacks_on_batches import BATCHES
 from attacks_on_bonus import BONUS
+from attacks_on_deeds import DEEDS
 from attacks_on_floors import FLOORS
 from attacks_on_free_bets import FREE_BETS
 from attacks_on_history import EDITS, SEAL
@@ -26,6 +27,7 @@ from attacks_on_repairs import REPAIRS
 from attacks_on_signers import ANOTHER, SIGNERS
 from book_rows import Row, Value, insert
 from books import (
+    DEED,
     FIRST,
     HOLDING,
     NEXT,
@@ -47,6 +49,7 @@ ACCEPTED_ROWS: dict[str, tuple[Template | None, str, Row]] = {
     "users": (None, "", PLAYER),
     "signers": (None, "", ANOTHER),
     "repairs": (None, "", {**REPAIR, "id": 2}),
+    "audit_log": (None, "", {**DEED, "id": 2}),
     "refusals": (None, "", {**REFUSAL, "bet_id": "b"}),
     "open_batch": (NEXT, "batch", {**NEXT["batch"][1], "frozen": 0}),
     "transactions": (NEXT, "event", NEXT["event"][1]),
@@ -133,6 +136,7 @@ ATTACKS = [
     *FLOORS,
     *SIGNERS,
     *REPAIRS,
+    *DEEDS,
     *ARCHIVES,
     *MOVES,
     *VALUES,

@@ -14,6 +14,7 @@ OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room
 PURE = {
     *(
         "engine.actors",
+        "engine.deeds",
         "engine.money",
         "engine.commands",
         "engine.outcomes",
@@ -50,6 +51,7 @@ PURE = {
     *("engine.bonus_checks", "engine.floor_checks", "engine.archive_checks", "engine.origin"),
     *("batcher.policy", "batcher.breaker", "batcher.steady", "batcher.undecided", "batcher.copies"),
     *(
+        "ws.actors",
         "ws.allowance",
         "ws.archives",
         "ws.books",

@@ -165,7 +165,7 @@ UNUSABLE = [
     Harm("garbage", "not an SQLite database"),
     Harm("empty", "not an SQLite database"),
     Harm("stranger", "not one of Solid Green's"),
-    Harm("newer", "schema version 2"),
+    Harm("newer", "schema version 99"),
     Harm("altered", "ledger_is_never_updated is missing"),
     Harm("long name", "name too long"),
 ]
@@ -186,7 +186,7 @@ def unusable(kind: str, db: Path) -> Path:
             db.unlink()
             harm(db, "CREATE TABLE users (id, balance)")
         case "newer":
-            harm(db, "PRAGMA user_version = 2")
+            harm(db, "PRAGMA user_version = 99")
         case "altered":
             harm(db, "DROP TRIGGER ledger_is_never_updated")
         case "long name":

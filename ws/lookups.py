@@ -4,6 +4,7 @@ Reads beside the writer.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +12,10 @@ from typing import Final
 from msgspec import UNSET
 
 from batcher.batcher import Batcher
-from engine import queries, receipts, snapshots
+from engine import audit_log, queries, receipts, snapshots
+from engine.actors import Actor
+from engine.deeds import ACCEPTED
+from engine.errors import CommitUnknown, StoreFault
 from engine.outcomes import Code
 from engine.store import Store
 from ws.archives import ArchiveGet, archive_shown
@@ -26,6 +30,8 @@ from ws.payouts import PayoutFollow, PayoutGet, payout_shown
 from ws.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
 from ws.wallets import WalletList, wallets_shown
 
+log = logging.getLogger("solidgreen.ws")
+
 RESUME_ENTRIES_MAX: Final = 10_000
 """Entries that one `resume` answers (PROTOCOL)."""
 
@@ -36,9 +42,12 @@ FREE_BETS_MAX: Final = 100
 """Open free bets that one `wallet.list` shows, those first that expire first."""
 
 
-async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Identity) -> Sequence[Reply]:
-    """The replies to `request`, in order. `balance.get` and `resume` are asked by players only. Raises
-    `ArchiveUnusable` where what is asked for may be in an archive that is missing, or not the right one."""
+async def look_up(
+    store: Store, batcher: Batcher, request: Looked, identity: Identity, actor: Actor | None = None
+) -> Sequence[Reply]:
+    """The replies to `request`, in order. `balance.get` and `resume` are asked by players only,
+    `clock.confirm` by an `actor`. Raises `ArchiveUnusable` where what is asked for may be in an archive that
+    is missing, or not the right one."""
     match request:
         case BetGet():
             return [await _bet_state(store, batcher, request, identity)]
@@ -63,8 +72,8 @@ async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Ide
         case ClockGet():
             return [_clock(batcher, request)]
         case ClockConfirm():
-            batcher.books_clock.confirm(identity.role, identity.user_id)
-            return [_clock(batcher, request)]
+            assert actor is not None
+            return [await _confirm_clock(store, batcher, request, actor)]
         case CircuitGet():
             return [_circuit(batcher, request)]
 
@@ -120,6 +129,23 @@ async def _archive(store: Store, request: ArchiveGet) -> Reply:
 def _clock(batcher: Batcher, request: ClockGet | ClockConfirm) -> Reply:
     status = batcher.books_clock.status()
     return clock_shown(request.id, batcher.books_clock.now().at_us, status)
+
+
+async def _confirm_clock(store: Store, batcher: Batcher, request: ClockConfirm, actor: Actor) -> Reply:
+    """Follow the wall clock, once it is on disk who said so."""
+    clock = batcher.books_clock
+    at_us = clock.now().at_us
+    subject = {"jumped_us": clock.status().jumped_us}
+    try:
+        await store.tidy(
+            lambda connection: audit_log.record(connection, actor, "clock.confirm", subject, ACCEPTED, at_us)
+        )
+    except (StoreFault, sqlite3.Error) as fault:
+        log.error("the wall clock is not followed, since nobody could write down who confirmed it: %s", fault)
+        code = Code.CIRCUIT_OPEN if isinstance(fault, CommitUnknown) else Code.OVERLOADED
+        return error(request.id, code, "it could not be written into the audit log")
+    clock.confirm(actor.role, actor.id)
+    return _clock(batcher, request)
 
 
 def _circuit(batcher: Batcher, request: CircuitGet) -> Reply:

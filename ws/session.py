@@ -21,10 +21,12 @@ from starlette.websockets import WebSocket
 
 from batcher.batcher import Batcher
 from engine import queries
+from engine.actors import Actor
 from engine.commands import Command
 from engine.errors import ArchiveUnusable, LookTooLong
 from engine.outcomes import Code, Outcome
 from engine.store import Store
+from ws.actors import actor_of
 from ws.auth import TokenRefused, identify
 from ws.codec import encode_frame, error
 from ws.effects import Authenticate, Close, CloseCode, Effect, Look, Submit
@@ -77,6 +79,7 @@ class Session:
         self._is_waiting = False
         self._closing: Close | None = None
         self._user_id: int | None = None
+        self._actor: Actor | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, bearer: str | None) -> None:
@@ -122,10 +125,10 @@ class Session:
             for request in requests:
                 if not isinstance(request, BetPlace):
                     return False
-            submit = self._door.batcher.submit
+            submit, actor = self._door.batcher.submit, self._actor
             for effect in self._conversation.receive(requests, _now_ms()):
                 if isinstance(effect, Submit):
-                    submit(effect.command, self, effect.request_id, effect.objection)
+                    submit(effect.command, self, effect.request_id, effect.objection, actor)
                 else:
                     assert isinstance(effect, Reply)
                     self._replies.append(effect)
@@ -177,7 +180,9 @@ class Session:
         for effect in effects:
             match effect:
                 case Submit():
-                    self._door.batcher.submit(effect.command, self, effect.request_id, effect.objection)
+                    self._door.batcher.submit(
+                        effect.command, self, effect.request_id, effect.objection, self._actor
+                    )
                 case Look(request=Resume()):
                     async with self._door.hub.turn_to_resume(self._user_id):
                         if self._wire.is_over or not await self._outbox.tell(await self._look_up(effect)):
@@ -203,7 +208,7 @@ class Session:
             return [error(request.id, Code.RATE_LIMITED, f"this socket follows {FOLLOWED_MAX} payouts")]
         try:
             replies = await look_up(
-                self._door.store, self._door.batcher, request, self._conversation.identity
+                self._door.store, self._door.batcher, request, self._conversation.identity, self._actor
             )
         except ArchiveUnusable as why:
             self._door.miss(str(why))
@@ -229,6 +234,7 @@ class Session:
             self._end(CloseCode.TOO_MUCH, words)
             return
         self._user_id = identity.user_id
+        self._actor = actor_of(identity, self._websocket.client, "ws")
         wallet = None
         if identity.role == "player":
             # Followed before it is read: an entry posted in between is pushed, and its seq tells that it is
