@@ -940,8 +940,7 @@ CREATE TABLE audit_log (
     address        TEXT NOT NULL,
     door           TEXT NOT NULL CONSTRAINT known_door CHECK (door = 'ws' OR door = 'http' OR door = 'cli'),
     action         TEXT NOT NULL CHECK (action >= ' '),
-    -- Of JSON texts, only objects begin with a character that is not below '{'.
-    subject        TEXT NOT NULL CONSTRAINT subject_is_an_object CHECK (json_valid(subject) AND subject >= '{'),
+    subject        TEXT NOT NULL CONSTRAINT subject_is_an_object CHECK (json_type(subject) = 'object'),
     key            TEXT CHECK (key >= ' '),
     outcome        TEXT NOT NULL CONSTRAINT known_form_of_outcome CHECK (
                        outcome = 'accepted' OR outcome GLOB '[A-Z]*'),

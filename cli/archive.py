@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 
 from batcher.archiving import Archiving
 from batcher.jobs import Ask
+from cli.audit_log import at_the_shell
 from engine import archive_move, queries
 from engine.archive_copy import Copied, copy
 from engine.archives import file_of
@@ -77,7 +78,8 @@ async def _by_itself(db: Path, before_us: int) -> Json:
 
     async def ask(command: Command) -> Outcome:
         """Nobody else writes: a command is a batch of its own."""
-        (outcome,) = await store.commit([Asked(command)], _now_us())
+        actor = at_the_shell() if isinstance(command, OpenArchive) else None  # the rest follows by itself
+        (outcome,) = await store.commit([Asked(command, actor=actor)], _now_us())
         return outcome
 
     try:

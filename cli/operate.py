@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -17,8 +18,11 @@ import uvloop
 
 from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
+from cli.audit_log import at_the_shell
+from engine import audit_log
 from engine.accounts import first_floors, open_books, open_wallets
 from engine.commands import Command, Deposit
+from engine.deeds import ACCEPTED
 from engine.errors import SolidGreenError
 from engine.files import check_is_ours, open_read_only
 from engine.keys import signing_key
@@ -116,13 +120,27 @@ async def _seed(options: argparse.Namespace) -> range:
         # A conflict: these books are not new, and had another floor first.
         floors = first_floors(book_ids, options.house_floor)
         await _commit(store, floors, "floors", but_for=Code.IDEMPOTENCY_CONFLICT)
-        ids = await store.set_up(lambda c: open_wallets(c, options.currency, options.players))
+        ids = await store.set_up(lambda c: _open_wallets(c, options))
         deposits = [Deposit(id_, options.balance, key=f"opening:{id_}", caller="cli") for id_ in ids]
         for start in range(0, len(deposits) if options.balance else 0, SEED_BATCH):
             await _commit(store, deposits[start : start + SEED_BATCH], "deposits")
         return ids
     finally:
         await store.close()
+
+
+def _open_wallets(connection: sqlite3.Connection, options: argparse.Namespace) -> range:
+    """Make the wallets, and tell the audit log by whom and with how much: before any of it is paid in."""
+    ids = open_wallets(connection, options.currency, options.players)
+    subject = {
+        "first_user_id": ids[0],
+        "last_user_id": ids[-1],
+        "currency": options.currency,
+        "amount_minor": options.balance,
+        "house_floor_minor": options.house_floor,
+    }
+    audit_log.record(connection, at_the_shell(), "seed", subject, ACCEPTED, time.time_ns() // 1000)
+    return ids
 
 
 async def _commit(

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
-from cli import archive, audit, backups, evidence, operate, statements, values
+from cli import archive, audit, audit_log, backups, evidence, operate, statements, values
 from cli.verify import verify as run_verify
 from engine.money import BOOK_FLOOR_MINOR
 from ws.effects import ROLES
@@ -275,6 +275,19 @@ def _audit(command: AddCommand) -> None:
         "--format", choices=statements.FORMATS, default="text", help="how to print it (default: %(default)s)"
     )
     shape.add_argument("--json", dest="format", action="store_const", const="json", help="as --format json")
+
+    deeds = command(
+        "audit-log",
+        "Show what was done on behalf of the house: who, what, when, from where",
+        audit_log.show,
+        "Newest first. Reads only; works while the server runs. TIME is RFC 3339, such as "
+        "2026-01-31T12:00:00Z.",
+    )
+    deeds.add_argument("--actor", type=values.actor, metavar="ID", help="only his; 0: at the command line")
+    deeds.add_argument("--action", metavar="TYPE", help="only this, such as bet.settle")
+    deeds.add_argument("--from", dest="from_us", type=values.time, metavar="TIME", help="from here on")
+    deeds.add_argument("--to", dest="to_us", type=values.time, metavar="TIME", help="before this")
+    _as_json(deeds, "each deed, on a line of its own,")
 
     doctor = command(
         "doctor",

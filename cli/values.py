@@ -34,6 +34,11 @@ def amount(text: str) -> int:
     return integer(text, 0, WIRE_MAX_MINOR)
 
 
+def actor(text: str) -> int:
+    """Who is named in the audit log: a user, or 0 for the command line."""
+    return integer(text, 0, WIRE_MAX_MINOR)
+
+
 def seconds(text: str) -> int:
     """A time span; 0 is one as well."""
     return integer(text, 0, 10**9)

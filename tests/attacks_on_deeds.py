@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from book_rows import Value, insert
 from books import DEED, NEXT, Attack, attacks, batch
 
@@ -62,7 +64,7 @@ DEEDS = [
     Attack("a deed through no door", told(door="window"), "known_door"),
     Attack("a deed that is nothing", told(action=""), "action >= ' '"),
     Attack("a deed about a list", told(subject="[]"), "subject_is_an_object"),
-    Attack("a deed about no JSON", told(subject="{"), "subject_is_an_object"),
+    Attack("a deed about no JSON", told(subject="{"), "malformed JSON", raises=sqlite3.OperationalError),
     Attack("a deed under no key", told(key=""), "key >= ' '"),
     Attack("a deed of no outcome", told(outcome="done"), "known_form_of_outcome"),
     Attack(

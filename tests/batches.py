@@ -20,6 +20,7 @@ from batcher.memory_nonces import MemoryGuard
 from batcher.nonces import Claim, NonceGuard, Verdict
 from batcher.policy import BatchLimits
 from engine.accounts import open_books, open_wallets
+from engine.actors import Actor
 from engine.commands import Command, Deposit, PlaceBet
 from engine.decide import decide
 from engine.outcomes import Accepted, Code, Outcome, Rejected
@@ -216,10 +217,10 @@ class World:
         self.posted.append((accepted, asker))
         self.told_when_posted.append(asker in self.told)
 
-    def submit(self, command: Command, objection: Code | None = None) -> Answer:
+    def submit(self, command: Command, objection: Code | None = None, actor: Actor | None = None) -> Answer:
         answer = Answer(self, command, f"r{len(self.answers)}")
         self.answers.append(answer)
-        self.batcher.submit(command, answer, f"r{len(self.answers) - 1}", objection)
+        self.batcher.submit(command, answer, f"r{len(self.answers) - 1}", objection, actor)
         return answer
 
     def submit_all(self, commands: Iterable[Command]) -> list[Answer]:

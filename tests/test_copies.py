@@ -9,6 +9,7 @@ from batches import ALICE, SAYS_NO_MONEY_MOVED, bet
 
 from batcher.copies import accepted, late, overtaken, stays, was_written
 from batcher.undecided import name_of
+from engine.actors import Actor
 from engine.commands import Command, Deposit
 from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected, Wallet
 
@@ -23,6 +24,7 @@ class Sent(NamedTuple):
     command: Command
     arrived_us: int = 0
     objection: Code | None = None
+    actor: Actor | None = None
 
 
 @pytest.mark.parametrize(
@@ -74,3 +76,20 @@ def test_a_refusal_stays_if_it_claims_nothing_or_binds_the_copies_too(code: Code
 )
 def test_what_has_just_been_written(command: Command, outcome: Outcome, is_written: bool) -> None:
     assert was_written(Sent(command), outcome) is is_written
+
+
+@pytest.mark.parametrize(
+    ("objection", "outcome", "is_written"),
+    [
+        (None, DONE, True),
+        (None, AGAIN, False),
+        (None, SHORT, True),
+        (Code.TIMED_OUT, Rejected(Code.TIMED_OUT), False),
+        (None, Rejected(Code.INTERNAL), False),
+    ],
+)
+def test_of_what_is_done_for_the_house_a_refusal_is_written_too(
+    objection: Code | None, outcome: Outcome, is_written: bool
+) -> None:
+    asked = Sent(DEPOSIT, objection=objection, actor=Actor(1, "operator", "127.0.0.1", "ws"))
+    assert was_written(asked, outcome) is is_written
