@@ -9,12 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from batches import NOW_US, WAIT_S, bet, world
+from batches import FULL, IO_ERROR, NOW_US, WAIT_S, bet, world
 from batches import Clock as ByHand
 
 import batcher.expiry
 from batcher.clock import Clock
 from batcher.steady import ClockStatus
+from engine.actors import Actor
 from engine.outcomes import Code
 from ws.allowance import Allowance
 from ws.clock import ClockConfirm, ClockGet, ClockShown, clock_shown
@@ -25,6 +26,8 @@ from ws.protocol import Conversation
 
 S = 1_000_000
 HOUR_US = 3600 * S
+ADMIN = Identity(42, "admin", 2**40)
+CONFIRMING = Actor(42, "admin", "192.0.2.1", "ws")
 UNSURE = (
     "the wall clock is {:+d} s off the time of the books: bets go on, and nothing expires, no limit becomes "
     "looser until it comes back or an operator confirms it (clock.confirm)"
@@ -151,7 +154,7 @@ def test_the_clock_is_asked_for_and_confirmed(tmp_path: Path, caplog: pytest.Log
         async with world(tmp_path) as this:
 
             async def ask(request: ClockGet | ClockConfirm) -> list[object]:
-                return [*await look_up(this.store, this.batcher, request, Identity(42, "admin", 2**40))]
+                return [*await look_up(this.store, this.batcher, request, ADMIN, CONFIRMING)]
 
             now_ms = NOW_US // 1000
             assert await ask(ClockGet("r")) == [ClockShown("r", "sure", now_ms, 0, None)]
@@ -167,3 +170,33 @@ def test_the_clock_is_asked_for_and_confirmed(tmp_path: Path, caplog: pytest.Log
 def test_the_clock_is_shown_in_milliseconds() -> None:
     assert clock_shown("r", 9_999, ClockStatus(0, None)) == ClockShown("r", "sure", 9, 0, None)
     assert clock_shown("r", 9_999, ClockStatus(HOUR_US, 7_999)) == ClockShown("r", "unsure", 9, 3_600_000, 7)
+
+
+@pytest.mark.parametrize(("fault", "code"), [(FULL, "OVERLOADED"), (IO_ERROR, "CIRCUIT_OPEN")])
+def test_what_cannot_be_written_down_is_not_confirmed(
+    tmp_path: Path, fault: tuple[int, str], code: str
+) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as this:
+            this.wall.now_us += HOUR_US
+            this.disk.fail(fault)
+            (told,) = await look_up(this.store, this.batcher, ClockConfirm("r"), ADMIN, CONFIRMING)
+            assert isinstance(told, Error)
+            assert told.code == code
+            assert this.batcher.books_clock.status().since_us is not None
+            assert this.rows("SELECT count(*) FROM audit_log") == [(0,)]
+
+    asyncio.run(run())
+
+
+def test_who_confirms_the_clock_is_written_down_with_how_far_it_was_off(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as this:
+            this.wall.now_us += HOUR_US
+            await look_up(this.store, this.batcher, ClockConfirm("r"), ADMIN, CONFIRMING)
+            (told,) = this.rows("SELECT at, actor, address, action, subject, outcome FROM audit_log")
+            assert told == (
+                *(NOW_US, 42, "192.0.2.1", "clock.confirm", f'{{"jumped_us":{HOUR_US}}}', "accepted"),
+            )
+
+    asyncio.run(run())
