@@ -172,7 +172,7 @@ def test_the_clock_is_shown_in_milliseconds() -> None:
     assert clock_shown("r", 9_999, ClockStatus(HOUR_US, 7_999)) == ClockShown("r", "unsure", 9, 3_600_000, 7)
 
 
-@pytest.mark.parametrize(("fault", "code"), [(FULL, "OVERLOADED"), (IO_ERROR, "CIRCUIT_OPEN")])
+@pytest.mark.parametrize(("fault", "code"), [(FULL, "OVERLOADED"), (IO_ERROR, "OUTCOME_UNKNOWN")])
 def test_what_cannot_be_written_down_is_not_confirmed(
     tmp_path: Path, fault: tuple[int, str], code: str
 ) -> None:

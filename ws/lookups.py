@@ -142,7 +142,9 @@ async def _confirm_clock(store: Store, batcher: Batcher, request: ClockConfirm, 
         )
     except (StoreFault, sqlite3.Error) as fault:
         log.error("the wall clock is not followed, since nobody could write down who confirmed it: %s", fault)
-        code = Code.CIRCUIT_OPEN if isinstance(fault, CommitUnknown) else Code.OVERLOADED
+        if isinstance(fault, CommitUnknown) and fault.has_begun:
+            return error(request.id, Code.OUTCOME_UNKNOWN)
+        code = Code.OVERLOADED if batcher.failure is None else Code.CIRCUIT_OPEN
         return error(request.id, code, "it could not be written into the audit log")
     clock.confirm(actor.role, actor.id)
     return _clock(batcher, request)

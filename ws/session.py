@@ -234,7 +234,7 @@ class Session:
             self._end(CloseCode.TOO_MUCH, words)
             return
         self._user_id = identity.user_id
-        self._actor = actor_of(identity, self._websocket.client, "ws")
+        self._actor = actor_of(identity, self._websocket.scope.get("client"), "ws")
         wallet = None
         if identity.role == "player":
             # Followed before it is read: an entry posted in between is pushed, and its seq tells that it is

@@ -94,6 +94,8 @@ class Auditor:
             raise Finding(f"{request_id} was answered twice")
         copy.told_us = self._around.now_us()
         copy.has_failed = self._around.has_failed()
+        if copy.body["type"] == "clock.confirm":
+            self.clocks.confirmed()  # as late as that: it waits until it is written down
         self._hearings[copy.link].owed(request_id)
 
     def emitted(self, link: Link, text: str) -> None:

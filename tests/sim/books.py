@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tests.sim.deeds import check_deeds
 from tests.sim.evidence import Evidence, Finding
-from tests.sim.rows import ENTRIES, TRANSACTIONS, Entry, Transaction
+from tests.sim.rows import DEEDS, ENTRIES, TRANSACTIONS, Deed, Entry, Transaction
 
 MUST_BE_EMPTY: Final = {
     "a balance is not the sum of its entries": """
@@ -60,6 +61,8 @@ def check_books(path: Path, evidence: Evidence) -> None:
                 raise Finding(f"{what}: {rows}")
         entries = [Entry(*row) for row in connection.execute(ENTRIES, (0,))]
         transactions = [Transaction(*row) for row in connection.execute(TRANSACTIONS, (0,))]
+        deeds = [Deed(*row) for row in connection.execute(DEEDS)]
+    check_deeds(deeds, evidence)
     evidence.check_file(entries, transactions)
     for finding in _not_asked_for(evidence, entries):
         raise Finding(finding)

@@ -14,6 +14,8 @@ from batcher.jobs import Job
 from batcher.pipeline import Pipeline
 from batcher.policy import BatchLimits
 from batcher.undecided import Undecided
+from engine import store
+from engine.deeds import ACCEPTED, Deed
 from engine.errors import BatchRefused, CommitUnknown
 from engine.outcomes import Code, Outcome, Rejected
 from engine.store import Asked, Store
@@ -169,6 +171,44 @@ def long_answers_unguarded() -> Iterator[None]:
         yield
 
 
+def _deeds_kept(keep: Callable[[Deed], int]) -> contextlib.AbstractContextManager[Any]:
+    """The audit log has each deed so many times."""
+    deeds_of = store._deeds_of
+
+    def others(batch: Sequence[Asked], outcomes: Sequence[Outcome], at_us: int) -> list[Deed]:
+        return [deed for deed in deeds_of(batch, outcomes, at_us) for _ in range(keep(deed))]
+
+    return mock.patch.object(store, "_deeds_of", others)
+
+
+@contextlib.contextmanager
+def deeds_left_out() -> Iterator[None]:
+    """What was done is in the books, and nobody knows by whom."""
+    with _deeds_kept(lambda deed: deed.outcome != ACCEPTED):
+        yield
+
+
+@contextlib.contextmanager
+def refusals_left_out() -> Iterator[None]:
+    """What operators tried in vain is not written down."""
+    with _deeds_kept(lambda deed: deed.outcome == ACCEPTED):
+        yield
+
+
+@contextlib.contextmanager
+def refusals_told_twice() -> Iterator[None]:
+    """It is written down twice. (What was done cannot be: the schema holds it.)"""
+    with _deeds_kept(lambda deed: 1 + (deed.outcome != ACCEPTED)):
+        yield
+
+
+@contextlib.contextmanager
+def clock_confirmed_by_nobody() -> Iterator[None]:
+    """The clock is confirmed, and not a word of it is written."""
+    with mock.patch("engine.audit_log.record"):
+        yield
+
+
 CONTROLS: Final[dict[str, tuple[Callable[[], contextlib.AbstractContextManager[None]], int]]] = {
     "told before COMMIT": (told_before_commit, 10),
     "keys not looked up": (keys_not_looked_up, 100),
@@ -185,5 +225,9 @@ CONTROLS: Final[dict[str, tuple[Callable[[], contextlib.AbstractContextManager[N
     "batch believed": (batch_believed, 40),
     "nothing held back": (nothing_held_back, 100),
     "long answers unguarded": (long_answers_unguarded, 150),
+    "deeds left out": (deeds_left_out, 10),
+    "refusals left out": (refusals_left_out, 20),
+    "refusals told twice": (refusals_told_twice, 20),
+    "clock confirmed by nobody": (clock_confirmed_by_nobody, 10),
 }
 """Each with the number of seeds within which it must be found."""

@@ -100,7 +100,7 @@ class Link:
         """Whether too much waits for the peer to read it."""
         self.has_gone = False
         """Whether the server has nothing of it any more."""
-        self.scope: dict[str, Any] = {"extensions": {FAST_LANE: self}}
+        self.scope: dict[str, Any] = {"extensions": {FAST_LANE: self}, "client": ("192.0.2.1", 50_000)}
         self.take: Take | None = None
         self.allowance = Allowance(time.monotonic())
         self._client = client

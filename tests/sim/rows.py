@@ -28,8 +28,22 @@ class Transaction(NamedTuple):
     block_id: int
 
 
+class Deed(NamedTuple):
+    """A row of `audit_log`."""
+
+    id: int
+    actor: int
+    address: str
+    action: str
+    key: str | None
+    outcome: str
+    transaction_id: int | None
+
+
 ENTRIES: Final = f"SELECT {', '.join(Entry._fields)} FROM transaction_ledger WHERE id > ? ORDER BY id"
 TRANSACTIONS: Final = f"SELECT {', '.join(Transaction._fields)} FROM transactions WHERE id > ? ORDER BY id"
+
+DEEDS: Final = f"SELECT {', '.join(Deed._fields)} FROM audit_log ORDER BY id"
 
 
 class Witness(Protocol):
