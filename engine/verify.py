@@ -35,6 +35,7 @@ from engine.audit import BLOCK_FIELDS, Audit
 from engine.blocks import COLUMNS, Block, hash_of, header_of, key_id_of
 from engine.carried import FORMAT, CarriedUnusable, Kept, load, save
 from engine.checks import Finding
+from engine.deed_checks import check_deeds
 from engine.errors import ArchiveUnusable
 from engine.file_checks import Keys, check_file, check_signers
 from engine.files import open_read_only
@@ -175,6 +176,7 @@ class _Run:
         self._found(check_file(self._connection, self._path))
         signers, unsound = check_signers(self._reader)
         self._found(unsound)
+        self._found(check_deeds(self._reader))  # before archives are joined: of this file
         left = self._left = left_behind(self._connection, self._reader, rows)
         if left is not None:
             self._found(left.findings)

@@ -1,5 +1,5 @@
 -- What was asked on behalf of the house: who, what, when, from where, and what he was answered. A command's row is
--- written in the transaction of its batch (docs/adr/0022), or beside what is no command, such as clock.confirm.
+-- written in the transaction of its batch, or beside what is no command, such as clock.confirm (docs/schema.md).
 -- `at`: the time of the books. `actor`: the `sub` of his token, 0 at the command line. `subject`: what the request
 -- named. `outcome`: 'accepted', or the code of the refusal. No part of the chain: it says who, the chain says what.
 CREATE TABLE audit_log (

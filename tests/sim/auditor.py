@@ -94,8 +94,6 @@ class Auditor:
             raise Finding(f"{request_id} was answered twice")
         copy.told_us = self._around.now_us()
         copy.has_failed = self._around.has_failed()
-        if copy.body["type"] == "clock.confirm":
-            self.clocks.confirmed()  # as late as that: it waits until it is written down
         self._hearings[copy.link].owed(request_id)
 
     def emitted(self, link: Link, text: str) -> None:
@@ -136,6 +134,10 @@ class Auditor:
         if copy.answer is not None:
             raise Finding(f"{copy.body['id']} was answered twice: {copy.answer} and {message}")
         copy.answer = message
+        if copy.told_us is None:  # of what is no command nobody says when it was given its answer
+            copy.has_failed = self._around.has_failed()
+        if copy.body["type"] == "clock.confirm":
+            self.clocks.confirmed()  # as late as that: it waits until it is written down
         hearing.answered(copy.body["id"])
         if code is not None:
             self._stories.refused(copy, message, code)
