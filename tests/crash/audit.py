@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.moves import PREFIX, Move
+from tests.crash.moves import EXPECTED, PREFIX, Move
 from tests.crash.standing import Standing
 from tests.crash.witness import Bet, Finding, History
 
@@ -51,6 +51,8 @@ class Books:
     """By `bet_id`: entries of players with `ref_type` BET."""
     moves: dict[str, list[Moved]]
     """By `key`: of the operator's commands (`moves.PREFIX`), each with its entries of players."""
+    deeds: dict[str, list[tuple[str, int | None]]]
+    """By `key`, of the same: what the audit log says of each time, the outcome and the transaction."""
     refusals: dict[str, str]
     """By `bet_id`: why it was refused for good."""
     unbalanced: dict[int, int]
@@ -97,11 +99,17 @@ def read_books(db: Path) -> Books:
             [f"{PREFIX}*"],
         ):
             moves[key].append(Moved(*moved))
+        deeds: dict[str, list[tuple[str, int | None]]] = defaultdict(list)
+        for key, outcome, transaction_id in file.execute(
+            "SELECT key, outcome, transaction_id FROM audit_log WHERE key GLOB ?", [f"{PREFIX}*"]
+        ):
+            deeds[key].append((outcome, transaction_id))
         return Books(
             balances=dict(file.execute("SELECT id, balance FROM users")),
             ledger=dict(file.execute("SELECT user_id, SUM(amount) FROM transaction_ledger GROUP BY user_id")),
             debits=dict(debits),
             moves=dict(moves),
+            deeds=dict(deeds),
             refusals=dict(file.execute("SELECT bet_id, code FROM refusals")),
             unbalanced=dict(
                 file.execute(
@@ -136,6 +144,7 @@ def audit(books: Books, history: History, *, may_be_open: bool) -> list[Finding]
         findings += _refusal(bet, books.refusals.get(bet.bet_id))
     for move in history.moves.values():
         findings += _move(move, books.moves.get(move.key, []), may_be_open)
+        findings += _deeds(move, books.moves.get(move.key, []), books.deeds.get(move.key, []))
     return [*findings, *_ended_twice(books, history)]
 
 
@@ -229,6 +238,17 @@ def _move(move: Move, moved: list[Moved], may_be_open: bool) -> Iterator[Finding
         yield Finding("lost", move.key, f"no transaction, but {told}")
     if move.standing is Standing.OPEN and not may_be_open:
         yield Finding("unresolved", move.key, f"{move.request}, never answered")
+
+
+def _deeds(move: Move, moved: list[Moved], deeds: list[tuple[str, int | None]]) -> Iterator[Finding]:
+    """What was done is in the audit log once, and each refusal that was heard as often as it was heard."""
+    done = [transaction_id for outcome, transaction_id in deeds if outcome == "accepted"]
+    if done != [one.transaction_id for one in moved[:1]]:
+        yield Finding("deed", move.key, f"{moved}, and the audit log has {deeds}")
+    refused = [outcome for outcome, _ in deeds if outcome != "accepted"]
+    heard = [str(answer["code"]) for answer in move.answers if answer.get("code") in EXPECTED]
+    if any(heard.count(code) > refused.count(code) for code in heard) or len(deeds) > move.sendings:
+        yield Finding("deed", move.key, f"sent {move.sendings} times, {heard}, and the audit log has {deeds}")
 
 
 def _ended_twice(books: Books, history: History) -> Iterator[Finding]:

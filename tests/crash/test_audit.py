@@ -208,7 +208,7 @@ PLAYERS_ENTRY = "user_id = :player AND ref_type = 'BET'"
             "DELETE FROM transactions WHERE key = :won;"
             "UPDATE users SET balance = ("
             " SELECT coalesce(SUM(amount), 0) FROM transaction_ledger WHERE user_id = users.id)",
-            {"lost", "player_balance", "balance_after"},
+            {"deed", "lost", "player_balance", "balance_after"},
             id="an acknowledged settlement removed and the balances made to fit",
         ),
         pytest.param(
@@ -220,18 +220,33 @@ PLAYERS_ENTRY = "user_id = :player AND ref_type = 'BET'"
         ),
         pytest.param(
             "UPDATE transactions SET key = 'move-again' WHERE key = :withdrawn",
-            {"lost", "refused_but_moved", "wrong_move", "duplicated"},
+            {"deed", "lost", "refused_but_moved", "wrong_move", "duplicated"},
             id="a refused settlement booked in the place of a withdrawal",
         ),
         pytest.param(
             "UPDATE transactions SET key = 'move-of-nobody' WHERE key = :withdrawn",
-            {"lost", "never_sent"},
+            {"deed", "lost", "never_sent"},
             id="a move that nobody asked for",
         ),
         pytest.param(
             "UPDATE transactions SET key = 'move-lost' WHERE key = :withdrawn",
-            {"lost", "wrong_move", "player_balance"},
+            {"deed", "lost", "wrong_move", "player_balance"},
             id="an unanswered deposit booked as a withdrawal",
+        ),
+        pytest.param("DELETE FROM audit_log WHERE key = :won", {"deed"}, id="a deed removed"),
+        pytest.param(
+            "DELETE FROM audit_log WHERE key = 'move-again'", {"deed"}, id="what was refused removed"
+        ),
+        pytest.param(
+            "INSERT INTO audit_log SELECT id + 99, at, actor, role, address, door, action, subject, key,"
+            " outcome, NULL FROM audit_log WHERE key = 'move-again'",
+            {"deed"},
+            id="what was refused told twice",
+        ),
+        pytest.param(
+            "UPDATE audit_log SET outcome = 'NOT_FOUND' WHERE key = 'move-again'",
+            {"deed"},
+            id="what was refused told otherwise",
         ),
     ],
 )
