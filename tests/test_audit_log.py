@@ -89,6 +89,23 @@ def test_what_players_and_the_server_ask_for_is_no_deed(books: Path) -> None:
     assert deeds(books) == []
 
 
+def test_a_batch_of_players_runs_no_statement_for_it(books: Path) -> None:
+    statements: list[str] = []
+
+    class Recording(sqlite3.Connection):
+        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            statements.append(sql)
+            return super().execute(sql, parameters)
+
+    async def use(store: Store) -> None:
+        await store.commit(by(None, place(1), place(2, user_id=BOB)), NOW_US)
+        assert not [sql for sql in statements if "audit_log" in sql]
+        await store.commit(by(OPERATOR, settle("s", 1, "lost")), NOW_US)
+        assert len([sql for sql in statements if "audit_log" in sql]) == 2
+
+    with_store(books, use, connection_factory=Recording)
+
+
 def test_refusals_are_written_although_nothing_else_is(books: Path) -> None:
     before = blocks(books)
     commit(
