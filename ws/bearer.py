@@ -37,8 +37,3 @@ def who_asks(secret: str, connection: HTTPConnection) -> Identity | Unknown:
         return identify(secret, token)
     except TokenRefused as refused:
         return Unknown(str(refused), f'Bearer error="invalid_token", error_description="{refused}"')
-
-
-def address_of(connection: HTTPConnection) -> str:
-    """The network address that is asked from, without a port; empty where there is none."""
-    return "" if connection.client is None else connection.client.host
