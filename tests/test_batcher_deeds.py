@@ -108,3 +108,13 @@ def test_what_is_turned_away_is_no_deed(tmp_path: Path) -> None:
             assert deeds(this) == []
 
     asyncio.run(run())
+
+
+def test_what_is_asked_for_and_waited_for_is_told_as_well(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as this:
+            await this.batcher.ask(deposit(0), OPERATOR)
+            await this.batcher.ask(deposit(1))
+            assert deeds(this) == [("d0", "accepted")]
+
+    asyncio.run(run())

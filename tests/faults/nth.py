@@ -341,6 +341,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--only", choices=sorted(ERRORS))
+    parser.add_argument("--op", choices=OPS, help="fail only these calls")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--without", choices=sorted(GUARDS))
     parser.add_argument("--json", action="store_true")
@@ -361,6 +362,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seeded = seed(folder / NAME)
         reached = _reached(seeded, folder)
         todo = list(cases(reached, options.every, [options.only] if options.only else list(ERRORS)))
+        todo = [case for case in todo if options.op in (None, case.op)]
         all_shown = list(run_all(todo, seeded, folder, options.jobs, options.without))
     summary = _summary(reached, all_shown)
     findings = [f"{shown.case}: {finding}" for shown in all_shown for finding in shown.findings]

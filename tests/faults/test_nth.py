@@ -105,14 +105,17 @@ def test_but_not_those_that_a_checkpoint_before_it_wrote_without_a_sync(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("guard", "lie"),
+    ("guard", "lie", "which"),
     [
-        ("doubt", "at last, and is in the books as"),
-        ("patience", "the books have None"),
-        ("heed", "of the database has failed, and money is taken"),
+        # Only a sync shows it, and which of them a COMMIT waits for differs from run to run.
+        ("doubt", "at last, and is in the books as", ("--every", "3", "--op", "sync")),
+        ("patience", "the books have None", ("--every", "61")),
+        ("heed", "of the database has failed, and money is taken", ("--every", "61")),
     ],
 )
-def test_the_audit_finds_what_a_missing_guard_lets_through(guard: str, lie: str) -> None:
-    status, _, findings = run("--every", "61", "--only", "EIO", "--without", guard)
+def test_the_audit_finds_what_a_missing_guard_lets_through(
+    guard: str, lie: str, which: tuple[str, ...]
+) -> None:
+    status, _, findings = run(*which, "--only", "EIO", "--without", guard)
     assert status == 1
     assert any(lie in finding for finding in findings), findings
