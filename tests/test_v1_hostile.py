@@ -138,6 +138,18 @@ def test_what_is_no_request_is_refused(http: httpx.Client, route: Route, body: b
 
 
 @of_each([route for route in ROUTES if route.has_body])
+def test_no_field_is_there_twice(http: httpx.Client, route: Route) -> None:
+    asked = as_http(route, EVERY[route.name], key_of(route))
+    headers = asked.pop("headers", {}) | {"Content-Type": "application/json"}
+    body = json.dumps(asked.pop("json"))
+    for name in json.loads(body):
+        twice = f'{body[:-1]},"{name}":{json.dumps(json.loads(body)[name])}}}'
+        answer = http.request(**asked, content=twice.encode(), headers=headers)
+        assert refusal(answer) == "INVALID_REQUEST"
+        assert answer.json()["detail"] == f"{name}: there twice"
+
+
+@of_each([route for route in ROUTES if route.has_body])
 def test_a_body_of_another_kind_is_415_and_a_huge_one_413(http: httpx.Client, route: Route) -> None:
     asked = as_http(route, EVERY[route.name], key_of(route))
     content = json.dumps(asked.pop("json")).encode() or b"{}"

@@ -154,6 +154,18 @@ def test_a_body_is_json_by_its_media_type(content_type: str, is_read: bool) -> N
     )
 
 
-def test_of_what_is_there_twice_the_first_such_name_is_told() -> None:
-    for body in (b'{"a":1,"b":2,"b":3,"a":4}', b'{"legs":[{"b":1,"c":2,"b":1}]}', b'{"\\u0062":1,"b":2}'):
-        assert asked("wallet.transfer", body, keys=("k",)) == Unread("b: there twice")
+@pytest.mark.parametrize(
+    ("legs", "name"),
+    [
+        ('[{"user_id":7,"amount":-5},{"user_id":8,"amount":5}],"legs":[]', "legs"),
+        ('[{"user_id":7,"amount":-5},{"user_id":8,"amount":5,"amount":5}]', "amount"),
+        ('[{"user_id":7,"amount":-5},{"\\u0075ser_id":8,"amount":5,"user_id":8}]', "user_id"),
+    ],
+)
+def test_what_is_there_twice_is_refused(legs: str, name: str) -> None:
+    """Of a sound body: of two values different readers take different ones."""
+    sound = b'{"legs":[{"user_id":7,"amount":-5},{"user_id":8,"amount":5}]}'
+    assert not isinstance(asked("wallet.transfer", sound, keys=("k",)), Unread)
+    refused = asked("wallet.transfer", f'{{"legs":{legs}}}'.encode(), keys=("k",))
+    assert isinstance(refused, Unread)
+    assert refused.message.startswith(f"{name}: ")
