@@ -50,6 +50,7 @@ PURE = {
     *("engine.bonus_checks", "engine.floor_checks", "engine.archive_checks", "engine.origin"),
     *("batcher.policy", "batcher.breaker", "batcher.steady", "batcher.undecided", "batcher.copies"),
     *(
+        "ws.addresses",
         "ws.allowance",
         "ws.archives",
         "ws.books",
@@ -63,6 +64,7 @@ PURE = {
         "ws.problems",
         "ws.limits",
         "ws.receipts",
+        "ws.shell_headers",
         "ws.wallets",
         "ws.codec",
         "ws.effects",
@@ -99,6 +101,7 @@ ONLY_IMPORTER = {
     "aiosqlite": {"engine.store"},
     "cryptography": {"engine.keys", "verifier.check"},
     "redis": {"batcher.redis_nonces"},
+    "limits": {"cli.values", "ws.rates", "ws.rate_windows", "ws.rates_in_redis"},
     "jwt": {"ws.auth"},
     "prometheus_client": {"ws.metrics"},
 }
