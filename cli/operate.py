@@ -32,6 +32,7 @@ from engine.store import Asked, Store
 from ws import app
 from ws.auth import issue
 from ws.noise import Hushed
+from ws.rates import RateLimits
 from ws.settings import Settings, jwt_secret, variable
 
 SEED_BATCH = 5000
@@ -58,13 +59,22 @@ def serve(options: argparse.Namespace) -> int:
         self_check_s=options.self_check_s,
         heads=options.heads,
         sockets_per_user=options.sockets_per_user,
-        origins=frozenset(filter(None, (origin.strip() for origin in options.origins.split(",")))),
+        origins=options.origins,
         breaker=BreakerLimits(
             commit_upper_us=options.breaker_commit_ms * 1000,
             queue_upper_us=options.breaker_queue_ms * 1000,
             stable_us=options.breaker_stable_ms * 1000,
         ),
         nonce_breaker=replace(NONCE_LIMITS, stable_us=options.nonce_stable_ms * 1000),
+        rates=RateLimits(
+            address=options.rate_address,
+            user=options.rate_user,
+            money=options.rate_money,
+            login=options.rate_login,
+            refresh=options.rate_refresh,
+        ),
+        rates_in_redis=options.rate_limits_in == "redis",
+        trusted_proxies=options.trusted_proxies,
     )
     return uvloop.run(app.serve(settings))
 

@@ -13,6 +13,7 @@ from cli import archive, audit, audit_log, backups, evidence, operate, statement
 from cli.verify import verify as run_verify
 from engine.money import BOOK_FLOOR_MINOR
 from ws.effects import ROLES
+from ws.rates import DEFAULTS
 from ws.settings import SOCKETS_PER_USER, variable
 
 WRONG_CALL = 2
@@ -93,8 +94,16 @@ def _operate(command: AddCommand) -> None:
     )
     serve.add_argument(
         "--origins",
+        type=values.origins,
         default=variable("origins", ""),
         help="origins of web pages that may connect, separated by commas, besides the server's own",
+    )
+    serve.add_argument(
+        "--trusted-proxies",
+        type=values.proxies,
+        default=variable("trusted_proxies", ""),
+        metavar="ADDRESSES",
+        help="addresses and networks of proxies whose X-Forwarded-For is believed, separated by commas",
     )
     serve.add_argument(
         "--heads",
@@ -144,6 +153,8 @@ def _operate(command: AddCommand) -> None:
         metavar="SECONDS",
         help="verify the file beside the bets this often; 0: never (default: %(default)s)",
     )
+
+    _rates(serve)
 
     seed = command(
         "seed", "Add players with an opening balance", operate.seed, "Makes the file if there is none."
@@ -202,6 +213,35 @@ def _operate(command: AddCommand) -> None:
             default=key and Path(key),
             help="the private key that signs blocks (default: made beside the database)",
         )
+
+
+def _rates(serve: argparse.ArgumentParser) -> None:
+    """How often one may ask over HTTP."""
+    for option, default, what in (
+        (
+            "address",
+            variable("rate_address", DEFAULTS.ADDRESS),
+            "requests of one address, and as many handshakes",
+        ),
+        ("user", variable("rate_user", DEFAULTS.USER), "requests of one user"),
+        ("money", variable("rate_money", DEFAULTS.MONEY), "requests of one user that may change something"),
+        ("login", variable("rate_login", DEFAULTS.LOGIN), "log-ins and registrations of one address"),
+        ("refresh", variable("rate_refresh", DEFAULTS.REFRESH), "refreshes and log-outs of one address"),
+    ):
+        serve.add_argument(
+            f"--rate-{option}",
+            type=values.rate,
+            default=default,
+            metavar="N/PERIOD",
+            help=f"how many {what}, such as 10/second or 600/minute; off: any (default: %(default)s)",
+        )
+    serve.add_argument(
+        "--rate-limits-in",
+        type=values.rates_in,
+        default=variable("rate_limits_in", "memory"),
+        metavar="memory|redis",
+        help="where they are counted; redis: in that of --redis-url (default: %(default)s)",
+    )
 
 
 def _audit(command: AddCommand) -> None:

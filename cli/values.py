@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from ipaddress import ip_network
+
+from limits import RateLimitItem
 
 from cli.times import parse_time_us
 from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
+from ws import rates
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -62,6 +66,40 @@ def sockets(text: str) -> int:
 def floor(text: str) -> int:
     """How far below zero a book may go, in minor units."""
     return integer(text, BOOK_FLOOR_MINOR, 0)
+
+
+def rate(text: str) -> RateLimitItem | None:
+    """How often, such as `600/minute`; None for `off`."""
+    try:
+        return rates.rate(text)
+    except rates.RateInvalid as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def rates_in(text: str) -> str:
+    """Where requests are counted."""
+    if text not in ("memory", "redis"):
+        raise argparse.ArgumentTypeError(f"expected memory or redis, not {text[:40]!r}")
+    return text
+
+
+def origins(text: str) -> frozenset[str]:
+    """Origins of web pages, separated by commas, each by its name."""
+    named = frozenset(filter(None, (origin.strip() for origin in text.split(","))))
+    if "*" in named:
+        raise argparse.ArgumentTypeError("expected the name of each origin, not '*'")
+    return named
+
+
+def proxies(text: str) -> frozenset[str]:
+    """IP addresses and networks, separated by commas; a name, or `*`, would be anybody's."""
+    named = frozenset(filter(None, (proxy.strip() for proxy in text.split(","))))
+    for proxy in named:
+        try:
+            ip_network(proxy)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"expected IP addresses and networks: {error}") from error
+    return named
 
 
 def log_level(text: str) -> str:  # argparse does not hold a default, so the environment, against `choices`

@@ -22,6 +22,8 @@ from ws.app import _application, _uvicorn_config
 from ws.beside import Beside
 from ws.hub import Hub
 from ws.messages import Limits
+from ws.rate_windows import Windows
+from ws.rates import Counted, RateLimits, Rates
 from ws.self_check import SelfCheck
 from ws.session import Door
 
@@ -42,7 +44,8 @@ async def serving(db: Path, log_max_bytes: int = LOG_MAX_BYTES, nonces: int = 10
     batcher = Batcher(store, guard, posted=hub.posted)
     door = Door(store, batcher, hub, JWT_SECRET, Limits())
     batcher.start()
-    application = _application(door, guard, SelfCheck(db, 0), Beside(), frozenset())
+    rates = Rates(RateLimits(), Counted(Windows()))
+    application = _application(door, guard, SelfCheck(db, 0), Beside(), frozenset(), rates)
     server = QuietServer(_uvicorn_config(application, door.limits))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     keeping = asyncio.create_task(LogKeeper(store, log_max_bytes=log_max_bytes).run())

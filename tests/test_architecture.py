@@ -52,6 +52,7 @@ PURE = {
     *("batcher.policy", "batcher.breaker", "batcher.steady", "batcher.undecided", "batcher.copies"),
     *(
         "ws.actors",
+        "ws.addresses",
         "ws.allowance",
         "ws.archives",
         "ws.books",
@@ -70,6 +71,7 @@ PURE = {
         "ws.v1_requests",
         "ws.limits",
         "ws.receipts",
+        "ws.shell_headers",
         "ws.wallets",
         "ws.codec",
         "ws.effects",
@@ -106,6 +108,7 @@ ONLY_IMPORTER = {
     "aiosqlite": {"engine.store"},
     "cryptography": {"engine.keys", "verifier.check"},
     "redis": {"batcher.redis_nonces"},
+    "limits": {"cli.values", "ws.rates", "ws.rate_windows", "ws.rates_in_redis"},
     "jwt": {"ws.auth"},
     "prometheus_client": {"ws.metrics"},
 }

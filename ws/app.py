@@ -22,9 +22,8 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from batcher.archiving import Archiving
@@ -36,8 +35,10 @@ from batcher.nonces import FallbackGuard, NonceGuard
 from batcher.redis_nonces import RedisGuard
 from engine.archive_copy import Copied, copy
 from engine.keys import newest_key_id, signing_key
+from engine.outcomes import Code
 from engine.queries import newest_block_at
 from engine.store import Store
+from ws.addresses import network_of
 from ws.apart import apart
 from ws.bearer import bearer
 from ws.beside import Beside
@@ -49,13 +50,18 @@ from ws.http_door import HttpDoor
 from ws.hub import Hub
 from ws.messages import Limits
 from ws.metrics import metrics_route
+from ws.problems import problem
+from ws.rate_windows import Windows
+from ws.rates import Counted, Rates
+from ws.rates_in_redis import RedisCounts, redis_storage
 from ws.self_check import SelfCheck
 from ws.session import Door, Session
 from ws.settings import SettingInvalid, Settings
+from ws.shell import shelled
+from ws.shell_problems import answer, deny, not_now
 from ws.transport import KERNEL_BYTES, PING_EVERY_S, PONG_WITHIN_S, WebSocketDoor
 from ws.turns import Turns
 from ws.v1 import v1_routes
-from ws.v1_errors import http_problem
 
 log = logging.getLogger("solidgreen")
 
@@ -94,6 +100,7 @@ async def serve(settings: Settings) -> int:
     listener = _listen(settings)
     with contextlib.closing(listener), contextlib.ExitStack() as signals:
         guard = _guard(settings)
+        rates = _rates(settings)
         key = signing_key(settings.db, settings.signing_key)
         heads = None if settings.heads is None else Heads(settings.db, keeper(settings.heads))
         store = await Store.open(settings.db, key=key)
@@ -112,8 +119,8 @@ async def serve(settings: Settings) -> int:
             await guard.reach()  # now, so that the nonce store's state is known before the first bet
             self_check = SelfCheck(settings.db, settings.self_check_s)
             beside = Beside()
-            application = _application(door, guard, self_check, beside, settings.origins)
-            server = _Server(_uvicorn_config(application, limits), door)
+            application = _application(door, guard, self_check, beside, settings.origins, rates)
+            server = _Server(_uvicorn_config(application, limits, settings.trusted_proxies), door)
             signals.enter_context(_handled(server.handle_exit))
             _announce(settings, listener)
             await _announce_key(store, key.signer.key_id)
@@ -134,6 +141,7 @@ async def serve(settings: Settings) -> int:
                 await asyncio.to_thread(heads.stop)
         finally:
             await guard.close()
+            await rates.close()
             closing = asyncio.create_task(store.close(), name="close the file")
             # Not `wait_for`: that waits until what it cancels has ended, and this may not.
             if not (await asyncio.wait([closing], timeout=CLOSE_S))[0]:
@@ -153,11 +161,20 @@ async def _copy_apart(path: Path, archive_id: int) -> Copied:
 
 
 def _application(
-    door: Door, guard: NonceGuard, self_check: SelfCheck, beside: Beside, origins: frozenset[str]
-) -> Starlette:
+    door: Door,
+    guard: NonceGuard,
+    self_check: SelfCheck,
+    beside: Beside,
+    origins: frozenset[str],
+    rates: Rates,
+) -> ASGIApp:
     async def wallet_socket(websocket: WebSocket) -> None:
+        refusal = await rates.of_handshake(network_of(websocket.client.host if websocket.client else None))
+        if refusal is not None:
+            await deny(websocket, not_now(refusal))
+            return
         if not _is_welcome(websocket, origins):
-            await websocket.close()  # before it is accepted, this is an HTTP 403
+            await deny(websocket, answer(problem(Code.FORBIDDEN, "pages of this origin may not connect")))
             return
         if SUBPROTOCOL not in websocket.scope["subprotocols"]:
             await websocket.accept()
@@ -166,17 +183,13 @@ def _application(
         await websocket.accept(SUBPROTOCOL)
         await Session(websocket, door).run(bearer(websocket))
 
-    application = Starlette(
-        routes=[
-            WebSocketRoute("/ws", wallet_socket),
-            *health_routes(door.batcher, guard, self_check, beside),
-            metrics_route(door.store, door.batcher, guard, door.hub),
-            *v1_routes(door),
-        ],
-        exception_handlers={HTTPException: http_problem},
-    )
-    application.router.redirect_slashes = False  # there is one path of each thing
-    return application
+    routes = [
+        WebSocketRoute("/ws", wallet_socket),
+        *health_routes(door.batcher, guard, self_check, beside),
+        metrics_route(door.store, door.batcher, guard, door.hub),
+        *v1_routes(door),
+    ]
+    return shelled(routes, door.jwt_secret, rates, origins)
 
 
 def _is_welcome(websocket: WebSocket, origins: frozenset[str]) -> bool:
@@ -198,6 +211,18 @@ def _guard(settings: Settings) -> NonceGuard:
         raise SettingInvalid(f"redis_url: {error}") from error
 
 
+def _rates(settings: Settings) -> Rates:
+    counts = Counted(Windows())
+    if not settings.rates_in_redis:
+        return Rates(settings.rates, counts)
+    if settings.redis_url is None:
+        raise SettingInvalid("rate_limits_in: redis needs a redis_url")
+    try:
+        return Rates(settings.rates, RedisCounts(redis_storage(settings.redis_url), counts))
+    except ValueError as error:
+        raise SettingInvalid(f"redis_url: {error}") from error
+
+
 def _listen(settings: Settings) -> socket.socket:
     """Bind before the file is opened: a port that is taken is the most common mistake, and costs nothing."""
     try:
@@ -210,9 +235,15 @@ def _listen(settings: Settings) -> socket.socket:
         raise SettingInvalid(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
 
 
-def _uvicorn_config(application: Starlette, limits: Limits) -> uvicorn.Config:
+def _uvicorn_config(
+    application: ASGIApp, limits: Limits, trusted_proxies: frozenset[str] = frozenset()
+) -> uvicorn.Config:
     return uvicorn.Config(
         application,
+        # Of both doors: they hand on what uvicorn has made of the application. Unless told otherwise it
+        # believes whoever connects from loopback.
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=sorted(trusted_proxies),
         loop="uvloop",
         http=partial(HttpDoor, turns=Turns()),  # type: ignore[arg-type]  # it is only called
         ws=partial(WebSocketDoor, turns=Turns()),  # type: ignore[arg-type]  # as well

@@ -16,7 +16,10 @@ from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from engine.outcomes import Code
 from ws import descriptors
+from ws.problems import problem
+from ws.shell_problems import of_status, raw
 from ws.turns import Turns
 
 log = logging.getLogger("solidgreen.ws")
@@ -81,8 +84,7 @@ class HttpDoor(HttpToolsProtocol):
         self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
-            self.transport.close()
+            self._refuse(raw(of_status(431)))
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= PIPELINED_MAX:
@@ -124,11 +126,9 @@ class HttpDoor(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         if self._is_crowded:
             self._tell_of_refusals()
-            self.transport.write(
-                b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n"
-                b"connection: close\r\n\r\n"
+            self._refuse(
+                raw(problem(Code.OVERLOADED, "all sockets are in use", 1000), (b"retry-after", b"1"))
             )
-            self.transport.close()
             return
         if self.cycle is not None and not self.cycle.response_complete:
             self.send_400_response("a handshake must wait for the answers before it")
@@ -137,6 +137,13 @@ class HttpDoor(HttpToolsProtocol):
         super().handle_websocket_upgrade()
         # It has done its work, and would keep this object alive, as this object keeps it.
         self.parser = None  # type: ignore[assignment]
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(raw(problem(Code.INVALID_REQUEST, msg)))
+
+    def _refuse(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        self.transport.close()
 
     @classmethod
     def _tell_of_refusals(cls) -> None:

@@ -12,6 +12,7 @@ from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
 from engine.errors import SolidGreenError
 from engine.files import make_secret
+from ws.rates import RateLimits
 
 SECRET_BYTES_MIN = 32
 """HS256 wants a key at least as long as its hash (RFC 7518, section 3.2)."""
@@ -51,6 +52,12 @@ class Settings:
     """When the circuit opens, and when it closes again."""
     nonce_breaker: BreakerLimits = NONCE_LIMITS
     """The same of the breaker in front of Redis."""
+    rates: RateLimits = field(default_factory=RateLimits)
+    """How often one may ask over HTTP."""
+    rates_in_redis: bool = False
+    """Whether that is counted in the Redis of `redis_url`, not in memory."""
+    trusted_proxies: frozenset[str] = frozenset()
+    """Addresses and networks of proxies whose word on the client's address is taken."""
 
 
 def variable(

@@ -9,15 +9,11 @@ A client that goes away loses its answer and nothing else: the command goes on, 
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from http import HTTPStatus
-from typing import Final
 
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as Asked
 from starlette.responses import Response
 from starlette.routing import Route as Served
@@ -40,11 +36,6 @@ from ws.routes import IDEMPOTENCY_KEY, ROUTES, Route
 from ws.session import Door
 from ws.v1_replies import refused, told
 from ws.v1_requests import NO_ID, Parts, Shape, Unread, read, shape_of
-
-log = logging.getLogger("solidgreen.ws")
-
-BODY_BYTES_MAX: Final = 262_144
-"""As a frame of the socket (`Limits.frame_bytes`); a thousand items of a payout are 40 KB."""
 
 
 def v1_routes(door: Door) -> list[Served]:
@@ -70,20 +61,11 @@ class _Server:
         ]
 
     async def _serve(self, by_method: Mapping[str, Shape], asked: Asked) -> Response:
-        try:
-            return await self._respond(by_method["GET" if asked.method == "HEAD" else asked.method], asked)
-        except ClientDisconnect:
-            return Response()  # which nobody reads
-        except Exception:
-            log.exception("a request over HTTP failed")
-            return refused(Code.INTERNAL)
-
-    async def _respond(self, shape: Shape, asked: Asked) -> Response:
+        shape = by_method["GET" if asked.method == "HEAD" else asked.method]
         identity = who_asks(self._door.jwt_secret, asked)
         if isinstance(identity, Unknown):
             return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
-        parts = await _parts(shape.route, asked)
-        message = parts if isinstance(parts, Unread) else read(shape, parts)
+        message = read(shape, await _parts(shape.route, asked))
         if isinstance(message, Unread):
             return refused(Code.INVALID_REQUEST, message.message, status=message.status)
         reply = await self._reply(identity, message, actor_of(identity, asked.client, "http"))
@@ -130,23 +112,12 @@ class _Server:
                 del self._in_flight[user_id]
 
 
-async def _parts(route: Route, asked: Asked) -> Parts | Unread:
-    body = b""
-    if route.has_body:
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in asked.stream():
-            size += len(chunk)
-            if size > BODY_BYTES_MAX:
-                words = f"the body is more than {BODY_BYTES_MAX} bytes"
-                return Unread(words, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            chunks.append(chunk)
-        body = b"".join(chunks)
+async def _parts(route: Route, asked: Asked) -> Parts:
     return Parts(
         asked.path_params,
         asked.query_params.multi_items(),
         asked.headers.getlist(IDEMPOTENCY_KEY),
         asked.headers.get("content-type", ""),
-        body,
+        await asked.body() if route.has_body else b"",
         time.time_ns() // 1_000_000,
     )
