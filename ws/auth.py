@@ -22,6 +22,9 @@ NAME: Final = "solidgreen"
 TYPE: Final = "at+jwt"
 """The `typ` header of an access token (RFC 9068): no other token signed with this secret passes for one."""
 
+CHARS_MAX: Final = 4096
+"""Ten times what ours have; as much as an `auth` message takes."""
+
 SUBJECT: Final = re.compile(r"[1-9][0-9]{0,15}")
 """A `sub` is written one way only; that it is at most 2^53 − 1 is looked at afterwards."""
 
@@ -117,12 +120,12 @@ def _is_written_our_way(token: str) -> bool:
     """Whether each of its parts is base64url as it is written, and its JSON names nothing twice: what is left
     to chance there, two readers may read differently. Raises `ValueError`, or `RecursionError`."""
     parts = token.split(".")
-    if len(parts) != 3:
+    if len(parts) != 3 or len(token) > CHARS_MAX:
         return False
     texts = [base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts]
     for part, text in zip(parts, texts, strict=True):
         if base64.urlsafe_b64encode(text).rstrip(b"=") != part.encode():
             return False
     for text in texts[:2]:
-        json.loads(text, object_pairs_hook=named_once)
+        json.loads(text.decode(), object_pairs_hook=named_once)  # of bytes it would take UTF-16 as well
     return True
