@@ -59,6 +59,7 @@ def serve(options: argparse.Namespace) -> int:
         self_check_s=options.self_check_s,
         heads=options.heads,
         sockets_per_user=options.sockets_per_user,
+        registration=options.registration,
         origins=options.origins,
         breaker=BreakerLimits(
             commit_upper_us=options.breaker_commit_ms * 1000,

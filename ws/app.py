@@ -44,6 +44,7 @@ from ws.bearer import bearer
 from ws.beside import Beside
 from ws.descriptors import raise_limit
 from ws.effects import CloseCode
+from ws.entrance import Entrance
 from ws.heads import Heads, keeper
 from ws.http import health_routes
 from ws.http_door import HttpDoor
@@ -115,14 +116,16 @@ async def serve(settings: Settings) -> int:
                 newest_us=await store.read(newest_block_at),
             )
             door = Door(store, batcher, hub, settings.jwt_secret, limits)
+            entrance = Entrance(door, settings)
+            await entrance.people.remember()
             batcher.start()
             await guard.reach()  # now, so that the nonce store's state is known before the first bet
             self_check = SelfCheck(settings.db, settings.self_check_s)
             beside = Beside()
-            application = _application(door, guard, self_check, beside, settings.origins, rates)
+            application = _application(door, guard, self_check, beside, settings.origins, rates, entrance)
             server = _Server(_uvicorn_config(application, limits, settings.trusted_proxies), door)
             signals.enter_context(_handled(server.handle_exit))
-            _announce(settings, listener)
+            _announce(settings, listener, store)
             await _announce_key(store, key.signer.key_id)
             _tune_the_interpreter()
             if heads is not None:
@@ -137,6 +140,7 @@ async def serve(settings: Settings) -> int:
                 await server.serve(sockets=[listener])
             finally:
                 await beside.stop(BESIDE_S)
+                entrance.close()
             if heads is not None:
                 await asyncio.to_thread(heads.stop)
         finally:
@@ -167,6 +171,7 @@ def _application(
     beside: Beside,
     origins: frozenset[str],
     rates: Rates,
+    entrance: Entrance,
 ) -> ASGIApp:
     async def wallet_socket(websocket: WebSocket) -> None:
         refusal = await rates.of_handshake(network_of(websocket.client.host if websocket.client else None))
@@ -187,6 +192,7 @@ def _application(
         WebSocketRoute("/ws", wallet_socket),
         *health_routes(door.batcher, guard, self_check, beside),
         metrics_route(door.store, door.batcher, guard, door.hub),
+        *entrance.routes(),
         *v1_routes(door),
     ]
     return shelled(routes, door.jwt_secret, rates, origins)
@@ -327,8 +333,10 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
             signal.signal(number, former)
 
 
-def _announce(settings: Settings, listener: socket.socket) -> None:
+def _announce(settings: Settings, listener: socket.socket, store: Store) -> None:
     host, port = listener.getsockname()[:2]
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # whoever reads it is here
+    store.note(f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}")
     host = f"[{host}]" if ":" in host else host
     nonces = "Redis" if settings.redis_url else "memory"
     log.info("serving %s on ws://%s:%d/ws, nonces in %s; stop with Ctrl-C", settings.db, host, port, nonces)
