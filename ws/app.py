@@ -39,6 +39,7 @@ from engine.queries import newest_block_at
 from engine.store import Store
 from ws.apart import apart
 from ws.beside import Beside
+from ws.contracts import contract_routes
 from ws.descriptors import raise_limit
 from ws.effects import CloseCode
 from ws.heads import Heads, keeper
@@ -167,6 +168,7 @@ def _application(
             WebSocketRoute("/ws", wallet_socket),
             *health_routes(door.batcher, guard, self_check, beside),
             metrics_route(door.store, door.batcher, guard, door.hub),
+            *contract_routes(),
         ]
     )
 

@@ -18,16 +18,16 @@ VERSION: Final = "1.0.0"
 WHAT_IT_IS: Final = "A betting wallet: every bet is in a double-entry ledger before it is shown green."
 
 BEARER: Final = "bearer"
-TOKEN_WORDS: Final = (
+WHO_IS_ASKING: Final = (
     "A JWT (HS256; `iss` and `aud` are `solidgreen`, `typ` is `at+jwt`), in the header "
     "`Authorization: Bearer …`, never in the URL."
 )
 
 CONVENTIONS: Final = (
-    "JSON, UTF-8. Money is an integer of minor units (cents), written without a fraction or an exponent: `1.0` "
-    "is refused. Times (`…_at`) are milliseconds since the Unix epoch. A request with a field that is not "
-    "described is refused, and names it. Clients must ignore fields of replies that they do not know, and take "
-    "a value that they do not know, of a field whose values are listed, for one that was added since."
+    "JSON, UTF-8. Money is an integer of minor units (cents), written without a fraction or an exponent: "
+    "`1.0` is refused. Times (`…_at`) are milliseconds since the Unix epoch. A request with a field that is "
+    "not described is refused, naming it. Clients must ignore fields of replies that they do not know, and "
+    "must expect that lists of values and codes grow."
 )
 
 

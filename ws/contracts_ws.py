@@ -13,9 +13,9 @@ from ws.contracts_common import (
     BEARER,
     CONVENTIONS,
     TITLE,
-    TOKEN_WORDS,
     VERSION,
     WHAT_IT_IS,
+    WHO_IS_ASKING,
     codes,
     roles,
     scopes,
@@ -88,7 +88,8 @@ CLOSE_CODES: Final = {
 def asyncapi() -> Json:
     """The contract of `/ws`."""
     known = schemas()
-    messages = {tag(each): _message(each, known) for each in (*REPLIES_OF, *REPLIES)}
+    requests: list[type[Request] | type[Reply]] = [*REPLIES_OF]
+    messages = {tag(each): _message(each, known) for each in [*requests, *REPLIES]}
     frames = {"RequestFrame": _frame(tuple(REPLIES_OF)), "ReplyFrame": _frame(REPLIES)}
     frames["RequestFrame"]["oneOf"][1]["maxItems"] = Limits().frame_messages
     return {
@@ -109,8 +110,8 @@ def asyncapi() -> Json:
                 "address": "/ws",
                 "title": "The socket of a wallet, an operator or an auditor",
                 "description": (
-                    f"Subprotocol `{SUBPROTOCOL}`. A text frame holds one message, or an array of them: a bad "
-                    "one does not void the others. A foreign `Origin` gets HTTP 403."
+                    f"Subprotocol `{SUBPROTOCOL}`. A text frame holds one message, or an array of them: a "
+                    "bad one does not void the others. A foreign `Origin` gets HTTP 403."
                 ),
                 "servers": [{"$ref": "#/servers/local"}, {"$ref": "#/servers/public"}],
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
@@ -133,12 +134,12 @@ def asyncapi() -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": f"{TOKEN_WORDS} On the handshake.",
+                    "description": f"{WHO_IS_ASKING} On the handshake.",
                 },
                 "firstMessage": {
                     "type": "apiKey",
                     "in": "password",
-                    "description": "The same token in a first message `auth`, alone in its frame, within 5 s.",
+                    "description": "The same token in a first message `auth`, alone in a frame, within 5 s.",
                 },
             },
         },
@@ -165,7 +166,7 @@ def _handshake() -> Json:
             "type": "object",
             "properties": {
                 "Sec-WebSocket-Protocol": {"type": "string", "const": SUBPROTOCOL},
-                "Authorization": {"type": "string", "description": TOKEN_WORDS},
+                "Authorization": {"type": "string", "description": WHO_IS_ASKING},
                 "Origin": {"type": "string", "description": "The server's own, or one that it was told of."},
             },
             "required": ["Sec-WebSocket-Protocol"],
@@ -199,7 +200,7 @@ def _request(each: type[Request]) -> Json:
         "messages": [_in_channel(each)],
         "reply": {
             "channel": {"$ref": f"#/channels/{CHANNEL}"},
-            "messages": [_in_channel(reply) for reply in (*REPLIES_OF[each], Error)],
+            "messages": [*map(_in_channel, REPLIES_OF[each]), _in_channel(Error)],
         },
         "x-roles": roles(tag(each)),
         "x-scopes": scopes(tag(each)),
