@@ -165,9 +165,13 @@ class Leg(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Transfer(Keyed, frozen=True, gc=False):
-    """Move money among accounts of one currency, players' and the house's; the legs sum to zero."""
+    """Move money among accounts of one currency, players' and the house's; the legs sum to zero.
+
+    `among_players`: a player asks for it, who reaches players' wallets and no other account.
+    """
 
     legs: tuple[Leg, ...]
+    among_players: bool = False
 
 
 class PayoutItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -450,9 +454,10 @@ def fingerprint_bet(command: PlaceBet, currency: str) -> bytes:
 
 
 def fingerprint(command: Keyed) -> bytes:
-    """SHA-256 over the kind and all the fields of any other command but `key` and `caller`, likewise."""
-    terms = [getattr(command, name) for name in command.__struct_fields__ if name not in ("key", "caller")]
+    """SHA-256 over the kind and all the fields of any other command but who asks for it, likewise."""
+    terms = [getattr(command, name) for name in command.__struct_fields__ if name not in _WHO_ASKS]
     return sha256(_encode((KINDS[type(command)].upper(), *terms))).digest()
 
 
+_WHO_ASKS = frozenset({"key", "caller", "among_players"})
 _encode = msgspec.msgpack.Encoder().encode

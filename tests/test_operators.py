@@ -17,7 +17,7 @@ from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import Code, Rejected
 from ws.allowance import Allowance
 from ws.codec import Malformed, decode_frame
-from ws.effects import Identity, Submit
+from ws.effects import Identity, Looked, Submit
 from ws.fields import EXPECTED, EXPECTED_OF
 from ws.messages import AnyRequest, Error, Limits
 from ws.operators import Move, TransferLeg
@@ -268,11 +268,12 @@ def integers_of(command: object) -> Iterator[int]:
 
 
 def test_every_field_of_every_request_has_its_words() -> None:
-    fields = {name for each in get_args(AnyRequest) for name in each.__struct_fields__}
+    requests = {*get_args(AnyRequest), *get_args(Looked)}
+    fields = {name for each in requests for name in each.__struct_fields__}
     in_legs = {f"legs[].{name}" for name in TransferLeg.__struct_fields__}
     in_items = {f"items[].{name}" for name in PayoutWinner.__struct_fields__}
     assert EXPECTED.keys() == fields | in_legs | in_items | {"legs[]", "items[]"}
-    known = {each.__struct_config__.tag: each for each in get_args(AnyRequest)}
+    known = {each.__struct_config__.tag: each for each in requests}
     assert all(field in known[type_].__struct_fields__ for type_, field in EXPECTED_OF)
 
 

@@ -23,6 +23,7 @@ from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -38,6 +39,7 @@ from engine.keys import newest_key_id, signing_key
 from engine.queries import newest_block_at
 from engine.store import Store
 from ws.apart import apart
+from ws.bearer import bearer
 from ws.beside import Beside
 from ws.contracts import contract_routes
 from ws.descriptors import raise_limit
@@ -53,6 +55,8 @@ from ws.session import Door, Session
 from ws.settings import SettingInvalid, Settings
 from ws.transport import KERNEL_BYTES, PING_EVERY_S, PONG_WITHIN_S, WebSocketDoor
 from ws.turns import Turns
+from ws.v1 import v1_routes
+from ws.v1_errors import http_problem
 
 log = logging.getLogger("solidgreen")
 
@@ -161,16 +165,20 @@ def _application(
             await websocket.close(CloseCode.NOT_THIS_PROTOCOL, f"ask for the subprotocol {SUBPROTOCOL}")
             return
         await websocket.accept(SUBPROTOCOL)
-        await Session(websocket, door).run(_bearer(websocket))
+        await Session(websocket, door).run(bearer(websocket))
 
-    return Starlette(
+    application = Starlette(
         routes=[
             WebSocketRoute("/ws", wallet_socket),
             *health_routes(door.batcher, guard, self_check, beside),
             metrics_route(door.store, door.batcher, guard, door.hub),
+            *v1_routes(door),
             *contract_routes(),
-        ]
+        ],
+        exception_handlers={HTTPException: http_problem},
     )
+    application.router.redirect_slashes = False  # there is one path of each thing
+    return application
 
 
 def _is_welcome(websocket: WebSocket, origins: frozenset[str]) -> bool:
@@ -179,11 +187,6 @@ def _is_welcome(websocket: WebSocket, origins: frozenset[str]) -> bool:
     # Compared as text: an origin is scheme://host[:port] (RFC 6454, section 6.2), and parsers raise for
     # others.
     return origin is None or origin in origins or origin.partition("://")[2] == websocket.headers.get("host")
-
-
-def _bearer(websocket: WebSocket) -> str | None:
-    scheme, _, token = websocket.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _guard(settings: Settings) -> NonceGuard:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,7 +19,7 @@ from engine.records import Entry
 from engine.snapshots import KINDS_OF_BETS, PostedEntry
 from ws.archives import archive_begun
 from ws.books import book_changed
-from ws.fields import EXPECTED, EXPECTED_OF, Id, Reply
+from ws.fields import EXPECTED, EXPECTED_OF, Id, Reply, Request
 from ws.limits import limit_changed
 from ws.messages import TYPES, AnyRequest, BetConfirmed, BetGet, BetPlace, BetRejected, Error, WalletEntry
 from ws.operators import BetCashout, BetRollback, BetSettle, BetUnsettle, moved, why_refused
@@ -82,6 +82,9 @@ NO_FREE_BET = "this free bet does not pay this bet: not this wallet's, not open,
 """What `INSUFFICIENT_FUNDS` means for a bet that a free bet was to pay."""
 
 
+Requested = TypeVar("Requested", bound=Request)
+
+
 class Malformed(NamedTuple):
     """A message that is no request: why, and its `id` where one could be read."""
 
@@ -110,6 +113,21 @@ def decode_frame(text: str, frame_messages: int) -> Sequence[AnyRequest | Malfor
     if not requests:
         return [Malformed(None, "the frame is an empty array")]
     return _too_many(len(requests), frame_messages) or requests
+
+
+def read_request(kind: type[Requested], fields: dict[str, Any]) -> Requested | Malformed:
+    """The request of this kind that consists of `fields`, JSON values; checked as those of a frame are."""
+    try:
+        request = msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        return Malformed(None, _in_words(str(error), str(kind.__struct_config__.tag)))
+    wrong = _wrong_in(request, is_plain=False)
+    return request if wrong is None else Malformed(None, _expected(wrong, ""))
+
+
+def is_bet_id(text: str) -> bool:
+    """Whether it is a UUID as PROTOCOL wants it."""
+    return _is_uuid(text) is not None
 
 
 def _too_many(count: int, frame_messages: int) -> list[Malformed]:
@@ -279,24 +297,24 @@ def _decode_one(text: str | msgspec.Raw, is_plain: bool) -> AnyRequest | Malform
 
 def _checked(request: AnyRequest, is_plain: bool) -> AnyRequest | Malformed:
     """`request`, unless one of its texts breaks a pattern of `ws/fields.py`."""
-    wrong = None
-    if isinstance(request, _WITH_BET_ID) and not _is_uuid(request.bet_id):
-        wrong = "bet_id"
-    elif not is_plain:
-        wrong = next(
-            (
-                name
-                for name in request.__struct_fields__
-                if isinstance(value := getattr(request, name), str)
-                and name != "token"
-                and _has_control(value)
-            ),
-            None,
-        )
+    wrong = _wrong_in(request, is_plain)
     if wrong is None:
         return request
     id_ = None if request.id is None or _has_control(request.id) else request.id
     return Malformed(id_, _expected(wrong, ""))
+
+
+def _wrong_in(request: AnyRequest | Request, is_plain: bool) -> str | None:
+    """The field that breaks a pattern."""
+    if isinstance(request, _WITH_BET_ID) and not _is_uuid(request.bet_id):
+        return "bet_id"
+    if is_plain:
+        return None
+    for name in request.__struct_fields__:
+        value = getattr(request, name)
+        if isinstance(value, str) and name != "token" and _has_control(value):
+            return name
+    return None
 
 
 def _id_of(text: str | msgspec.Raw) -> str | None:

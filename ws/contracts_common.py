@@ -25,7 +25,7 @@ WHO_IS_ASKING: Final = (
 
 CONVENTIONS: Final = (
     "JSON, UTF-8. Money is an integer of minor units (cents), written without a fraction or an exponent: "
-    "`1.0` is refused. Times (`…_at`) are milliseconds since the Unix epoch. A request with a field that is "
+    "`1.0` is refused. Times (`_at`) are milliseconds since the Unix epoch. A request with a field that is "
     "not described is refused, naming it. Clients must ignore fields of replies that they do not know, and "
     "must expect that lists of values and codes grow."
 )

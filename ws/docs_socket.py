@@ -22,12 +22,12 @@ _GROUPS: Final = {
 """Requests by what stands before the dot of their type."""
 
 _LIMITS: Final = {
-    "frame_bytes": "bytes in a frame",
-    "frame_messages": "messages in a frame",
-    "in_flight": "commands that wait for their answer",
-    "nonce_window_ms": "ms that a nonce is remembered",
-    "deadline_ms": "ms that a bet waits to be executed",
-    "messages_per_s": "messages a second, and five seconds’ worth at once",
+    "frame_bytes": "A frame has at most {:,} bytes.",
+    "frame_messages": "A frame has at most {:,} messages.",
+    "in_flight": "At most {:,} commands of one socket wait for their answer; one more is `RATE_LIMITED`.",
+    "nonce_window_ms": "A nonce is remembered for {:,} ms.",
+    "deadline_ms": "A bet waits for at most {:,} ms to be executed; then it is `TIMED_OUT`.",
+    "messages_per_s": "One socket may send {:,} messages a second, and five seconds’ worth at once.",
 }
 
 
@@ -46,7 +46,7 @@ def socket(document: Json) -> Html:
             ),
         ),
         element("h3", "Bounds", id="bounds"),
-        _pairs({f"{value:,}": _LIMITS[name] for name, value in document["x-limits"].items()}),
+        _pairs({name: _LIMITS[name].format(value) for name, value in document["x-limits"].items()}),
         element("h3", "Close codes", id="close-codes"),
         _pairs(document["x-close-codes"]),
         element("h2", "Requests", id="requests"),

@@ -19,13 +19,12 @@ from ws.fields import Reply
 from ws.limits import LimitGet
 from ws.messages import BalanceGet, BetGet, Resume
 from ws.payouts import PayoutFollow, PayoutGet
+from ws.reads import BetsGet, BlockGet, EntriesGet, WalletGet
 from ws.receipts import HeadGet, ReceiptGet
 from ws.wallets import WalletList
 
-MAY_MOVE_MONEY: Final = frozenset({"operator", "admin"})
-MAY_READ_ALL: Final = frozenset({"operator", "auditor", "admin"})
-ROLES: Final = frozenset({"player"}) | MAY_READ_ALL
-
+ROLES: Final = frozenset({"player", "operator", "auditor", "admin"})
+"""What each may do: `ws/roles.py`."""
 
 Looked = (
     BetGet
@@ -41,6 +40,10 @@ Looked = (
     | ClockGet
     | ClockConfirm
     | CircuitGet
+    | WalletGet
+    | EntriesGet
+    | BetsGet
+    | BlockGet
 )
 """What is answered without moving money."""
 

@@ -91,6 +91,10 @@ EXPECTED: dict[str, str] = {
     "before": "an integer: milliseconds since the Unix epoch",
     "archive_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
     "free_bet_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
+    "after": f"an integer from 0 to {WIRE_MAX_MINOR}: what `next` of another page says",
+    "limit": "an integer from 1 to 1000",
+    "state": "confirmed, won, lost, void, cashed_out or rolled_back",
+    "block": f"an integer from 1 to {WIRE_MAX_MINOR}",
 }
 """What each field of a request must be, in the words of an `INVALID_REQUEST`; `[]` stands for any position.
 `type` is missing: its words are those of `messages.TYPES`.
@@ -100,5 +104,6 @@ EXPECTED_OF: dict[tuple[str, str], str] = {
     ("payout.make", "items"): "a list of 1 to 100 items",
     ("payout.start", "items"): f"an integer from 1 to {WIRE_MAX_MINOR}: how many there are",
     ("limit.set", "amount"): f"null, or an integer from 0 to {WIRE_MAX_MINOR}",
+    ("wallet.bets", "before"): f"an integer from 0 to {WIRE_MAX_MINOR}: what `next` of another page says",
 }
 """The same where it depends on the type of the request."""

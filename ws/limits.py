@@ -40,9 +40,6 @@ class LimitExclude(Move, tag="limit.exclude"):
         return Exclude(self.user_id, self.until * 1000, key=self.key, caller=caller)
 
 
-LimitMove = LimitSet | LimitExclude
-
-
 class LimitGet(Request, tag="limit.get"):
     id: Id
     user_id: UserId | None = None

@@ -1,30 +1,37 @@
-"""What a socket can ask without moving money: bets, balances, entries, wallets, limits, payouts, receipts.
+"""What can be asked without moving money: bets, balances, entries, wallets, limits, payouts, receipts.
 Reads beside the writer.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import UNSET
 
 from batcher.batcher import Batcher
 from engine import queries, receipts, snapshots
+from engine.errors import ArchiveUnusable, LookTooLong
 from engine.outcomes import Code
 from engine.store import Store
 from ws.archives import ArchiveGet, archive_shown
 from ws.circuit import CircuitGet, CircuitShown
 from ws.clock import ClockConfirm, ClockGet, clock_shown
 from ws.codec import error, in_ms, wallet_entry
-from ws.effects import MAY_READ_ALL, Identity, Looked
+from ws.effects import Identity, Looked
 from ws.fields import Reply
 from ws.limits import LimitGet, limits_shown
 from ws.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
+from ws.pages import page
 from ws.payouts import PayoutFollow, PayoutGet, payout_shown
+from ws.reads import BetsGet, BlockGet, EntriesGet, WalletGet
 from ws.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
+from ws.roles import Reach, reach_of
 from ws.wallets import WalletList, wallets_shown
+
+log = logging.getLogger("solidgreen.ws")
 
 RESUME_ENTRIES_MAX: Final = 10_000
 """Entries that one `resume` answers (PROTOCOL)."""
@@ -67,6 +74,24 @@ async def look_up(store: Store, batcher: Batcher, request: Looked, identity: Ide
             return [_clock(batcher, request)]
         case CircuitGet():
             return [_circuit(batcher, request)]
+        case WalletGet() | EntriesGet() | BetsGet() | BlockGet():
+            return [await page(store, request)]
+
+
+async def told(
+    store: Store, batcher: Batcher, request: Looked, identity: Identity, miss: Callable[[str], None]
+) -> Sequence[Reply]:
+    """As `look_up`, but what goes wrong is told as well. `miss` hears of an archive asked for in vain."""
+    try:
+        return await look_up(store, batcher, request, identity)
+    except ArchiveUnusable as why:
+        miss(str(why))
+        return [error(request.id, Code.NOT_FOUND, str(why))]
+    except LookTooLong:
+        return [error(request.id, Code.TIMED_OUT, "looking this up took too long; ask again")]
+    except Exception:  # the file could not be read: that must not cost the asker's other answers
+        log.exception("a request could not be looked up")
+        return [error(request.id, Code.INTERNAL)]
 
 
 async def _limits(store: Store, batcher: Batcher, request: LimitGet) -> Reply:
@@ -168,7 +193,7 @@ async def _resume(store: Store, request: Resume, user_id: int) -> Sequence[Reply
 
 async def _bet_state(store: Store, batcher: Batcher, request: BetGet, identity: Identity) -> Reply:
     def is_shown(user_id: int) -> bool:
-        return user_id == identity.user_id or identity.role in MAY_READ_ALL
+        return user_id == identity.user_id or reach_of(identity, "bet.get") is Reach.ANY
 
     def in_doubt(bet: snapshots.BetState | None) -> bool:
         owner = batcher.doubtful(request.bet_id)

@@ -158,7 +158,7 @@ class WalletTransfer(Move, tag="wallet.transfer"):
     # Bounded here too: `decide` would refuse more, but only after every account of them was looked up.
     legs: Annotated[list[TransferLeg], Meta(min_length=2, max_length=LEGS_MAX)]
 
-    def to_command(self, caller: str) -> Keyed:
+    def to_command(self, caller: str) -> Transfer:
         legs = tuple(Leg(leg.user_id, leg.amount, leg.name) for leg in self.legs)
         return Transfer(legs, key=self.key, caller=caller)
 

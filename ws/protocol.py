@@ -10,10 +10,9 @@
     OPEN         bet.place, too many     Submit with an objection                      OPEN
     OPEN         a Move (operators.py)   Submit                                        OPEN
     OPEN         a Move, too many        Submit with an objection                      OPEN
-    OPEN         limit.set …             Submit                                        OPEN
-    OPEN         bet.get … clock.confirm Look                                          OPEN
+    OPEN         a look (effects.py)     Look                                          OPEN
     OPEN         ping                    pong                                          OPEN
-    OPEN         not for this role       error FORBIDDEN                               OPEN
+    OPEN         not for him (roles.py)  error FORBIDDEN                               OPEN
     OPEN         no request              error INVALID_REQUEST                         OPEN
     OPEN         expire(), none in flight  Close 4401                                  CLOSED
     OPEN         expire(), some in flight  nothing                                     EXPIRED
@@ -37,13 +36,8 @@ from engine.commands import Command
 from engine.outcomes import Code, Outcome
 from engine.snapshots import WalletState
 from ws.allowance import CHARS_A_TOKEN, REFUSED_COST, Allowance
-from ws.archives import ArchiveGet
-from ws.circuit import CircuitGet
-from ws.clock import ClockConfirm, ClockGet
 from ws.codec import Malformed, answer, decode_frame, error, to_command
 from ws.effects import (
-    MAY_MOVE_MONEY,
-    MAY_READ_ALL,
     Authenticate,
     Close,
     CloseCode,
@@ -54,25 +48,19 @@ from ws.effects import (
     Submit,
 )
 from ws.fields import Reply
-from ws.limits import LimitExclude, LimitGet, LimitMove, LimitSet
+from ws.intents import Refused, authorised, staked_from, stakes_own
 from ws.messages import (
     AnyRequest,
     Auth,
-    BalanceGet,
-    BetGet,
     BetPending,
     BetPlace,
     Error,
     Limits,
     Ping,
     Pong,
-    Resume,
     Welcome,
 )
 from ws.operators import Move
-from ws.payouts import PayoutFollow, PayoutGet
-from ws.receipts import HeadGet, ReceiptGet
-from ws.wallets import WalletList
 
 EXPIRED_WORDS: Final = "the token has expired"
 
@@ -95,12 +83,14 @@ class Conversation:
         self._limits = limits
         self._allowance = allowance
         self._in_flight = 0
+        self._stakes_own = False
 
     def welcome(self, identity: Identity, wallet: WalletState | None, now_ms: int) -> Welcome:
         """The token was good. `wallet` is None for whoever is not a player."""
         assert self.state is State.STRANGER
         self.state = State.OPEN
         self.identity = identity
+        self._stakes_own = stakes_own(identity)
         if wallet is None:
             return Welcome(identity.user_id, identity.role, now_ms, self._limits)
         return Welcome(
@@ -188,103 +178,35 @@ class Conversation:
         now_ms: int,
     ) -> Effect:
         match request:
-            case LimitSet() | LimitExclude():
-                return self._limit(request)
-            case Move():
-                return self._move(request)
-            case LimitGet() | WalletList():
-                return self._look_at_own(request)
-            case PayoutGet() | PayoutFollow() | ArchiveGet() | ClockGet():
-                if self.identity is not None and self.identity.role in MAY_READ_ALL:
-                    return Look(request)
-                return self._forbid(request.id, "for operators and auditors only")
-            case ClockConfirm():
-                if self.identity is not None and self.identity.role in MAY_MOVE_MONEY:
-                    return Look(request)
-                return self._forbid(request.id, "for operators only")
+            case Malformed():
+                return self._refuse(request.id, Code.INVALID_REQUEST, request.message)
             case Ping():
                 return Pong(request.id, now_ms)
-            case BetGet() | HeadGet() | CircuitGet():
-                return Look(request)
-            case ReceiptGet():
-                return self._look_at_receipt(request)
-            case BalanceGet() | Resume():
-                if self._has_wallet():
-                    return Look(request)
-                return self._forbid(request.id, "this role has no wallet")
             case Auth():
                 words = "this socket is authenticated already"
                 return self._refuse(request.id, Code.INVALID_REQUEST, words)
-            case Malformed():
-                return self._refuse(request.id, Code.INVALID_REQUEST, request.message)
+        assert self.identity is not None
+        intent = authorised(self.identity, request)
+        if isinstance(intent, Refused):
+            return self._refuse(request.id, *intent)
+        if isinstance(intent, Look):
+            return intent
+        return Submit(request.id, intent, self._one_more())
 
     def _place(self, request: BetPlace, effects: list[Effect]) -> None:
         assert self.identity is not None
         user_id = self.identity.user_id
-        if self.identity.role in MAY_MOVE_MONEY:
-            if request.user_id is None:
-                words = "user_id: whose wallet? an operator must say"
-                effects.append(self._refuse(request.id, Code.INVALID_REQUEST, words))
+        if not self._stakes_own or request.user_id is not None:
+            whose = staked_from(self.identity, request)
+            if isinstance(whose, Refused):
+                effects.append(self._refuse(request.id, *whose))
                 return
-            user_id = request.user_id
-        elif self.identity.role != "player":
-            effects.append(self._forbid(request.id, "this role may not place bets"))
-            return
-        elif request.user_id is not None:
-            effects.append(self._forbid(request.id, "user_id: for operators only"))
-            return
+            user_id = whose
         command = to_command(request, user_id)
         objection = self._one_more()
         if objection is None:
             effects.append(BetPending(request.id, request.bet_id))
         effects.append(Submit(request.id, command, objection))
-
-    def _move(self, request: Move) -> Effect:
-        assert self.identity is not None
-        if self.identity.role not in MAY_MOVE_MONEY:  # nor cash a bet out: whoever asks names the price
-            return self._forbid(request.id, "for operators only")
-        return self._submit(request)
-
-    def _limit(self, request: LimitMove) -> Effect:
-        assert self.identity is not None
-        if self.identity.role != "player" and self.identity.role not in MAY_MOVE_MONEY:
-            return self._forbid(request.id, "this role may not change limits")
-        user_id = self._whose(request)
-        if isinstance(user_id, Error):
-            return user_id
-        request.user_id = user_id
-        return self._submit(request)
-
-    def _submit(self, request: Move) -> Submit:
-        assert self.identity is not None
-        return Submit(request.id, request.to_command(caller=str(self.identity.user_id)), self._one_more())
-
-    def _look_at_own(self, request: LimitGet | WalletList) -> Effect:
-        user_id = self._whose(request)
-        if isinstance(user_id, Error):
-            return user_id
-        request.user_id = user_id
-        return Look(request)
-
-    def _look_at_receipt(self, request: ReceiptGet) -> Effect:
-        assert self.identity is not None
-        if self.identity.role not in MAY_READ_ALL:
-            if request.user_id is not None:
-                return self._forbid(request.id, "user_id: for operators and auditors only")
-            request.user_id = self.identity.user_id
-        return Look(request)
-
-    def _whose(self, request: LimitMove | LimitGet | WalletList) -> int | Error:
-        """The wallet that a request of this socket is about; or why it may not be."""
-        assert self.identity is not None
-        if self.identity.role == "player":
-            if request.user_id is None:
-                return self.identity.user_id
-            return self._forbid(request.id, "user_id: for operators only")
-        if request.user_id is None:
-            words = "user_id: whose wallet? an operator must say"
-            return self._refuse(request.id, Code.INVALID_REQUEST, words)
-        return request.user_id
 
     def _one_more(self) -> Code | None:
         """Count a command in; what is held against it."""
@@ -293,12 +215,6 @@ class Conversation:
             return None
         self._allowance.tokens -= REFUSED_COST - 1
         return Code.RATE_LIMITED
-
-    def _has_wallet(self) -> bool:
-        return self.identity is not None and self.identity.role == "player"
-
-    def _forbid(self, request_id: str, message: str) -> Error:
-        return self._refuse(request_id, Code.FORBIDDEN, message)
 
     def _refuse(self, request_id: str | None, code: Code, message: str) -> Error:
         self._allowance.tokens -= REFUSED_COST - 1

@@ -22,7 +22,6 @@ from starlette.websockets import WebSocket
 from batcher.batcher import Batcher
 from engine import queries
 from engine.commands import Command
-from engine.errors import ArchiveUnusable, LookTooLong
 from engine.outcomes import Code, Outcome
 from engine.store import Store
 from ws.auth import TokenRefused, identify
@@ -30,7 +29,7 @@ from ws.codec import encode_frame, error
 from ws.effects import Authenticate, Close, CloseCode, Effect, Look, Submit
 from ws.fields import Reply
 from ws.hub import FOLLOWED_MAX, Hub
-from ws.lookups import look_up
+from ws.lookups import told
 from ws.messages import BetPlace, Limits, Resume, WalletEntry
 from ws.outbox import Outbox
 from ws.payouts import Payout, PayoutFollow, PayoutProgress, is_over
@@ -196,23 +195,13 @@ class Session:
         self._owe()
 
     async def _look_up(self, effect: Look) -> Sequence[Reply]:
-        assert self._conversation.identity is not None
         request = effect.request
         # Followed before it is read, as wallets are: a chunk that is paid in between is pushed.
         if isinstance(request, PayoutFollow) and not self._door.hub.follow_payout(request.payout_id, self):
             return [error(request.id, Code.RATE_LIMITED, f"this socket follows {FOLLOWED_MAX} payouts")]
-        try:
-            replies = await look_up(
-                self._door.store, self._door.batcher, request, self._conversation.identity
-            )
-        except ArchiveUnusable as why:
-            self._door.miss(str(why))
-            replies = [error(request.id, Code.NOT_FOUND, str(why))]
-        except LookTooLong:
-            replies = [error(request.id, Code.TIMED_OUT, "looking this up took too long; ask again")]
-        except Exception:  # the file could not be read: that must not cost the socket's other answers
-            log.exception("a request could not be looked up")
-            replies = [error(request.id, Code.INTERNAL)]
+        identity, door = self._conversation.identity, self._door
+        assert identity is not None
+        replies = await told(door.store, door.batcher, request, identity, door.miss)
         if isinstance(request, PayoutFollow) and not _goes_on(replies[0]):
             self._door.hub.unfollow_payout(request.payout_id, self)
         return replies

@@ -68,19 +68,24 @@ def withdraw(view: View, command: Withdraw, mark: bytes) -> Outcome:
 
 
 def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
-    """Move money among accounts. The answer shows the first player's wallet, if there is one.
+    """Move money among accounts. The answer shows the first player's wallet, if there is one; where a player
+    asks, his own, which is the only one that gives.
 
     Rejections: INVALID_REQUEST (fewer than two legs, too many, one of nothing or on a book that is
-    `KEPT_FOR` something, or they do not sum to zero), ACCOUNT_NOT_FOUND, ACCOUNT_BLOCKED (also a bonus wallet
-    beside a blocked one, and what would go into one that has expired), CURRENCY_MISMATCH, LIMIT_EXCEEDED,
-    INSUFFICIENT_FUNDS.
+    `KEPT_FOR` something, or they do not sum to zero), ACCOUNT_NOT_FOUND (also a book or a bonus wallet where
+    a player asks), ACCOUNT_BLOCKED (also a bonus wallet beside a blocked one, and what would go into one that
+    has expired), CURRENCY_MISMATCH, LIMIT_EXCEEDED, INSUFFICIENT_FUNDS.
     """
     legs = command.legs
     amounts = [leg.amount_minor for leg in legs]
     if not 2 <= len(legs) <= LEGS_MAX or 0 in amounts or sum(amounts) != 0:
         return Rejected(Code.INVALID_REQUEST)
     accounts = [view.accounts.get(leg.user_id) for leg in legs]
-    holders = [account for account in accounts if account is not None]
+    holders = [
+        account
+        for account in accounts
+        if account is not None and (account.kind == "player" or not command.among_players)
+    ]
     if any(account.kind in KEPT_FOR for account in holders):
         return Rejected(Code.INVALID_REQUEST)
     if len(holders) < len(legs):
@@ -110,7 +115,14 @@ def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
         view.post(account, leg.amount_minor, leg.name, ref_id)
         for leg, account in zip(legs, holders, strict=True)
     )
-    shown = next((account for account in holders if account.kind == "player"), None)
+    shown = next(
+        (
+            account
+            for account, amount_minor in zip(holders, amounts, strict=True)
+            if account.kind == "player" and (amount_minor < 0 or not command.among_players)
+        ),
+        None,
+    )
     return accept(view, "TRANSFER", command, mark, shown, entries)
 
 

@@ -1,0 +1,103 @@
+"""The bets of a wallet, newest first and page by page, out of the chain of its entries. Plain `sqlite3`,
+read only.
+
+There is no index of bets by wallet, which would scatter every batch (docs/adr/0003): a page walks the chain,
+`WALKED` entries of it and no more, however many of them staked a bet.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final, NamedTuple
+
+WALKED: Final = 4096
+"""Entries that one page walks: some 10 ms."""
+
+_NEWEST = "SELECT last_entry_id FROM users WHERE id = :user_id"
+_BEFORE = "SELECT prev_id FROM main.transaction_ledger WHERE id = :before AND user_id = :user_id"
+
+
+class StakedBet(NamedTuple):
+    """A bet, and the entry of the wallet that staked it. Amounts in minor units."""
+
+    bet_id: str
+    state: str
+    stake_minor: int
+    payout_minor: int
+    transaction_id: int
+    seq: int
+    at_us: int
+    game: str | None
+    round: str | None
+    selection: str | None
+    odds_milli: int | None
+
+
+class BetPage(NamedTuple):
+    """Some bets, newest first. `next`: the entry before which the next page begins, None at the end;
+    `gap`: older ones were archived."""
+
+    bets: list[StakedBet]
+    next: int | None
+    gap: bool
+
+
+def bets_before(
+    connection: sqlite3.Connection, user_id: int, before: int | None, state: str | None, most: int
+) -> BetPage | None:
+    """At most `most` bets that this wallet paid for, or a part of it, in `state` if that is told, from the
+    newest or from its entry `before` backwards. None if `before` is no entry of this wallet.
+
+    What a bonus or a free bet has paid all of is not among them: this wallet has no entry of it.
+    """
+    connection.execute("BEGIN")  # one snapshot: entries are archived meanwhile
+    try:
+        return _bets_before(connection, user_id, before, state, most)
+    finally:
+        connection.execute("COMMIT")
+
+
+def _bets_before(
+    connection: sqlite3.Connection, user_id: int, before: int | None, state: str | None, most: int
+) -> BetPage | None:
+    carried = connection.execute(
+        "SELECT prev_id FROM main.transaction_ledger WHERE id = ?", (-user_id,)
+    ).fetchone()
+    archived_upto = 0 if carried is None else int(carried[0])
+    row = connection.execute(
+        _NEWEST if before is None else _BEFORE, {"user_id": user_id, "before": before}
+    ).fetchone()
+    if row is None:
+        # A page may have ended at an entry that was archived since.
+        return BetPage([], None, True) if before is not None and 0 < before <= archived_upto else None
+    found = connection.execute(
+        """
+        WITH RECURSIVE chain (id, steps) AS (
+            SELECT :newest, 1 WHERE :newest > :archived_upto
+            UNION ALL
+            SELECT prev_id, steps + 1 FROM chain JOIN main.transaction_ledger USING (id)
+            WHERE prev_id > :archived_upto AND steps < :walked
+        )
+        SELECT entry.ref_id, bets.state, bets.stake, bets.payout, bets.transaction_id, entry.id, blocks.at,
+               bets.game, bets.round, bets.selection, bets.odds_milli, entry.prev_id
+        FROM chain
+        CROSS JOIN main.transaction_ledger AS entry ON entry.id = chain.id
+        CROSS JOIN blocks ON blocks.id = entry.block_id
+        LEFT JOIN bets ON bets.transaction_id = entry.transaction_id AND entry.ref_type = 'BET'
+                      AND (:state IS NULL OR bets.state = :state)
+        WHERE bets.transaction_id IS NOT NULL OR steps = :walked
+        LIMIT :most
+        """,
+        {
+            "newest": row[0],
+            "archived_upto": archived_upto,
+            "walked": WALKED,
+            "state": state,
+            "most": most,
+        },
+    ).fetchall()
+    bets = [StakedBet(*each[:11]) for each in found if each[4] is not None]
+    # Cut short by the page's size, or by the walk's: either way the last row is where it ended.
+    is_cut = len(found) == most or (bool(found) and found[-1][4] is None)
+    goes_on = is_cut and found[-1][11] > archived_upto
+    return BetPage(bets, int(found[-1][5]) if goes_on else None, archived_upto > 0)

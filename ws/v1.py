@@ -1,0 +1,143 @@
+"""HTTP `/v1`: each route of `ws/routes.py`, served by the commands and the look-ups of the socket.
+
+    HTTP ──▶ who asks ──▶ message ──▶ may he? ──▶ batcher, or a look-up ──▶ reply ──▶ HTTP
+             bearer.py    v1_requests  intents.py                            v1_replies
+
+A client that goes away loses its answer and nothing else: the command goes on, and the same key tells.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as Asked
+from starlette.responses import Response
+from starlette.routing import Route as Served
+
+from batcher.jobs import Waiting
+from engine.actors import Actor
+from engine.commands import Command
+from engine.outcomes import Code
+from ws.bearer import Unknown, address_of, who_asks
+from ws.codec import answer, to_command
+from ws.effects import Identity, Look, Looked
+from ws.fields import Reply, Request
+from ws.intents import Refused, authorised, staked_from
+from ws.lookups import told as looked_up
+from ws.messages import BetPlace
+from ws.operators import Move
+from ws.routes import IDEMPOTENCY_KEY, ROUTES, Route
+from ws.session import Door
+from ws.v1_replies import refused, told
+from ws.v1_requests import NO_ID, Parts, Shape, Unread, read, shape_of
+
+log = logging.getLogger("solidgreen.ws")
+
+BODY_BYTES_MAX: Final = 262_144
+"""As a frame of the socket (`Limits.frame_bytes`); a thousand items of a payout are 40 KB."""
+
+
+def v1_routes(door: Door) -> list[Served]:
+    """The routes of the table, for Starlette."""
+    return _Server(door).routes()
+
+
+class _Server:
+    """Serves the routes of one door."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._in_flight: Counter[int] = Counter()
+
+    def routes(self) -> list[Served]:
+        """One for each path, so that a wrong method hears of all that are right."""
+        shapes: dict[str, dict[str, Shape]] = {}
+        for route in ROUTES:
+            shapes.setdefault(route.path, {})[route.method] = shape_of(route)
+        return [
+            Served(path, partial(self._serve, by_method), methods=[*by_method])
+            for path, by_method in shapes.items()
+        ]
+
+    async def _serve(self, by_method: Mapping[str, Shape], asked: Asked) -> Response:
+        try:
+            return await self._respond(by_method["GET" if asked.method == "HEAD" else asked.method], asked)
+        except ClientDisconnect:
+            return Response()  # which nobody reads
+        except Exception:
+            log.exception("a request over HTTP failed")
+            return refused(Code.INTERNAL)
+
+    async def _respond(self, shape: Shape, asked: Asked) -> Response:
+        identity = who_asks(self._door.jwt_secret, asked)
+        if isinstance(identity, Unknown):
+            return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
+        parts = await _parts(shape.route, asked)
+        message = parts if isinstance(parts, Unread) else read(shape, parts)
+        if isinstance(message, Unread):
+            return refused(Code.INVALID_REQUEST, message.message, status=message.status)
+        reply = await self._reply(identity, message, address_of(asked))
+        if isinstance(reply, Refused):
+            return refused(reply.code, reply.message)
+        return told(shape.route, reply, asked.headers.get("if-none-match"))
+
+    async def _reply(self, identity: Identity, message: Request, address: str) -> Reply | Refused:
+        if isinstance(message, BetPlace):
+            user_id = staked_from(identity, message)
+            if isinstance(user_id, Refused):
+                return user_id
+            return await self._submit(identity, to_command(message, user_id), address)
+        assert isinstance(message, Move | Looked)
+        intent = authorised(identity, message)
+        if isinstance(intent, Refused):
+            return intent
+        if isinstance(intent, Look):
+            door = self._door
+            (reply,) = await looked_up(door.store, door.batcher, intent.request, identity, door.miss)
+            return reply
+        return await self._submit(identity, intent, address)
+
+    async def _submit(self, identity: Identity, command: Command, address: str) -> Reply:
+        """What became of a command. It goes on when this is cancelled."""
+        user_id = identity.user_id
+        self._in_flight[user_id] += 1
+        try:
+            is_over = self._in_flight[user_id] > self._door.limits.in_flight
+            actor = None if identity.role == "player" else Actor(user_id, identity.role, address, "http")
+            waiting = Waiting()
+            objection = Code.RATE_LIMITED if is_over else None
+            self._door.batcher.submit(command, waiting, NO_ID, objection, actor)
+            return answer(NO_ID, command, await waiting.outcome)
+        finally:
+            self._in_flight[user_id] -= 1
+            if not self._in_flight[user_id]:
+                del self._in_flight[user_id]
+
+
+async def _parts(route: Route, asked: Asked) -> Parts | Unread:
+    body = b""
+    if route.has_body:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in asked.stream():
+            size += len(chunk)
+            if size > BODY_BYTES_MAX:
+                words = f"the body is more than {BODY_BYTES_MAX} bytes"
+                return Unread(words, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            chunks.append(chunk)
+        body = b"".join(chunks)
+    return Parts(
+        asked.path_params,
+        asked.query_params.multi_items(),
+        asked.headers.getlist(IDEMPOTENCY_KEY),
+        asked.headers.get("content-type", ""),
+        body,
+        time.time_ns() // 1_000_000,
+    )
