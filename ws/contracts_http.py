@@ -31,7 +31,7 @@ from ws.contracts_others import OTHERS, Other
 from ws.contracts_schemas import example_of, field_of, name_of, ref, schemas, used_by
 from ws.messages import BetPlace, BetRejected
 from ws.problems import MEDIA_TYPE, STATUS, problem
-from ws.routes import IDEMPOTENCY_KEY, ROUTES, Route, Where
+from ws.routes import IDEMPOTENCY_KEY, NOT_SENT, ROUTES, Route, Where
 
 Json = dict[str, Any]
 
@@ -210,7 +210,12 @@ def _request_body(route: Route, known: dict[str, Json]) -> Json:
         "content": {
             "application/json": {
                 "schema": ref(f"{name_of(route.request)}Body"),
-                "example": {name: shown[name] for name in body["properties"] if name in shown},
+                "example": {
+                    name: shown[name]
+                    for name in body["properties"]
+                    # What the server fills in is better left to it.
+                    if name in shown and (name in body["required"] or name not in route.may_lack)
+                },
             }
         },
     }
@@ -241,8 +246,9 @@ def _successes(route: Route, known: dict[str, Json]) -> Json:
         }
     }
     if route.moves_money:
+        links = _links(name, known)
         return {
-            "201": {"description": "It is done.", "content": content},
+            "201": {"description": "It is done.", "content": content} | ({"links": links} if links else {}),
             "200": {"description": "It was done before: the first answer, `replayed`.", "content": content},
         }
     if route.method != "GET":
@@ -250,6 +256,19 @@ def _successes(route: Route, known: dict[str, Json]) -> Json:
     return {
         "200": {"description": "As it is now.", "headers": _cache_headers(), "content": content},
         "304": {"description": "As the `ETag` of `If-None-Match` says.", "headers": _cache_headers()},
+    }
+
+
+def _links(reply: str, known: dict[str, Json]) -> Json:
+    """What can be asked next about what a reply names: all routes whose path has a field of it."""
+    told = {*known[reply]["properties"]} - NOT_SENT
+    return {
+        operation_id(route.name): {
+            "operationId": operation_id(route.name),
+            "parameters": {field: f"$response.body#/{field}" for field in sorted(in_path)},
+        }
+        for route in ROUTES
+        if (in_path := {each.name for each in route.fields() if each.where is Where.PATH}) and in_path <= told
     }
 
 
