@@ -19,7 +19,9 @@ from ws.contracts_ws import asyncapi, tag
 Json = dict[str, Any]
 
 ASYNCAPI: Final = asyncapi()
-ANSWERED_BY: Final = {tag(request): {tag(reply) for reply in replies} for request, replies in REPLIES_OF.items()}
+ANSWERED_BY: Final = {
+    tag(request): {tag(reply) for reply in replies} for request, replies in REPLIES_OF.items()
+}
 PUSHED: Final = {name.removeprefix("push.") for name in ASYNCAPI["operations"] if name.startswith("push.")}
 
 
@@ -71,7 +73,13 @@ def witnessed() -> Iterator[set[tuple[object, ...]]]:
         exchange = wire._exchanges.get(message.get("id") or "")
         request = None if exchange is None else exchange.request
         asked = None if request is None else request.get("type")
-        shape = (str(asked), message.get("type"), frozenset(message), message.get("code"), message.get("state"))
+        shape = (
+            str(asked),
+            message.get("type"),
+            frozenset(message),
+            message.get("code"),
+            message.get("state"),
+        )
         if shape not in seen:
             look_at(message, request)
             seen.add(shape)

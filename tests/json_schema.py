@@ -1,4 +1,4 @@
-"""JSON Schema as the contracts mean it: patterns are those of ECMA-262, in which `$` is the end of the text."""
+"""JSON Schema as the contracts mean it: patterns are of ECMA-262, in which `$` is the end of the text."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ UNBOUNDED = dict.fromkeys(("rate_address", "rate_user", "rate_money", "rate_logi
 
 CONFIG = """
 [checks]
-positive_data_acceptance.enabled = false  # what is well-formed may still be refused: that is what codes are for
+positive_data_acceptance.enabled = false  # what is well-formed may be refused: codes say why
 use_after_free.enabled = false            # nothing is deleted here
 ensure_resource_availability.enabled = false
 object_level_authorization.enabled = false  # tests/test_roles_matrix.py asks every route for others' things

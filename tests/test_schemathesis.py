@@ -1,5 +1,5 @@
-"""Schemathesis finds nothing between `/openapi.json` and the live server, and leaves nothing in the books that
-nobody was told of. The long form: `make schemathesis`."""
+"""Schemathesis finds nothing between `/openapi.json` and the live server, and leaves nothing in the books
+that nobody was told of. The long form: `make schemathesis`."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ def untold(db: Path, since: int, found: Found) -> list[tuple[object, ...]]:
     return [
         each
         for each in made
-        if each[0] not in found.told
-        and each[1] != "TOMBSTONE"
-        and not str(each[2]).startswith(OF_THE_SERVER)
+        if each[0] not in found.told and each[1] != "TOMBSTONE" and not str(each[2]).startswith(OF_THE_SERVER)
     ]
 
 

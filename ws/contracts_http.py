@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ from ws.contracts_others import OTHERS, Other
 from ws.contracts_schemas import example_of, field_of, name_of, ref, schemas, used_by
 from ws.messages import BetPlace, BetRejected
 from ws.problems import MEDIA_TYPE, STATUS, problem
-from ws.routes import IDEMPOTENCY_KEY, NOT_SENT, ROUTES, Route, Where
+from ws.routes import IDEMPOTENCY_KEY, NOT_SENT, ROUTES, Field, Route, Where
 
 Json = dict[str, Any]
 
@@ -67,7 +68,8 @@ _TOLD_OF_A_REJECTED_BET: Final = ("bet_id", "replayed", "balance", "held", "avai
 
 def openapi() -> Json:
     """The contract of HTTP."""
-    known = schemas() | {"RejectedBet": _rejected_bet(schemas())}
+    known = schemas()
+    known["RejectedBet"] = _rejected_bet(known)
     problems: dict[str, Json] = {}
     paths: dict[str, Json] = {}
     for route in ROUTES:
@@ -77,7 +79,7 @@ def openapi() -> Json:
     bodies = {
         f"{name_of(route.request)}Body": _body(route, known)
         for route in ROUTES
-        if any(field.where is Where.BODY for field in route.fields())
+        if any(field.where is Where.BODY for field in _fields(route))
     }
     replies = {name: _over_http(name, known) for name in known}
     described = used_by([paths, problems], replies | bodies)
@@ -136,7 +138,7 @@ def _operation(route: Route, known: dict[str, Json], problems: dict[str, Json]) 
     parameters = [*_parameters(route, known)]
     if parameters:
         operation["parameters"] = parameters
-    if any(field.where is Where.BODY for field in route.fields()):
+    if any(field.where is Where.BODY for field in _fields(route)):
         operation["requestBody"] = _request_body(route, known)
     responses = _successes(route, known)
     for status, name, problem_ in _problems(route):
@@ -155,7 +157,7 @@ def tag_of(path: str) -> str:
 def _parameters(route: Route, known: dict[str, Json]) -> list[Json]:
     properties = known[name_of(route.request)]["properties"]
     found = []
-    for field in route.fields():
+    for field in _fields(route):
         if field.where in (Where.PATH, Where.QUERY):
             its = dict(properties[field.name])
             parameter = {
@@ -223,8 +225,8 @@ def _request_body(route: Route, known: dict[str, Json]) -> Json:
 
 def _body(route: Route, known: dict[str, Json]) -> Json:
     schema = known[name_of(route.request)]
-    names = [field.name for field in route.fields() if field.where is Where.BODY]
-    needed = [field.name for field in route.fields() if field.where is Where.BODY and field.is_required]
+    names = [field.name for field in _fields(route) if field.where is Where.BODY]
+    needed = [field.name for field in _fields(route) if field.where is Where.BODY and field.is_required]
     if route.request is BetPlace:
         # The header may say it instead; who reads this had better say it here.
         needed = ["bet_id", *needed]
@@ -268,7 +270,7 @@ def _links(reply: str, known: dict[str, Json]) -> Json:
             "parameters": {field: f"$response.body#/{field}" for field in sorted(in_path)},
         }
         for route in ROUTES
-        if (in_path := {each.name for each in route.fields() if each.where is Where.PATH}) and in_path <= told
+        if (in_path := {each.name for each in _fields(route) if each.where is Where.PATH}) and in_path <= told
     }
 
 
@@ -354,6 +356,12 @@ def _over_http(name: str, known: dict[str, Json]) -> Json:
 
 
 _REPLIES: Final = frozenset(name_of(route.reply) for route in ROUTES)
+
+
+@cache
+def _fields(route: Route) -> tuple[Field, ...]:
+    """Where each field comes from: asked often, and looked up in the types only once."""
+    return tuple(route.fields())
 
 
 def _without_null(its: Json) -> Json:

@@ -95,10 +95,12 @@ def example_of(name: str, known: dict[str, Json]) -> Json:
 
 
 def field_of(type_: type | None, name: str, field: str) -> Field:
-    """What a field of the schema `name` means. Raises `KeyError` where nobody has said it."""
+    """What a field of the schema `name` means. Raises `KeyError`, at the start, where nobody has said it."""
     for each in (name, *(name_of(base) for base in (type_.__mro__ if type_ else ()))):
         if (each, field) in FIELDS_OF:
             return FIELDS_OF[each, field]
+    if field not in FIELDS:
+        raise KeyError(f"ws/contracts_fields.py: what does the field {field!r} of {name!r} mean?")
     return FIELDS[field]
 
 

@@ -115,22 +115,22 @@ def _request(document: Json, name: str) -> Html:
         _line("Answered by", [element("a", code(each), href=f"#{each}") for each in replies]),
         _line("Codes", [element("a", code(each), href=f"#code-{each}") for each in operation["x-codes"]]),
     ]
-    return _message(document, name, told, with_required=True)
+    return _message(document, name, told, "h4", with_required=True)
 
 
 def _reply(document: Json, name: str) -> Html:
     is_pushed = f"push.{name}" in document["operations"]
     told = [element("p", "Also comes unasked.", class_="quiet")] if is_pushed else []
-    return _message(document, name, told, with_required=False)
+    return _message(document, name, told, "h3", with_required=False)
 
 
-def _message(document: Json, name: str, told: list[Html], *, with_required: bool) -> Html:
+def _message(document: Json, name: str, told: list[Html], heading: str, *, with_required: bool) -> Html:
     message = document["components"]["messages"][name]
     schema = document["components"]["schemas"][message["payload"]["$ref"].rpartition("/")[2]]
     description = [element("p", prose(message["description"]))] if "description" in message else []
     return element(
         "section",
-        element("h4", element("a", code(name), href=f"#{name}"), id=name),
+        element(heading, element("a", code(name), href=f"#{name}"), id=name),
         element("p", prose(message["summary"]), class_="summary"),
         *description,
         fields(schema, with_required=with_required),
