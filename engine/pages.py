@@ -79,7 +79,8 @@ def _bets_before(
             WHERE prev_id > :archived_upto AND steps < :walked
         )
         SELECT entry.ref_id, bets.state, bets.stake, bets.payout, bets.transaction_id, entry.id, blocks.at,
-               bets.game, bets.round, bets.selection, bets.odds_milli, entry.prev_id
+               bets.game, bets.round, bets.selection, bets.odds_milli, entry.prev_id,
+               steps = :walked
         FROM chain
         CROSS JOIN main.transaction_ledger AS entry ON entry.id = chain.id
         CROSS JOIN blocks ON blocks.id = entry.block_id
@@ -98,6 +99,6 @@ def _bets_before(
     ).fetchall()
     bets = [StakedBet(*each[:11]) for each in found if each[4] is not None]
     # Cut short by the page's size, or by the walk's: either way the last row is where it ended.
-    is_cut = len(found) == most or (bool(found) and found[-1][4] is None)
+    is_cut = len(found) == most or (bool(found) and found[-1][12])
     goes_on = is_cut and found[-1][11] > archived_upto
     return BetPage(bets, int(found[-1][5]) if goes_on else None, archived_upto > 0)

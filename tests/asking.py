@@ -7,10 +7,32 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
+from operator_messages import BET_ID, SOUND
 
 from ws.routes import IDEMPOTENCY_KEY, ROUTES, Route, Where
 
 BY_NAME: Final = {route.name: route for route in ROUTES}
+
+READS: Final[dict[str, dict[str, Any]]] = {
+    "wallet.get": {"user_id": 7},
+    "wallet.entries": {"user_id": 7, "after": 0, "limit": 10},
+    "wallet.bets": {"user_id": 7, "before": 1, "limit": 10, "state": "won"},
+    "bet.get": {"bet_id": BET_ID},
+    "payout.get": {"payout_id": 88, "suspended_from": 0},
+    "receipt.get": {"transaction_id": 8, "user_id": 7},
+    "head.get": {"since": 1},
+    "block.get": {"block": 1},
+    "limit.get": {"user_id": 7},
+    "wallet.list": {"user_id": 7},
+    "archive.get": {"archive_id": 88},
+    "clock.get": {},
+    "clock.confirm": {},
+    "circuit.get": {},
+}
+BET: Final = {"bet_id": BET_ID, "stake": 1, "nonce": "12345678", "sent_at": 1, "user_id": 7}
+BET_OPTIONS: Final = {"currency": "EUR", "game": "g", "round": "r", "selection": "s", "odds_milli": 2000}
+EVERY: Final = SOUND | READS | {"bet.place": BET | BET_OPTIONS | {"free_bet_id": 88}}
+"""Each request with all its fields."""
 
 _keys = itertools.count(1)
 

@@ -26,11 +26,13 @@ def documented() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 def elsewhere() -> set[str]:
-    """The types that docs/protocol.md shows, requests in a table: spoken from the first day."""
+    """The types that docs/protocol.md shows, requests in a table: spoken from the first day. And the replies
+    that only HTTP has."""
     page = (DOCS / "protocol.md").read_text(encoding="utf-8")
+    http = (DOCS / "http.md").read_text(encoding="utf-8")
     return {
         *re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE),
-        *re.findall(r'"type":"([a-z_.]+)"', page),
+        *re.findall(r'"type":"([a-z_.]+)"', page + http),
     }
 
 

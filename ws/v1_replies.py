@@ -28,7 +28,7 @@ FOR_EVER: Final = "private, max-age=31536000, immutable"
 """Keep it (RFC 8246): a block, and the receipt of a transaction, never change."""
 
 _IMMUTABLE: Final = frozenset({BlockGet, ReceiptGet})
-_OF_A_WALLET: Final = ("bet_id", "replayed", "balance", "held", "available")
+OF_A_BET: Final = ("bet_id", "replayed", "balance", "held", "available")
 """What a `bet.rejected` tells beside its code."""
 
 
@@ -38,7 +38,7 @@ def told(route: Route, reply: Reply, if_none_match: str | None) -> Response:
         return refused(Code[reply.code], reply.message, retry_after_ms=_or_none(reply.retry_after_ms))
     body = msgspec.to_builtins(reply)
     if isinstance(reply, BetRejected):
-        extra = {name: body[name] for name in _OF_A_WALLET if name in body}
+        extra = {name: body[name] for name in OF_A_BET if name in body}
         wait_ms = _or_none(reply.retry_after_ms)
         return refused(Code[reply.code], reply.message, retry_after_ms=wait_ms, extra=extra)
     del body["id"]

@@ -1,0 +1,186 @@
+"""HTTP `/v1` in this very process: who is named to the batcher, how many may wait, and what a fault says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from asking import bearing, new_key
+from books_open import ALICE, BOB, seed
+from server_fixture import mint
+from starlette.applications import Starlette
+
+from batcher.batcher import Batcher
+from batcher.jobs import Asker
+from batcher.memory_nonces import MemoryGuard
+from engine.actors import Actor
+from engine.commands import Command, Deposit
+from engine.errors import ArchiveMissing, LookTooLong
+from engine.outcomes import Code
+from engine.store import Store
+from harness.process import JWT_SECRET
+from harness.wire import new_bet_id
+from ws.hub import Hub
+from ws.messages import Limits
+from ws.session import Door
+from ws.v1 import v1_routes
+
+
+class Watched(Batcher):
+    """A batcher that remembers what it was asked, and begins only when it is told to."""
+
+    asked: list[tuple[Command, Code | None, Actor | None]]
+
+    def submit(
+        self,
+        command: Command,
+        asker: Asker,
+        request_id: str,
+        objection: Code | None = None,
+        actor: Actor | None = None,
+    ) -> None:
+        self.asked.append((command, objection, actor))
+        super().submit(command, asker, request_id, objection, actor)
+
+
+@contextlib.asynccontextmanager
+async def door_of(
+    path: Path, limits: Limits | None = None
+) -> AsyncIterator[tuple[Watched, httpx.AsyncClient]]:
+    store = await Store.open(path)
+    batcher = Watched(store, MemoryGuard())
+    batcher.asked = []
+    door = Door(store, batcher, Hub(), JWT_SECRET, limits or Limits())
+    transport = httpx.ASGITransport(Starlette(routes=v1_routes(door)), client=("192.0.2.7", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        try:
+            yield batcher, client
+        finally:
+            await batcher.drain()
+            await store.close()
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Path:
+    return seed(tmp_path / "books.db", 1000, 1000)
+
+
+async def deposit(client: httpx.AsyncClient, user_id: int = ALICE, role: str = "operator") -> httpx.Response:
+    headers = bearing(mint(2**50, role)) | {"Idempotency-Key": new_key()}
+    return await client.post("/v1/deposits", headers=headers, json={"user_id": user_id, "amount": 5})
+
+
+async def bet(client: httpx.AsyncClient, token: str) -> httpx.Response:
+    return await client.post("/v1/bets", headers=bearing(token), json={"stake": 1, "bet_id": new_bet_id()})
+
+
+def test_who_asks_on_behalf_of_the_house_is_named(books: Path) -> None:
+    async def run() -> None:
+        async with door_of(books) as (batcher, client):
+            batcher.start()
+            for role in ("operator", "admin"):
+                assert (await deposit(client, role=role)).status_code == 201
+                command, objection, actor = batcher.asked.pop()
+                assert isinstance(command, Deposit)
+                assert (objection, actor) == (None, Actor(2**50, role, "192.0.2.7", "http"))
+            assert (await bet(client, mint(ALICE))).status_code == 201
+            assert batcher.asked.pop()[2] is None, "a player acts for himself"
+
+    asyncio.run(run())
+
+
+def test_more_than_may_wait_are_only_looked_up(books: Path) -> None:
+    async def run() -> None:
+        async with door_of(books, Limits(in_flight=2)) as (batcher, client):
+            waiting = [asyncio.create_task(bet(client, mint(ALICE))) for _ in range(3)]
+            waiting.append(asyncio.create_task(bet(client, mint(BOB))))
+            while len(batcher.asked) < 4:
+                await asyncio.sleep(0)
+            batcher.start()
+            assert [objection for _, objection, _ in batcher.asked].count(Code.RATE_LIMITED) == 1
+            assert batcher.asked[-1][1] is None, "BOB has room of his own"
+            answers = [await each for each in waiting]
+            assert sorted(each.status_code for each in answers) == [201, 201, 201, 429]
+            (refused,) = [each.json() for each in answers if each.status_code == 429]
+            assert (refused["code"], refused["retryable"]) == ("RATE_LIMITED", True)
+            # Each answer has made room.
+            assert (await bet(client, mint(ALICE))).status_code == 201
+
+    asyncio.run(run())
+
+
+def test_who_goes_away_leaves_his_command_and_makes_room(books: Path) -> None:
+    async def run() -> None:
+        async with door_of(books, Limits(in_flight=1)) as (batcher, client):
+            gone = asyncio.create_task(deposit(client))
+            while not batcher.asked:
+                await asyncio.sleep(0)
+            gone.cancel()
+            await asyncio.wait([gone])
+            batcher.start()
+            assert (await deposit(client)).json()["balance"] == 1010
+            assert [objection for _, objection, _ in batcher.asked] == [None, None]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code", "retryable"),
+    [
+        (LookTooLong(1.0), 503, "TIMED_OUT", True),
+        (ArchiveMissing("archive-7.db is not here"), 404, "NOT_FOUND", False),
+        (OSError("the disk"), 500, "INTERNAL", True),
+    ],
+)
+def test_a_look_that_fails_is_a_problem(
+    books: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, status: int, code: str, retryable: bool
+) -> None:
+    async def fail(*_: Any) -> Any:
+        raise fault
+
+    monkeypatch.setattr(Store, "read", fail)
+
+    async def run() -> None:
+        async with door_of(books) as (_, client):
+            answer = await client.get("/v1/wallet", headers=bearing(mint(ALICE)))
+            told = answer.json()
+            assert (answer.status_code, told["code"], told["retryable"]) == (status, code, retryable)
+            assert "the disk" not in answer.text
+
+    asyncio.run(run())
+
+
+def test_a_bug_is_a_problem_and_a_line_in_the_log(
+    books: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr("ws.v1.authorised", fail)
+
+    async def run() -> None:
+        async with door_of(books) as (_, client):
+            answer = await client.get("/v1/wallet", headers=bearing(mint(ALICE)))
+            assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL")
+            assert "secret" not in answer.text
+
+    asyncio.run(run())
+    assert [record.message for record in caplog.records] == ["a request over HTTP failed"]
+
+
+def test_when_the_circuit_is_open_the_answer_says_when_to_come_back(books: Path) -> None:
+    async def run() -> None:
+        async with door_of(books) as (batcher, client):
+            batcher.start()
+            batcher._breaker.queue_waited(batcher._clock(), 60_000_000)
+            answer = await bet(client, mint(ALICE))
+            told = answer.json()
+            assert (answer.status_code, told["code"]) == (503, "CIRCUIT_OPEN")
+            assert int(answer.headers["retry-after"]) * 1000 >= told["retry_after_ms"] > 0
+
+    asyncio.run(run())
