@@ -10,6 +10,7 @@ from typing import NoReturn
 from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
 from cli import archive, audit, backups, evidence, operate, statements, values
+from cli.let_in import as_json, let_in
 from cli.verify import verify as run_verify
 from engine.money import BOOK_FLOOR_MINOR
 from ws.effects import ROLES
@@ -38,9 +39,17 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(
-        name: str, summary: str, run: object, more: str = "", *, on_database: bool = True
+        name: str,
+        summary: str,
+        run: object,
+        more: str = "",
+        *,
+        on_database: bool = True,
+        under: argparse._SubParsersAction[Parser] = commands,
     ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=summary, description=f"{summary}. {more}".strip())
+        added: argparse.ArgumentParser = under.add_parser(
+            name, help=summary, description=f"{summary}. {more}".strip()
+        )
         added.set_defaults(run=run)
         if on_database:
             db = variable("db")
@@ -65,12 +74,8 @@ def build_parser() -> Parser:
     _audit(command)
     _copy(command)
     _prove(command)
+    let_in(commands, command)
     return parser
-
-
-def _as_json(command: argparse.ArgumentParser, what: str) -> None:
-    """For whoever reads the outcome by program."""
-    command.add_argument("--json", action="store_true", help=f"print {what} as JSON")
 
 
 def _account(command: argparse.ArgumentParser) -> None:
@@ -138,6 +143,13 @@ def _operate(command: AddCommand) -> None:
         help="how many sockets one user may have at a time (default: %(default)s)",
     )
     serve.add_argument(
+        "--registration",
+        type=values.switch,
+        default=variable("registration", "on"),
+        metavar="on|off",
+        help="whether strangers may register as players (default: %(default)s)",
+    )
+    serve.add_argument(
         "--self-check-s",
         type=values.seconds,
         default=variable("self_check_s", "86400"),
@@ -175,7 +187,7 @@ def _operate(command: AddCommand) -> None:
     seed.add_argument(
         "--tokens", action="store_true", help="add an access token, valid for a day, to each player"
     )
-    _as_json(seed, "the players")
+    as_json(seed, "the players")
 
     token = command("token", "Print an access token", operate.token)
     _account(token)
@@ -217,7 +229,7 @@ def _audit(command: AddCommand) -> None:
         action="store_true",
         help="put right what follows from the ledger (with the server stopped)",
     )
-    _as_json(reconcile, "the verdict")
+    as_json(reconcile, "the verdict")
 
     verify = command(
         "verify",
@@ -254,7 +266,7 @@ def _audit(command: AddCommand) -> None:
         action="store_true",
         help="without its archives: behind the newest, from what is carried of it",
     )
-    _as_json(verify, "the verdict")
+    as_json(verify, "the verdict")
 
     statement = command(
         "statement",
@@ -283,7 +295,7 @@ def _audit(command: AddCommand) -> None:
         "Reads only. Exit status 1 if it finds something.",
     )
     doctor.add_argument("--redis-url", default=variable("redis_url"), help="also look at this Redis")
-    _as_json(doctor, "the findings")
+    as_json(doctor, "the findings")
 
 
 def _copy(command: AddCommand) -> None:
@@ -296,7 +308,7 @@ def _copy(command: AddCommand) -> None:
         "Secrets and archives beside the file are not copied.",
     )
     backup.add_argument("target", type=Path, metavar="TARGET", help="the copy; must not exist yet")
-    _as_json(backup, "what was copied")
+    as_json(backup, "what was copied")
 
     archiving = command(
         "archive",
@@ -318,7 +330,7 @@ def _copy(command: AddCommand) -> None:
         default=variable("url", "ws://127.0.0.1:8000/ws"),
         help="of the server, if the file is served (default: %(default)s)",
     )
-    _as_json(archiving, "what was moved")
+    as_json(archiving, "what was moved")
 
     restore = command(
         "restore",
@@ -327,7 +339,7 @@ def _copy(command: AddCommand) -> None:
         "FILE must not exist yet. Exit status 1 if the check finds something: then nothing is restored.",
     )
     restore.add_argument("backup", type=Path, metavar="BACKUP", help="a file that backup made; is only read")
-    _as_json(restore, "what was restored")
+    as_json(restore, "what was restored")
 
 
 def _prove(command: AddCommand) -> None:
@@ -363,4 +375,4 @@ def _prove(command: AddCommand) -> None:
         check.add_argument(
             "--public-key", type=Path, metavar="FILE", required=True, help="whose signature, PEM"
         )
-        _as_json(check, "the verdict")
+        as_json(check, "the verdict")

@@ -54,6 +54,18 @@ def sockets(text: str) -> int:
     return integer(text, 1, 1_000_000)
 
 
+def grace(text: str) -> int:
+    """Seconds, up to 30 days."""
+    return integer(text, 0, 30 * 86_400)
+
+
+def switch(text: str) -> bool:
+    """On or off."""
+    if text not in ("on", "off"):
+        raise argparse.ArgumentTypeError(f"expected on or off, not {text[:40]!r}")
+    return text == "on"
+
+
 def floor(text: str) -> int:
     """How far below zero a book may go, in minor units."""
     return integer(text, BOOK_FLOOR_MINOR, 0)

@@ -18,7 +18,7 @@ from pathlib import Path
 from engine.drafts import sync
 from engine.errors import FileServed, FileUnusable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x53474C44
 """"SGLD", in the file's header: tells our file from any other SQLite file (sqlite.org/fileformat2.html)."""
 
@@ -184,6 +184,14 @@ def make_secret(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
+def served_at(path: Path) -> str | None:
+    """Where the process that has the file answers, as it noted in its lock; None: it did not say."""
+    try:
+        return path.with_name(f"{path.name}.lock").read_text(encoding="utf-8").strip() or None
+    except (OSError, ValueError):
+        return None
+
+
 class WriterLock:
     """The lock beside the file that makes its holder the only process that writes.
 
@@ -202,6 +210,14 @@ class WriterLock:
         except BlockingIOError as error:
             os.close(self._descriptor)
             raise FileServed(f"{path}: is being served by another process; stop that one first") from error
+        self.note("")
+
+    def note(self, text: str) -> None:
+        """Keep this line in the lock's file while the lock is held, for whoever finds it held. It is a help,
+        so a full disk is no reason to fail."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text.encode(), 0)
 
     def release(self) -> None:
         """Let another process write. May be called once."""

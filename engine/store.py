@@ -306,6 +306,10 @@ class Store:
         """Read the house's books again, after `set_up` has added some."""
         self._books = await self.read(prefetch.read_books)
 
+    def note(self, text: str) -> None:
+        """Let whoever finds the file locked know this: see `files.served_at`."""
+        self._lock.note(text)
+
     async def close(self) -> None:
         """Close all connections and let go of the lock. The last one checkpoints, unless the storage has
         failed: then the WAL is left as it is to the next start, which reads all of it again.

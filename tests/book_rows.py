@@ -216,3 +216,46 @@ def payout_becomes(number: int, **row: Value) -> str:
 def item_becomes(payout_id: int, number: int, /, **row: Value) -> str:
     """What is written of an item in suspense that a transaction has changed."""
     return update("suspended_items", f"payout_id = {payout_id} AND number = {number}", row)
+
+
+# Who may log in: one of the staff, logged in; and a program with a key.
+MEMBER: Row = {
+    "user_id": 2**50,
+    "username": "anna",
+    "role": "operator",
+    "password_hash": "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA",
+    "created_at": 1,
+    "changed_at": 1,
+    "removed_at": None,
+}
+LOGIN: Row = {"id": 1, "user_id": 2**50, "began_at": 1, "expires_at": 9, "ended_at": None, "why": None}
+TOKEN: Row = {"hash": b"\x01" * 32, "login_id": 1, "issued_at": 1, "used_at": None, "successor": None}
+PROGRAM: Row = {
+    "id": 2**50 + 2**49,
+    "name": "partner",
+    "role": "operator",
+    "scopes": "bets",
+    "created_at": 1,
+    "revoked_at": None,
+}
+KEY: Row = {
+    "id": 1,
+    "account_id": 2**50 + 2**49,
+    "hash": b"\x03" * 32,
+    "prefix": "sg_AAAAA",
+    "created_at": 1,
+    "expires_at": None,
+    "revoked_at": None,
+}
+
+
+def people() -> str:
+    """All of these."""
+    rows = {
+        "credentials": MEMBER,
+        "logins": LOGIN,
+        "refresh_tokens": TOKEN,
+        "service_accounts": PROGRAM,
+        "service_keys": KEY,
+    }
+    return "".join(insert(table, row) for table, row in rows.items())

@@ -32,6 +32,7 @@ from book_rows import (
     opening,
     payout,
     payout_becomes,
+    people,
     suspended,
 )
 
@@ -336,7 +337,8 @@ def open_books(pragmas: Mapping[str, str], *, schema: str = SCHEMA, blocks: int 
     """A new file in memory, with its holders and a history of no block, of two, of three (with `LIFE`) or of
     four (with `PAYOUTS`)."""
     db = connect(pragmas)
-    db.executescript(schema + users() + insert("signers", {"id": KEY_ID, "public_key": PRINT}))
+    signer = insert("signers", {"id": KEY_ID, "public_key": PRINT})
+    db.executescript(schema + users() + signer + people())
     if blocks >= 2:
         db.executescript(
             batch(FIRST)

@@ -22,6 +22,15 @@ from attacks_on_limits import LIMITS
 from attacks_on_moves import MOVES
 from attacks_on_participants import PARTICIPANTS, WITHOUT_WALLET
 from attacks_on_payouts import PAYOUTS
+from attacks_on_people import (
+    ANOTHER_KEY,
+    ANOTHER_LOGIN,
+    ANOTHER_MEMBER,
+    ANOTHER_PROGRAM,
+    ANOTHER_TOKEN,
+    NOBODYS,
+    PEOPLE,
+)
 from attacks_on_repairs import REPAIRS
 from attacks_on_signers import ANOTHER, SIGNERS
 from book_rows import Row, Value, insert
@@ -63,6 +72,11 @@ ACCEPTED_ROWS: dict[str, tuple[Template | None, str, Row]] = {
     "carried": (ARCHIVING, "carried", ARCHIVING["carried"][1]),
     "archived_keys": (ARCHIVING, "key", ARCHIVING["key"][1]),
     "blocks": (NEXT, "block", NEXT["block"][1]),
+    "credentials": (None, "", ANOTHER_MEMBER),
+    "logins": (None, "", ANOTHER_LOGIN),
+    "refresh_tokens": (None, "", ANOTHER_TOKEN),
+    "service_accounts": (None, "", ANOTHER_PROGRAM),
+    "service_keys": (None, "", ANOTHER_KEY),
 }
 
 WRONG_VALUES: dict[str, dict[str, Value]] = {
@@ -135,6 +149,7 @@ ATTACKS = [
     *REPAIRS,
     *ARCHIVES,
     *MOVES,
+    *PEOPLE,
     *VALUES,
     *_wrong_types(),
     *NULLS_OF_THE_FIRST_BLOCK,
@@ -152,4 +167,5 @@ STOPPED_BY_FOREIGN_KEYS = [
         "FOREIGN KEY",
     ),
     WITHOUT_WALLET,
+    *NOBODYS,
 ]

@@ -17,6 +17,7 @@ PURE = {
         "engine.money",
         "engine.commands",
         "engine.outcomes",
+        "engine.people",
         "engine.records",
         "engine.view",
         "engine.now",
@@ -55,10 +56,13 @@ PURE = {
         "ws.books",
         "ws.clock",
         "ws.circuit",
+        "ws.ended",
         "ws.expiries",
         "ws.fields",
+        "ws.lockout",
         "ws.messages",
         "ws.operators",
+        "ws.people_messages",
         "ws.payouts",
         "ws.problems",
         "ws.intents",
@@ -102,6 +106,7 @@ NOT_PURE = {
 }
 ONLY_IMPORTER = {
     "aiosqlite": {"engine.store"},
+    "argon2": {"ws.passwords"},
     "cryptography": {"engine.keys", "verifier.check"},
     "redis": {"batcher.redis_nonces"},
     "jwt": {"ws.auth"},
@@ -120,7 +125,7 @@ IN_PROCESS = {
         "one_by_one.py",
     )
 }
-MAY_OPEN_THE_STORE = {"ws.app", "cli.archive", "cli.operate"}
+MAY_OPEN_THE_STORE = {"ws.app", "cli.archive", "cli.operate", "cli.people"}
 SECOND_LOOK_LINES = 500
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 

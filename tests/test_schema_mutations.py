@@ -234,7 +234,7 @@ def _weakened_tables(schema: str) -> Iterator[tuple[str, str]]:
             yield f"{name}: CHECK {_one_line(condition)}", cut(opens, closes + 1, "(1)")
         for column in re.finditer(r"(\w+) +(?:INTEGER|TEXT|BLOB) (NOT NULL)", text):
             yield f"{name}: {column[1]} NOT NULL", cut(column.start(2), column.end(2), "")
-        for rule in re.finditer(r"REFERENCES \w+ \(id\)(?: DEFERRABLE INITIALLY DEFERRED)?", text):
+        for rule in re.finditer(r"REFERENCES \w+ \(\w+\)(?: DEFERRABLE INITIALLY DEFERRED)?", text):
             yield f"{name}: {rule[0]}", cut(rule.start(), rule.end(), "")
         for rule in re.finditer(r",\s+(UNIQUE \([^)]*\))", text):
             yield f"{name}: {rule[1]}", cut(rule.start(), rule.end(), "")

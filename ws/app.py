@@ -44,6 +44,7 @@ from ws.beside import Beside
 from ws.contracts import contract_routes
 from ws.descriptors import raise_limit
 from ws.effects import CloseCode
+from ws.entrance import Entrance
 from ws.heads import Heads, keeper
 from ws.http import health_routes
 from ws.http_door import HttpDoor
@@ -109,14 +110,16 @@ async def serve(settings: Settings) -> int:
                 newest_us=await store.read(newest_block_at),
             )
             door = Door(store, batcher, hub, settings.jwt_secret, limits)
+            entrance = Entrance(door, settings)
+            await entrance.people.remember()
             batcher.start()
             await guard.reach()  # now, so that the nonce store's state is known before the first bet
             self_check = SelfCheck(settings.db, settings.self_check_s)
             beside = Beside()
-            application = _application(door, guard, self_check, beside, settings.origins)
+            application = _application(door, guard, self_check, beside, settings.origins, entrance)
             server = _Server(_uvicorn_config(application, limits), door)
             signals.enter_context(_handled(server.handle_exit))
-            _announce(settings, listener)
+            _announce(settings, listener, store)
             await _announce_key(store, key.signer.key_id)
             _tune_the_interpreter()
             if heads is not None:
@@ -131,6 +134,7 @@ async def serve(settings: Settings) -> int:
                 await server.serve(sockets=[listener])
             finally:
                 await beside.stop(BESIDE_S)
+                entrance.close()
             if heads is not None:
                 await asyncio.to_thread(heads.stop)
         finally:
@@ -154,7 +158,12 @@ async def _copy_apart(path: Path, archive_id: int) -> Copied:
 
 
 def _application(
-    door: Door, guard: NonceGuard, self_check: SelfCheck, beside: Beside, origins: frozenset[str]
+    door: Door,
+    guard: NonceGuard,
+    self_check: SelfCheck,
+    beside: Beside,
+    origins: frozenset[str],
+    entrance: Entrance,
 ) -> Starlette:
     async def wallet_socket(websocket: WebSocket) -> None:
         if not _is_welcome(websocket, origins):
@@ -170,6 +179,7 @@ def _application(
     application = Starlette(
         routes=[
             WebSocketRoute("/ws", wallet_socket),
+            *entrance.routes(),
             *health_routes(door.batcher, guard, self_check, beside),
             metrics_route(door.store, door.batcher, guard, door.hub),
             *v1_routes(door),
@@ -298,8 +308,10 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
             signal.signal(number, former)
 
 
-def _announce(settings: Settings, listener: socket.socket) -> None:
+def _announce(settings: Settings, listener: socket.socket, store: Store) -> None:
     host, port = listener.getsockname()[:2]
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # whoever reads it is here
+    store.note(f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}")
     host = f"[{host}]" if ":" in host else host
     nonces = "Redis" if settings.redis_url else "memory"
     log.info("serving %s on ws://%s:%d/ws, nonces in %s; stop with Ctrl-C", settings.db, host, port, nonces)

@@ -4,28 +4,57 @@ asking".
 
 from __future__ import annotations
 
-from typing import Final
+import base64
+import json
+import re
+from collections.abc import Container
+from typing import Any, Final
 
 import jwt
 
 from engine.money import WIRE_MAX_MINOR
-from ws.effects import ROLES, Identity
+from engine.people import SCOPES
+from ws.bodies import named_once
+from ws.effects import ENDED_WORDS, ROLES, Identity
 
 ALGORITHM: Final = "HS256"
 NAME: Final = "solidgreen"
 TYPE: Final = "at+jwt"
 """The `typ` header of an access token (RFC 9068): no other token signed with this secret passes for one."""
 
-DIGITS_MAX: Final = 16
-"""A `sub` is an integer that JSON carries exactly: at most 2^53 − 1."""
+CHARS_MAX: Final = 4096
+"""Ten times what ours have; as much as an `auth` message takes."""
+
+SUBJECT: Final = re.compile(r"[1-9][0-9]{0,15}")
+"""A `sub` is written one way only; that it is at most 2^53 − 1 is looked at afterwards."""
+
+SID: Final = re.compile(r"[lk][1-9][0-9]{0,15}")
+"""A log-in or a service key (`engine/people.py`)."""
+
+HEADER: Final = frozenset({"alg", "typ"})
+"""What the header of our tokens has. `kid`, `jku`, `x5u` and the like would say where to find a key, `crit`
+and `b64` how else to read it (RFC 7515): there is one key and one way, so whoever says more is not us."""
+
+NOT_OURS: Final = "the token is not an access token of this server"
 
 
 class TokenRefused(Exception):
     """The token does not say who is asking. The message may be shown to the client."""
 
 
-def issue(secret: str, user_id: int, role: str, now_s: int, life_s: int) -> str:
-    """A token for `user_id` in `role`, valid for `life_s` seconds from `now_s` (Unix time)."""
+def issue(
+    secret: str,
+    user_id: int,
+    role: str,
+    now_s: int,
+    life_s: int,
+    *,
+    sid: str | None = None,
+    scope: str | None = None,
+) -> str:
+    """A token for `user_id` in `role`, valid for `life_s` seconds from `now_s` (Unix time). `sid`: the log-in
+    that it comes from; `scope`: names with a space between two, of all that the role may do (RFC 8693, 4.2).
+    """
     assert role in ROLES
     claims = {
         "iss": NAME,
@@ -35,14 +64,18 @@ def issue(secret: str, user_id: int, role: str, now_s: int, life_s: int) -> str:
         "iat": now_s,
         "exp": now_s + life_s,
     }
+    more = {"sid": sid, "scope": scope}
+    claims |= {name: value for name, value in more.items() if value is not None}
     return jwt.encode(claims, secret, algorithm=ALGORITHM, headers={"typ": TYPE})
 
 
-def identify(secret: str, token: str) -> Identity:
+def identify(secret: str, token: str, ended: Container[str] = frozenset()) -> Identity:
     """Who the token speaks for. Raises `TokenRefused` for anything but a valid, unexpired access token of
-    ours.
+    ours, whose log-in is not among the `ended`.
     """
     try:
+        if not _is_written_our_way(token):
+            raise TokenRefused("the token is not valid")
         decoded = jwt.decode_complete(
             token,
             secret,
@@ -53,14 +86,46 @@ def identify(secret: str, token: str) -> Identity:
         )
     except jwt.ExpiredSignatureError as error:
         raise TokenRefused("the token has expired") from error
-    except (jwt.PyJWTError, ValueError) as error:  # ValueError: a token that is not even ASCII
+    # ValueError: a token that is not even ASCII, or an integer of thousands of digits; OverflowError: `exp`
+    # as 1e999; RecursionError: brackets within brackets.
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise TokenRefused("the token is not valid") from error
-    claims = decoded["payload"]
-    subject, role, expires_at = claims["sub"], claims.get("role"), claims["exp"]
-    if decoded["header"].get("typ") != TYPE or not isinstance(role, str) or role not in ROLES:
-        raise TokenRefused("the token is not an access token of this server")
-    if type(expires_at) is not int or expires_at > WIRE_MAX_MINOR:
-        raise TokenRefused("the token is not an access token of this server")
-    if not (subject.isascii() and subject.isdigit() and len(subject) <= DIGITS_MAX):
+    if decoded["header"].keys() != HEADER or decoded["header"]["typ"] != TYPE:
+        raise TokenRefused(NOT_OURS)
+    return _identity(decoded["payload"], ended)
+
+
+def _identity(claims: dict[str, Any], ended: Container[str]) -> Identity:
+    role, sid, scope = (claims.get(name) for name in ("role", "sid", "scope"))
+    if not isinstance(role, str) or role not in ROLES:
+        raise TokenRefused(NOT_OURS)
+    if not all(type(claims[name]) is int for name in ("exp", "iat", "nbf") if name in claims):
+        raise TokenRefused(NOT_OURS)  # PyJWT would take 1.5 and "2" as well
+    expires_at: int = claims["exp"]
+    if expires_at > WIRE_MAX_MINOR:
+        raise TokenRefused(NOT_OURS)
+    if not SUBJECT.fullmatch(claims["sub"]) or int(claims["sub"]) > WIRE_MAX_MINOR:
         raise TokenRefused("the token names no user")
-    return Identity(int(subject), role, expires_at)
+    if sid is not None and not (isinstance(sid, str) and SID.fullmatch(sid)):
+        raise TokenRefused(NOT_OURS)
+    if scope is not None and not (isinstance(scope, str) and set(scope.split(" ")) <= set(SCOPES)):
+        raise TokenRefused(NOT_OURS)
+    if sid is not None and sid in ended:
+        raise TokenRefused(ENDED_WORDS)
+    scopes = None if scope is None else frozenset(scope.split(" "))
+    return Identity(int(claims["sub"]), role, expires_at, sid, scopes)
+
+
+def _is_written_our_way(token: str) -> bool:
+    """Whether each of its parts is base64url as it is written, and its JSON names nothing twice: what is left
+    to chance there, two readers may read differently. Raises `ValueError`, or `RecursionError`."""
+    parts = token.split(".")
+    if len(parts) != 3 or len(token) > CHARS_MAX:
+        return False
+    texts = [base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts]
+    for part, text in zip(parts, texts, strict=True):
+        if base64.urlsafe_b64encode(text).rstrip(b"=") != part.encode():
+            return False
+    for text in texts[:2]:
+        json.loads(text.decode(), object_pairs_hook=named_once)  # of bytes it would take UTF-16 as well
+    return True

@@ -48,6 +48,9 @@ Looked = (
 """What is answered without moving money."""
 
 
+ENDED_WORDS: Final = "the log-in has ended"
+
+
 class CloseCode(int, Enum):
     """Why the server ends a socket. Source: PROTOCOL, close codes."""
 

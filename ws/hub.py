@@ -51,6 +51,10 @@ class Listener(Asker, Protocol):
         """Take nothing more; send what is to be sent, then close with 4401."""
         ...
 
+    def end_because_logged_out(self) -> None:
+        """The same: the log-in that its token came from has ended."""
+        ...
+
 
 class Hub:
     """The registry of live sockets. All on the event loop."""
@@ -61,6 +65,7 @@ class Hub:
         self._sockets_of: dict[int, int] = {}
         self._resuming: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
         self._by_user: dict[int, set[Listener]] = {}
+        self._by_login: dict[str, set[Listener]] = {}
         self._by_payout: dict[int, set[Listener]] = {}
         self._payouts_of: dict[Listener, set[int]] = {}
         self._all: set[Listener] = set()
@@ -98,6 +103,15 @@ class Hub:
         """From now on `listener` hears of the entries of this wallet."""
         self._by_user.setdefault(user_id, set()).add(listener)
 
+    def belongs(self, sid: str, listener: Listener) -> None:
+        """`listener` ends when this log-in does."""
+        self._by_login.setdefault(sid, set()).add(listener)
+
+    def end_login(self, sid: str) -> None:
+        """A log-in has ended, and with it each of its sockets, once what is in flight there is answered."""
+        for listener in [*self._by_login.get(sid, ())]:
+            listener.end_because_logged_out()
+
     def follow_payout(self, payout_id: int, listener: Listener) -> bool:
         """From now on `listener` hears how far this payout is, until all of it is paid; False: it follows
         `FOLLOWED_MAX` others, or has left."""
@@ -122,9 +136,11 @@ class Hub:
         if not followed:
             del self._payouts_of[listener]
 
-    def leave(self, listener: Listener, user_id: int | None, expires_at_s: int | None) -> None:
+    def leave(
+        self, listener: Listener, user_id: int | None, expires_at_s: int | None, sid: str | None = None
+    ) -> None:
         """A socket has gone. `user_id`: as whom it was admitted, if it was; `expires_at_s`: when its token
-        would have ended, if it was welcome."""
+        would have ended, if it was welcome; `sid`: the log-in that it belonged to, if any."""
         self._all.discard(listener)
         if user_id is not None:
             self._count_out(user_id)
@@ -134,6 +150,10 @@ class Hub:
                 self._by_user.pop(user_id, None)
         if expires_at_s is not None:
             self.expiries.leave(listener, expires_at_s)
+        if sid is not None and (of_login := self._by_login.get(sid)) is not None:
+            of_login.discard(listener)
+            if not of_login:
+                del self._by_login[sid]
         for payout_id in [*self._payouts_of.get(listener, ())]:
             self.unfollow_payout(payout_id, listener)
 

@@ -84,6 +84,7 @@ class Conversation:
         self._allowance = allowance
         self._in_flight = 0
         self._stakes_own = False
+        self._why_over = EXPIRED_WORDS
 
     def welcome(self, identity: Identity, wallet: WalletState | None, now_ms: int) -> Welcome:
         """The token was good. `wallet` is None for whoever is not a player."""
@@ -112,13 +113,15 @@ class Conversation:
         self.state = State.CLOSED
         return [Close(code, reason)]
 
-    def expire(self) -> list[Effect]:
-        """The token has expired: nothing more is taken in, and the session ends once what is in flight is
-        answered, or when this is called again."""
-        if self.state is State.OPEN and self._in_flight:
-            self.state = State.EXPIRED
-            return []
-        return self.close(CloseCode.NOT_AUTHENTICATED, EXPIRED_WORDS)
+    def expire(self, why: str = EXPIRED_WORDS) -> list[Effect]:
+        """The token has expired, or its log-in has ended: nothing more is taken in, and the session ends once
+        what is in flight is answered, or when this is called again; with the `why` of the first time."""
+        if self.state is State.OPEN:
+            self._why_over = why
+            if self._in_flight:
+                self.state = State.EXPIRED
+                return []
+        return self.close(CloseCode.NOT_AUTHENTICATED, self._why_over)
 
     def receive_bytes(self) -> list[Effect]:
         """A binary frame came: whoever sends it does not speak this protocol."""
@@ -148,7 +151,7 @@ class Conversation:
         elif self.state is State.STRANGER:
             effects = self._from_stranger(requests[0] if len(requests) == 1 else None)
         elif self.state is State.EXPIRED:
-            effects = [self._refuse(request.id, Code.UNAUTHORIZED, EXPIRED_WORDS) for request in requests]
+            effects = [self._refuse(request.id, Code.UNAUTHORIZED, self._why_over) for request in requests]
         return effects
 
     def answered(self, request_id: str, command: Command, outcome: Outcome) -> Reply:

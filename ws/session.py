@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from starlette.websockets import WebSocket
@@ -26,7 +27,8 @@ from engine.outcomes import Code, Outcome
 from engine.store import Store
 from ws.auth import TokenRefused, identify
 from ws.codec import encode_frame, error
-from ws.effects import Authenticate, Close, CloseCode, Effect, Look, Submit
+from ws.effects import ENDED_WORDS, Authenticate, Close, CloseCode, Effect, Identity, Look, Submit
+from ws.ended import Ended
 from ws.fields import Reply
 from ws.hub import FOLLOWED_MAX, Hub
 from ws.lookups import told
@@ -54,6 +56,11 @@ class Door:
     jwt_secret: str
     limits: Limits
     missed: set[str] = field(default_factory=set)
+    ended: Ended = field(default_factory=Ended)
+
+    def identify(self, token: str) -> Identity:
+        """Who the token speaks for, now. Raises `TokenRefused`, also where its log-in has ended."""
+        return identify(self.jwt_secret, token, self.ended)
 
     def miss(self, why: str) -> None:
         """Say that an archive was asked for in vain; of each file and reason once, however often that is."""
@@ -105,7 +112,10 @@ class Session:
             self.deliver()
         finally:
             identity = self._conversation.identity
-            self._door.hub.leave(self, self._user_id, None if identity is None else identity.expires_at_s)
+            if identity is None:
+                self._door.hub.leave(self, self._user_id, None)
+            else:
+                self._door.hub.leave(self, self._user_id, identity.expires_at_s, identity.session)
             self._wire.take = None
             if self._timer is not None:
                 self._timer.cancel()
@@ -166,9 +176,16 @@ class Session:
 
     def end_because_expired(self) -> None:
         """The token has expired: close, at once or when what is in flight is answered."""
-        self._close(self._conversation.expire())
+        self._end_unless_in_flight(EXPIRED_WORDS)
+
+    def end_because_logged_out(self) -> None:
+        """The log-in has ended: likewise."""
+        self._end_unless_in_flight(ENDED_WORDS)
+
+    def _end_unless_in_flight(self, why: str) -> None:
+        self._close(self._conversation.expire(why))
         if self._conversation.state is State.EXPIRED:
-            self._later(IN_FLIGHT_S, self.end_because_expired)
+            self._later(IN_FLIGHT_S, partial(self._end_unless_in_flight, why))
 
     # -- effects
 
@@ -208,7 +225,7 @@ class Session:
 
     async def _authenticate(self, asked: Authenticate) -> None:
         try:
-            identity = identify(self._door.jwt_secret, asked.token)
+            identity = self._door.identify(asked.token)
         except TokenRefused as refused:
             self._refuse(asked, str(refused))
             return
@@ -235,6 +252,11 @@ class Session:
         if now_ms >= identity.expires_at_s * 1000:  # likewise
             self._refuse(asked, EXPIRED_WORDS)
             return
+        if identity.session is not None:
+            if identity.session in self._door.ended:  # likewise
+                self._refuse(asked, ENDED_WORDS)
+                return
+            self._door.hub.belongs(identity.session, self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -47,6 +47,8 @@ class Settings:
     """The file, or the http(s) URL, that gets the newest block's head when it changes."""
     sockets_per_user: int = SOCKETS_PER_USER
     """Sockets that one user may have at a time; the next one is refused."""
+    registration: bool = True
+    """Whether strangers may register as players."""
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
     """When the circuit opens, and when it closes again."""
     nonce_breaker: BreakerLimits = NONCE_LIMITS

@@ -1,0 +1,69 @@
+"""How often somebody may be wrong about a password, and which log-ins are remembered as ended."""
+
+from __future__ import annotations
+
+from engine.people import ACCESS_LIFE_S
+from ws.ended import REMEMBERED_S, Ended
+from ws.lockout import ANYWHERE_S, FAILURES_ANYWHERE, FAILURES_HERE, HERE_S, Lockout
+
+
+def fail(lockout: Lockout, name: str, address: str, now_s: float, times: int = 1) -> None:
+    for _ in range(times):
+        assert lockout.begin(name, address, now_s) is None
+        lockout.end(name, address, now_s, failed=True)
+
+
+def test_five_failures_lock_a_name_out_at_an_address_for_a_quarter_of_an_hour() -> None:
+    lockout = Lockout()
+    fail(lockout, "alice", "here", 0, FAILURES_HERE - 1)
+    fail(lockout, "alice", "here", 100)
+    assert lockout.begin("alice", "here", 100) == HERE_S - 100
+    assert lockout.begin("alice", "here", HERE_S - 1) == 1
+    fail(lockout, "alice", "here", HERE_S)  # the first four have gone out of the window together
+    assert lockout.begin("alice", "there", 100) is None
+    assert lockout.begin("bob", "here", 100) is None
+
+
+def test_fifty_failures_from_anywhere_lock_a_name_out_for_an_hour() -> None:
+    lockout = Lockout()
+    for number in range(FAILURES_ANYWHERE):
+        fail(lockout, "alice", f"address {number}", number)
+    assert lockout.begin("alice", "a new one", 100) == ANYWHERE_S - 100
+    assert lockout.begin("alice", "a new one", ANYWHERE_S) is None
+
+
+def test_what_is_being_checked_counts_as_if_it_had_failed() -> None:
+    """Else a hundred guesses at once would all be let through before the first has failed."""
+    lockout = Lockout()
+    assert [lockout.begin("alice", "here", 0) for _ in range(FAILURES_HERE)] == [None] * FAILURES_HERE
+    wait_s = lockout.begin("alice", "here", 0)
+    assert wait_s is not None
+    assert wait_s <= 1, "nothing has failed yet"
+    lockout.end("alice", "here", 0, failed=False)
+    assert lockout.begin("alice", "here", 0) is None
+
+
+def test_right_passwords_leave_nothing_behind() -> None:
+    lockout = Lockout()
+    for _ in range(1000):
+        assert lockout.begin("alice", "here", 0) is None
+        lockout.end("alice", "here", 0, failed=False)
+    assert len(lockout) == 0
+
+
+def test_a_strangers_list_of_names_is_bounded_and_goes_with_time() -> None:
+    lockout = Lockout(names_max=100)
+    for number in range(1000):
+        fail(lockout, f"name {number}", "here", number / 1000)
+    assert len(lockout) == 100
+    fail(lockout, "alice", "here", 1 + ANYWHERE_S)
+    assert len(lockout) == 2
+
+
+def test_what_has_ended_is_remembered_as_long_as_a_token_lives() -> None:
+    ended = Ended()
+    ended.add("l1", 0)
+    ended.add("l2", ACCESS_LIFE_S)
+    assert ("l1" in ended, "l2" in ended, "l3" in ended) == (True, True, False)
+    ended.add("l3", REMEMBERED_S)
+    assert ("l1" in ended, "l2" in ended, len(ended)) == (False, True, 2)

@@ -1,0 +1,363 @@
+"""People and service accounts over a real file and a real batcher: what is told, and what is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from batches import BOB, World, world
+from books_open import look
+
+from batcher.asides import Asides
+from engine.commands import Command
+from engine.outcomes import Code, Outcome, Rejected
+from engine.people import GRACE_US, SERVICE_ID_BASE, STAFF_ID_BASE
+from ws.auth import identify
+from ws.passwords import Passwords
+from ws.people import People
+from ws.secrets_shown import PeopleRefused
+from ws.staff import Staff
+
+SECRET = "a secret that is long enough for HS256"
+HORSE = "correct horse"
+NOW_US = time.time_ns() // 1000  # PyJWT has the wall clock
+
+
+class House:
+    """All that is asked about people; `ended` is what sockets and doors would hear of."""
+
+    def __init__(self, this: World, *, registers: bool = True) -> None:
+        assert this.batcher is not None
+        self.world, self.ended, self.now_us = this, [], NOW_US  # type: ignore[var-annotated]
+        self.ask = this.batcher.ask
+        self.passwords = Passwords()
+        self.asides = Asides(this.store)
+        self.people = People(
+            this.store,
+            self.asides,
+            self.passwords,
+            self._ask,
+            SECRET,
+            self.ended.append,
+            registers=registers,
+            clock=lambda: self.now_us,
+        )
+        self.staff = Staff(this.store, self.asides, self.passwords, self.ended.append, lambda: self.now_us)
+
+    async def _ask(self, command: Command) -> Outcome:
+        return await self.ask(command)
+
+    def rows(self, sql: str) -> list[tuple[object, ...]]:
+        return look(self.world.path, sql)
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path, *, registers: bool = True) -> AsyncIterator[House]:
+    async with world(folder) as this:
+        house = House(this, registers=registers)
+        try:
+            yield house
+        finally:
+            house.passwords.close()
+
+
+def run(folder: Path, scenario: Callable[[House], Awaitable[None]], *, registers: bool = True) -> None:
+    async def all_of_it() -> None:
+        async with opened(folder, registers=registers) as house:
+            await scenario(house)
+
+    asyncio.run(all_of_it())
+
+
+async def why(asked: Awaitable[object]) -> Code:
+    """The code with which it is refused."""
+    with pytest.raises(PeopleRefused) as raised:
+        await asked
+    return raised.value.code
+
+
+def test_who_registers_has_an_empty_wallet_of_his_own_and_is_logged_in(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        told = await house.people.register("Alice", HORSE, None)
+        assert (told.user_id, told.role, told.access_life_s) == (BOB + 1, "player", 900)
+        who = identify(SECRET, told.access_token)
+        assert (who.user_id, who.role, who.session, who.scopes) == (BOB + 1, "player", "l1", None)
+        row = "SELECT kind, currency, balance FROM users WHERE id = (SELECT max(user_id) FROM credentials)"
+        assert house.rows(row) == [("player", "EUR", 0)]
+        assert await why(house.people.register("ＡＬＩＣＥ", HORSE, None)) is Code.IDEMPOTENCY_CONFLICT
+        assert await why(house.people.register("bob", "short", None)) is Code.INVALID_REQUEST
+        assert await why(house.people.register("a b", HORSE, None)) is Code.INVALID_REQUEST
+        assert await why(house.people.register("bob", HORSE, "USD")) is Code.CURRENCY_MISMATCH
+        assert house.rows("SELECT count(*) FROM credentials") == [(1,)]
+
+    run(tmp_path, scenario)
+
+
+def test_secrets_are_not_in_the_file(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        told = await house.people.register("alice", HORSE, None)
+        key = await house.staff.create_key("partner", "operator", None)
+        assert told.refresh_token is not None
+        await house.world.store.checkpoint()
+        content = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+        for secret in (HORSE, told.refresh_token, told.refresh_token[4:], key, key[3:], told.access_token):
+            assert secret.encode() not in content
+        assert key[:8].encode() in content
+
+    run(tmp_path, scenario)
+
+
+def test_two_who_register_one_name_at_once_are_one_wallet_and_one_person(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        told = await asyncio.gather(
+            *(house.people.register("alice", HORSE, None) for _ in range(8)), return_exceptions=True
+        )
+        refused = [each.code for each in told if isinstance(each, PeopleRefused)]
+        assert refused == [Code.IDEMPOTENCY_CONFLICT] * 7
+        assert house.rows("SELECT count(*) FROM transactions WHERE kind = 'WALLET'") == [(1,)]
+
+    run(tmp_path, scenario)
+
+
+def test_a_registration_that_broke_behind_the_wallet_is_finished_by_the_next_try(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        async def breaks(change: object) -> None:
+            raise ZeroDivisionError
+
+        change, house.asides.change = house.asides.change, breaks  # type: ignore[method-assign,assignment]
+        with pytest.raises(ZeroDivisionError):
+            await house.people.register("alice", HORSE, None)
+        house.asides.change = change  # type: ignore[method-assign]
+        assert house.rows("SELECT count(*) FROM transactions WHERE kind = 'WALLET'") == [(1,)]
+        assert await why(house.people.log_in("alice", HORSE, "here")) is Code.UNAUTHORIZED
+        told = await house.people.register("alice", "another password", None)
+        assert told.user_id == BOB + 1
+        assert house.rows("SELECT count(*) FROM transactions WHERE kind = 'WALLET'") == [(1,)]
+
+    run(tmp_path, scenario)
+
+
+def test_what_the_ledger_refuses_is_told_with_its_code(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        async def refuses(command: Command) -> Outcome:
+            return Rejected(Code.CIRCUIT_OPEN, retry_after_us=1_500_000)
+
+        house.ask = refuses  # type: ignore[assignment]
+        with pytest.raises(PeopleRefused) as raised:
+            await house.people.register("alice", HORSE, None)
+        assert (raised.value.code, raised.value.retry_after_s) == (Code.CIRCUIT_OPEN, 1.5)
+        assert house.rows("SELECT count(*) FROM credentials") == [(0,)]
+
+    run(tmp_path, scenario)
+
+
+def test_registration_can_be_switched_off(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        assert await why(house.people.register("alice", HORSE, None)) is Code.FORBIDDEN
+
+    run(tmp_path, scenario, registers=False)
+
+
+def test_unknown_and_wrong_hear_the_same_after_the_same_time(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        await house.people.register("alice", HORSE, None)
+        took_s: dict[str, list[float]] = {"alice": [], "nobody": []}
+        words = set()
+        for number in range(12):
+            for name in took_s:  # interleaved, so that a busy machine is busy for both
+                began_s = time.perf_counter()
+                with pytest.raises(PeopleRefused) as raised:
+                    await house.people.log_in(name, "wrong horse", f"address {number}")
+                took_s[name].append(time.perf_counter() - began_s)
+                words.add((raised.value.code, raised.value.words, raised.value.retry_after_s))
+        assert len(words) == 1
+        known, unknown = (statistics.median(times) for times in took_s.values())
+        assert min(known, unknown) > 0.6 * max(known, unknown), (known, unknown)
+
+    run(tmp_path, scenario)
+
+
+def test_who_fails_too_often_is_refused_also_with_the_right_password_and_so_is_a_name_of_nobody(
+    tmp_path: Path,
+) -> None:
+    async def scenario(house: House) -> None:
+        await house.people.register("alice", HORSE, None)
+        for name in ("alice", "nobody"):
+            codes = [await why(house.people.log_in(name, "wrong horse", "here")) for _ in range(6)]
+            assert codes == [Code.UNAUTHORIZED] * 5 + [Code.RATE_LIMITED]
+        with pytest.raises(PeopleRefused) as raised:
+            await house.people.log_in("ALICE", HORSE, "here")
+        assert raised.value.code is Code.RATE_LIMITED
+        assert raised.value.retry_after_s is not None
+        assert 890 < raised.value.retry_after_s <= 900
+        assert (await house.people.log_in("alice", HORSE, "there")).user_id == BOB + 1
+
+    run(tmp_path, scenario)
+
+
+def test_a_password_under_old_parameters_is_hashed_anew_when_it_is_known_again(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        await house.people.register("alice", HORSE, None)
+        old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(HORSE)
+
+        def make_old(connection: object) -> None:
+            connection.execute("UPDATE credentials SET password_hash = ?", (old,))  # type: ignore[attr-defined]
+
+        await house.asides.change(make_old)
+        assert await why(house.people.log_in("alice", "wrong horse", "here")) is Code.UNAUTHORIZED
+        assert house.rows("SELECT password_hash FROM credentials") == [(old,)]
+        await house.people.log_in("alice", HORSE, "here")
+        ((kept,),) = house.rows("SELECT password_hash FROM credentials")
+        assert "m=19456,t=2,p=1" in str(kept)
+        await house.people.log_in("alice", HORSE, "here")
+
+    run(tmp_path, scenario)
+
+
+def test_a_thousand_who_refresh_one_token_at_once_get_one_successor(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        told = await house.people.register("alice", HORSE, None)
+        assert told.refresh_token is not None
+        before = house.world.store.commits
+        answers = await asyncio.gather(*(house.people.refresh(told.refresh_token) for _ in range(1000)))
+        (successor,) = {answer.refresh_token for answer in answers}
+        assert house.world.store.commits - before <= 10
+        assert house.rows("SELECT count(*), sum(used_at IS NULL) FROM refresh_tokens") == [(2, 1)]
+        assert successor is not None
+        await house.people.refresh(successor)
+        assert house.ended == []
+        assert await why(house.people.refresh(told.refresh_token)) is Code.UNAUTHORIZED
+        assert house.ended == ["l1"]
+
+    run(tmp_path, scenario)
+
+
+def test_a_token_that_is_used_again_ends_its_log_in_and_says_so_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(house: House) -> None:
+        first = (await house.people.register("alice", HORSE, None)).refresh_token
+        other = (await house.people.log_in("alice", HORSE, "here")).refresh_token
+        assert first is not None
+        assert other is not None
+        second = (await house.people.refresh(first)).refresh_token
+        assert second is not None
+        house.now_us += GRACE_US
+        assert (await house.people.refresh(first)).refresh_token == second, "the reply was lost"
+        house.now_us += 1
+        assert await why(house.people.refresh(first)) is Code.UNAUTHORIZED
+        assert house.ended == ["l1"]
+        assert f"a refresh token of user {BOB + 1} was used twice: its log-in 1 is ended" in caplog.text
+        assert first not in caplog.text
+        assert await why(house.people.refresh(second)) is Code.UNAUTHORIZED
+        await house.people.refresh(other)
+        house.ended.clear()
+        await house.people.remember()
+        assert house.ended == ["l1"], "as after a restart"
+
+    run(tmp_path, scenario)
+
+
+def test_what_a_stranger_makes_up_does_not_reach_the_writer(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        before = house.world.store.commits
+        for made_up in (
+            "",
+            "sgr_",
+            "sgr_" + "A" * 43,
+            "sgr_" + "A" * 42 + "B",
+            "é" * 47,
+            "x" * 256,
+            "\ud800",
+        ):
+            assert await why(house.people.refresh(made_up)) is Code.UNAUTHORIZED
+            assert await why(house.people.exchange_key(made_up.replace("sgr_", "sg_"))) is Code.UNAUTHORIZED
+        assert house.world.store.commits == before
+
+    run(tmp_path, scenario)
+
+
+def test_a_log_out_ends_one_log_in_and_those_of_others_cannot_be_ended(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        told = await house.people.register("alice", HORSE, None)
+        other = await house.people.log_in("alice", HORSE, "here")
+        stranger = await house.people.register("mallory", HORSE, None)
+        who = identify(SECRET, told.access_token)
+        assert await why(house.people.log_out(who, stranger.refresh_token)) is Code.UNAUTHORIZED
+        assert await why(house.people.log_out(who._replace(session=None), None)) is Code.INVALID_REQUEST
+        assert house.ended == []
+        await house.people.log_out(who, None)
+        await house.people.log_out(who, None)  # a retry
+        assert house.ended == ["l1"]
+        assert told.refresh_token is not None
+        assert await why(house.people.refresh(told.refresh_token)) is Code.UNAUTHORIZED
+        await house.people.log_out(who._replace(session=None), other.refresh_token)
+        assert house.ended == ["l1", "l2"]
+
+    run(tmp_path, scenario)
+
+
+def test_staff_log_in_with_their_role_until_they_are_removed(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        assert await house.staff.add_staff("anna", HORSE, "auditor") == STAFF_ID_BASE
+        assert await why(house.staff.add_staff("anna", HORSE, "auditor")) is Code.IDEMPOTENCY_CONFLICT
+        assert await why(house.staff.add_staff("bert", HORSE, "player")) is Code.INVALID_REQUEST
+        told = await house.people.log_in("anna", HORSE, "here")
+        who = identify(SECRET, told.access_token)
+        assert (who.user_id, who.role) == (STAFF_ID_BASE, "auditor")
+        await house.staff.set_staff_password("anna", "another horse")
+        assert house.ended == ["l1"]
+        assert await why(house.people.log_in("anna", HORSE, "here")) is Code.UNAUTHORIZED
+        await house.people.log_in("anna", "another horse", "here")
+        await house.staff.remove_staff("anna")
+        assert house.ended == ["l1", "l2"]
+        assert await why(house.people.log_in("anna", "another horse", "here")) is Code.UNAUTHORIZED
+        assert await why(house.staff.remove_staff("anna")) is Code.NOT_FOUND
+
+    run(tmp_path, scenario)
+
+
+def test_who_is_removed_while_his_password_is_checked_is_not_let_in(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        await house.staff.add_staff("anna", HORSE, "operator")
+        verify = house.passwords.verify
+
+        async def and_meanwhile(password: str, kept: str | None) -> bool:
+            matches = await verify(password, kept)
+            await house.staff.remove_staff("anna")
+            return matches
+
+        house.passwords.verify = and_meanwhile  # type: ignore[method-assign]
+        assert await why(house.people.log_in("anna", HORSE, "here")) is Code.UNAUTHORIZED
+        assert house.rows("SELECT count(*) FROM logins") == [(0,)]
+
+    run(tmp_path, scenario)
+
+
+def test_a_key_is_exchanged_for_a_token_of_its_scopes_until_it_ends(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        key = await house.staff.create_key("partner", "operator", ["money", "bets"])
+        told = await house.people.exchange_key(key)
+        who = identify(SECRET, told.access_token)
+        assert (who.user_id, who.role, who.session) == (SERVICE_ID_BASE, "operator", "k1")
+        assert who.scopes == {"bets", "money"}
+        assert told.refresh_token is None
+        new = await house.staff.rotate_key("partner", grace_s=60)
+        assert (await house.people.exchange_key(key)).access_life_s == 60, "no longer than the key"
+        assert (await house.people.exchange_key(new)).access_life_s == 900
+        house.now_us += 60_000_000
+        assert await why(house.people.exchange_key(key)) is Code.UNAUTHORIZED
+        assert house.ended == []
+        await house.staff.revoke_account("partner")
+        assert house.ended == ["k1", "k2"]
+        assert await why(house.people.exchange_key(new)) is Code.UNAUTHORIZED
+        assert await why(house.staff.create_key("other", "operator", ["all"])) is Code.INVALID_REQUEST
+        assert await why(house.staff.create_key("partner", "operator", None)) is Code.IDEMPOTENCY_CONFLICT
+
+    run(tmp_path, scenario)

@@ -1,0 +1,50 @@
+"""What lets people and programs in, put together: who has logged in, what has ended, and the routes to it."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.routing import Route
+
+from batcher.asides import Asides
+from batcher.clock import wall_us
+from ws.passwords import Passwords
+from ws.people import People
+from ws.people_routes import people_routes
+from ws.session import Door
+from ws.settings import Settings
+from ws.staff import Staff
+from ws.staff_routes import staff_routes
+
+
+class Entrance:
+    """Made in the event loop, before anybody is let in; `close` it at the end."""
+
+    def __init__(self, door: Door, settings: Settings) -> None:
+        self._door = door
+        self._passwords = Passwords()
+        asides = Asides(door.store)
+        self.people = People(
+            door.store,
+            asides,
+            self._passwords,
+            door.batcher.ask,
+            settings.jwt_secret,
+            self._end,
+            registers=settings.registration,
+        )
+        self.staff = Staff(door.store, asides, self._passwords, self._end, wall_us)
+
+    def routes(self) -> list[Route]:
+        """All of `/v1/auth` and `/v1/admin`."""
+        identify = self._door.identify
+        return [*people_routes(self.people, identify), *staff_routes(self.staff, identify, wall_us)]
+
+    def close(self) -> None:
+        """No password is checked any more. Changes that were begun end with the writer's thread."""
+        self._passwords.close()
+
+    def _end(self, sid: str) -> None:
+        # In this order: whoever comes now is refused, whoever is here is closed.
+        self._door.ended.add(sid, time.time())
+        self._door.hub.end_login(sid)

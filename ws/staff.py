@@ -1,0 +1,119 @@
+"""Staff and service accounts: added, listed, removed; their keys and passwords. By the admin routes of a
+server, or by the command line where none runs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from batcher.asides import Asides
+from engine import logins, service_keys
+from engine.logins import NameTaken, StaffMember
+from engine.outcomes import Code
+from engine.people import normal_scopes
+from engine.service_keys import ServiceAccount, ServiceKey
+from engine.store import Store
+from ws.passwords import Passwords
+from ws.secrets_shown import PeopleRefused, check_role, name_of, new_key, password_of
+
+Answer = TypeVar("Answer")
+
+
+class Staff:
+    """Everything that admins do about who may act for the house. All of it raises `PeopleRefused`."""
+
+    def __init__(
+        self,
+        store: Store,
+        asides: Asides,
+        passwords: Passwords,
+        end: Callable[[str], object],
+        clock: Callable[[], int],
+    ) -> None:
+        """`end`: told of each `sid` that has ended, once that is on disk. `clock`: microseconds of the wall
+        clock."""
+        self._store = store
+        self._asides = asides
+        self._passwords = passwords
+        self._end = end
+        self._clock = clock
+
+    # -- staff
+
+    async def list_staff(self) -> list[StaffMember]:
+        """All of the staff, also who was removed."""
+        return await self._store.read(logins.list_staff)
+
+    async def add_staff(self, username: str, password: str, role: str) -> int:
+        """One more of the staff; his number. Raises `PeopleRefused`, as all of these do: INVALID_REQUEST,
+        IDEMPOTENCY_CONFLICT (the name is or was somebody's)."""
+        name, normal = name_of(username), password_of(password)
+        check_role(role)
+        kept = await self._passwords.hash(normal)
+        return await self._by_name(lambda c: logins.add_staff(c, name, role, kept, self._clock()))
+
+    async def remove_staff(self, username: str) -> None:
+        """He logs in no more, and his log-ins end. NOT_FOUND."""
+        name = name_of(username)
+        self._ended(await self._by_name(lambda c: logins.remove_staff(c, name, self._clock())))
+
+    async def set_staff_password(self, username: str, password: str) -> None:
+        """He has another password, and his log-ins end. NOT_FOUND, INVALID_REQUEST."""
+        name, kept = name_of(username), await self._passwords.hash(password_of(password))
+        self._ended(await self._by_name(lambda c: logins.set_staff_password(c, name, kept, self._clock())))
+
+    # -- service accounts
+
+    async def list_accounts(self) -> list[tuple[ServiceAccount, list[ServiceKey]]]:
+        """All service accounts with their keys, also what was revoked."""
+        return await self._store.read(service_keys.list_accounts)
+
+    async def create_key(self, name: str, role: str, scopes: list[str] | None) -> str:
+        """A new service account; its key, which nobody can read again. INVALID_REQUEST,
+        IDEMPOTENCY_CONFLICT."""
+        normal = name_of(name)
+        check_role(role)
+        try:
+            kept_scopes = normal_scopes(scopes)
+        except ValueError as error:
+            raise PeopleRefused(Code.INVALID_REQUEST, str(error)) from error
+        key, hash_, prefix = new_key()
+
+        def create(connection: sqlite3.Connection) -> str:
+            now_us = self._clock()
+            account_id = service_keys.create_account(connection, normal, role, kept_scopes, now_us)
+            service_keys.add_key(connection, account_id, hash_, prefix, now_us)
+            return key
+
+        return await self._by_name(create)
+
+    async def rotate_key(self, name: str, grace_s: int) -> str:
+        """A new key of this account; those before it are good for `grace_s` more. NOT_FOUND."""
+        normal = name_of(name)
+        key, hash_, prefix = new_key()
+        grace_us = grace_s * 1_000_000
+        self._ended(
+            await self._by_name(
+                lambda c: service_keys.rotate_key(c, normal, hash_, prefix, grace_us, self._clock())
+            )
+        )
+        return key
+
+    async def revoke_account(self, name: str) -> None:
+        """The account and its keys are good no more. NOT_FOUND."""
+        normal = name_of(name)
+        self._ended(await self._by_name(lambda c: service_keys.revoke_account(c, normal, self._clock())))
+
+    def _ended(self, sids: Iterable[str]) -> None:
+        for sid in sids:
+            self._end(sid)
+
+    async def _by_name(self, change: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        try:
+            return await self._asides.change(change)
+        except NameTaken as error:
+            raise PeopleRefused(Code.IDEMPOTENCY_CONFLICT, str(error)) from error
+        except logins.NoSuchName as error:
+            raise PeopleRefused(Code.NOT_FOUND, str(error)) from error

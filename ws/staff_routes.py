@@ -1,0 +1,137 @@
+"""The routes on which admins say who may act for the house, `/v1/admin/…`. What they mean: docs/people.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engine.logins import StaffMember
+from engine.outcomes import Code
+from engine.service_keys import ServiceAccount, ServiceKey
+from ws.bodies import read_body
+from ws.people_messages import (
+    AccountShown,
+    AddStaff,
+    CreateKey,
+    KeyShown,
+    NewKey,
+    RotateKey,
+    SetPassword,
+    StaffShown,
+)
+from ws.people_routes import Identify, answering, bearer_of, shown
+from ws.secrets_shown import PeopleRefused
+from ws.staff import Staff
+
+
+def staff_routes(staff: Staff, identify: Identify, clock: Callable[[], int]) -> list[Route]:
+    """`identify`: who an access token speaks for; `clock`: microseconds of the wall clock."""
+
+    def check(request: Request) -> None:
+        identity = identify(bearer_of(request))
+        # Whoever makes keys makes any: so none whose own are bounded.
+        if identity.role != "admin" or identity.scopes is not None:
+            raise PeopleRefused(Code.FORBIDDEN, "for admins only")
+
+    @answering
+    async def list_staff(request: Request) -> Response:
+        check(request)
+        return shown({"staff": [member_shown(each) for each in await staff.list_staff()]})
+
+    @answering
+    async def add(request: Request) -> Response:
+        check(request)
+        asked = await read_body(request, AddStaff)
+        user_id = await staff.add_staff(asked.username, asked.password, asked.role)
+        return shown({"user_id": user_id}, 201)
+
+    @answering
+    async def remove(request: Request) -> Response:
+        check(request)
+        await staff.remove_staff(request.path_params["name"])
+        return Response(status_code=204)
+
+    @answering
+    async def set_password(request: Request) -> Response:
+        check(request)
+        asked = await read_body(request, SetPassword)
+        await staff.set_staff_password(request.path_params["name"], asked.password)
+        return Response(status_code=204)
+
+    @answering
+    async def list_keys(request: Request) -> Response:
+        check(request)
+        now_us = clock()
+        accounts = await staff.list_accounts()
+        return shown({"accounts": [account_shown(account, keys, now_us) for account, keys in accounts]})
+
+    @answering
+    async def create(request: Request) -> Response:
+        check(request)
+        asked = await read_body(request, CreateKey)
+        return shown(NewKey(asked.name, await staff.create_key(asked.name, asked.role, asked.scopes)), 201)
+
+    @answering
+    async def rotate(request: Request) -> Response:
+        check(request)
+        asked = await read_body(request, RotateKey, may_be_empty=True)
+        name = request.path_params["name"]
+        return shown(NewKey(name, await staff.rotate_key(name, asked.grace_s)), 201)
+
+    @answering
+    async def revoke(request: Request) -> Response:
+        check(request)
+        await staff.revoke_account(request.path_params["name"])
+        return Response(status_code=204)
+
+    return [
+        Route("/v1/admin/staff", list_staff, methods=["GET"]),
+        Route("/v1/admin/staff", add, methods=["POST"]),
+        Route("/v1/admin/staff/{name}", remove, methods=["DELETE"]),
+        Route("/v1/admin/staff/{name}/password", set_password, methods=["PUT"]),
+        Route("/v1/admin/keys", list_keys, methods=["GET"]),
+        Route("/v1/admin/keys", create, methods=["POST"]),
+        Route("/v1/admin/keys/{name}", revoke, methods=["DELETE"]),
+        Route("/v1/admin/keys/{name}/rotate", rotate, methods=["POST"]),
+    ]
+
+
+def member_shown(member: StaffMember) -> StaffShown:
+    """One of the staff, as he is told."""
+    return StaffShown(
+        member.user_id,
+        member.username,
+        member.role,
+        member.created_us // 1000,
+        member.changed_us // 1000,
+        _ms(member.removed_us),
+    )
+
+
+def account_shown(account: ServiceAccount, keys: list[ServiceKey], now_us: int) -> AccountShown:
+    """A service account, as it is told."""
+    return AccountShown(
+        account.id,
+        account.name,
+        account.role,
+        None if account.scopes is None else account.scopes.split(" "),
+        account.created_us // 1000,
+        _ms(account.revoked_us),
+        [
+            KeyShown(
+                key.prefix,
+                key.created_us // 1000,
+                _ms(key.expires_us),
+                _ms(key.revoked_us),
+                key.revoked_us is None and (key.expires_us is None or key.expires_us > now_us),
+            )
+            for key in keys
+        ],
+    )
+
+
+def _ms(at_us: int | None) -> int | None:
+    return None if at_us is None else at_us // 1000
