@@ -25,13 +25,16 @@ from engine.outcomes import Code
 from ws import app
 from ws.beside import Beside
 from ws.contracts import contract_routes
-from ws.contracts_fields import EXAMPLES, FIELDS, FIELDS_OF
+from ws.contracts_examples import EXAMPLES
+from ws.contracts_fields import FIELDS, FIELDS_OF
 from ws.contracts_http import openapi
 from ws.contracts_schemas import schemas
 from ws.contracts_ws import CLOSE_CODES, asyncapi
 from ws.effects import CloseCode
+from ws.people_routes import people_routes
 from ws.problems import STATUS
 from ws.routes import ROUTES
+from ws.staff_routes import staff_routes
 
 Json = dict[str, Any]
 
@@ -192,7 +195,10 @@ def test_every_path_that_is_served_is_described() -> None:
     parts = SimpleNamespace(path=ROOT / "wallet.db")
     door: Any = SimpleNamespace(store=parts, batcher=parts, hub=parts, jwt_secret="", limits=parts)
     guard: Any = parts
-    application: Any = app._application(door, guard, guard, Beside(), frozenset())
+    entrance: Any = SimpleNamespace(
+        routes=lambda: [*people_routes(guard, guard), *staff_routes(guard, guard, guard)]
+    )
+    application: Any = app._application(door, guard, guard, Beside(), frozenset(), entrance)
     while not hasattr(application, "routes"):  # what is around it
         application = application._app
     served = {route.path for route in application.routes}

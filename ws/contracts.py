@@ -5,7 +5,6 @@ All of it is made once, at the start, and never changes while the server runs.
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from starlette.routing import Route
 from ws.contracts_http import openapi
 from ws.contracts_ws import asyncapi
 from ws.docs_pages import STYLE_PATH, pages
+from ws.v1_replies import is_known, tag_of
 
 ASK_AGAIN: Final = "no-cache"
 """Keep it, but ask whether it is still so (RFC 9111, section 5.2.2.4): a new version may be served."""
@@ -44,20 +44,14 @@ def contract_routes() -> list[Route]:
 
 
 def _route(path: str, content: bytes, media_type: str) -> Route:
-    tag = f'"{blake2b(content, digest_size=16).hexdigest()}"'
+    tag = tag_of(content)
     headers = {"ETag": tag, "Cache-Control": ASK_AGAIN, "X-Content-Type-Options": "nosniff"}
     if media_type.startswith("text/html"):
         headers["Content-Security-Policy"] = POLICY
 
     async def serve(request: Request) -> Response:
-        if _is_known(tag, request.headers.get("if-none-match", "")):
+        if is_known(tag, request.headers.get("if-none-match", "")):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(content, headers={**headers, "Content-Type": media_type})
 
     return Route(path, serve)
-
-
-def _is_known(tag: str, if_none_match: str) -> bool:
-    """Whether the client has it already: compared weakly (RFC 9110, section 13.1.2)."""
-    known = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
-    return if_none_match.strip() == "*" or tag in known

@@ -97,7 +97,7 @@ FIELDS: Final[dict[str, Field]] = {
         LATER_MS,
     ),
     "legs": Field("The postings of the transfer. Their amounts sum to 0."),
-    "name": Field("What kind of posting it is.", "TRANSFER"),
+    "name": Field("Of the service account, or of the staff.", "sportsbook"),
     "items": Field("The winners, paid in this order."),
     "payout_id": Field("The payout.", 88220),
     "first": Field("How many items the payout has so far: a chunk that came twice is refused.", 0),
@@ -211,6 +211,36 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "after": Field("Shows what comes after this `seq`; 0: from the first entry on.", 0),
     "next": Field("What to ask for the next page with; null at the end.", None),
+    "username": Field("The name that he logs in with: 3 to 64 characters, no spaces.", "ada"),
+    "password": Field("8 to 256 characters.", "correct horse battery staple"),
+    "cookie": Field("True: the refresh token goes into a cookie that no script can read.", LEFT_OUT),
+    "refresh_token": Field("Good once, at `/v1/auth/refresh`; absent where a cookie has it.", "sgr_8b1f…"),
+    "access_token": Field(
+        "What requests and sockets are made with.",
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9…",
+    ),
+    "token_type": Field("How it is shown: `Authorization: Bearer …`.", "Bearer"),
+    "expires_in": Field("Seconds that the access token is good.", 900),
+    "refresh_expires_in": Field(
+        "Seconds that the log-in may last, however often it is refreshed.",
+        2_592_000,
+    ),
+    "scope": Field(
+        "What a service account may do of all that its role may; names with spaces between.",
+        LEFT_OUT,
+    ),
+    "scopes": Field(
+        "What a service account may do; null or absent: all that its role may.",
+        ["bets", "read"],
+    ),
+    "grace_s": Field("How many seconds the keys before it stay good.", 3600),
+    "created_at": Field("Since when: milliseconds since the Unix epoch.", AT_MS),
+    "changed_at": Field("When the password was set: milliseconds since the Unix epoch.", AT_MS),
+    "removed_at": Field("When he was removed: milliseconds since the Unix epoch; null: he was not.", None),
+    "revoked_at": Field("When it was revoked: milliseconds since the Unix epoch; null: it was not.", None),
+    "prefix": Field("How the key begins.", "sg_1f3a"),
+    "good": Field("Whether it can be exchanged now.", True),
+    "keys": Field("All keys that it ever had."),
     "title": Field("The status in words.", _PROBLEM.title),
     "detail": Field("What is wrong, for people; the words may change.", _PROBLEM.detail),
 }
@@ -233,6 +263,7 @@ FIELDS_OF: Final[dict[tuple[str, str], Field]] = {
     ("BetCashout", "stake"): Field("The part of the stake that is cashed out.", 100),
     ("BetCashout", "payout"): Field("The price, in minor units.", 130),
     ("HoldCapture", "amount"): Field("Minor units; absent: all that is left.", 500),
+    ("TransferLeg", "name"): Field("What kind of posting it is.", "TRANSFER"),
     ("TransferLeg", "user_id"): Field("A player's wallet, or a book of the house's.", 42),
     ("TransferLeg", "amount"): Field("What it gets; below 0: what it gives. Not 0.", -1000),
     ("PayoutStart", "items"): Field("How many items were collected.", 2),
@@ -371,6 +402,26 @@ FIELDS_OF: Final[dict[tuple[str, str], Field]] = {
     ("BookChanged", "user_id"): Field("The book.", 1),
     ("FreeBetChanged", "state"): Field("What became of it.", "open", _values(FreeBetState)),
     ("Archive", "state"): Field("Where it stands.", "moving", _values(ArchiveState)),
+    ("ExchangeKey", "key"): Field("The key of a service account.", "sg_1f3a…"),
+    ("NewKey", "key"): Field("The key, in full, this once.", "sg_1f3a…"),
+    ("NewKey", "name"): Field("The service account.", "sportsbook"),
+    ("AccountShown", "name"): Field("The service account.", "sportsbook"),
+    ("CreateKey", "name"): Field("What the service account is called.", "sportsbook"),
+    ("CreateKey", "role"): Field("What it may do: `operator`, `auditor` or `admin`.", "operator"),
+    ("AddStaff", "role"): Field("What he may do: `operator`, `auditor` or `admin`.", "auditor"),
+    ("AddStaff", "username"): Field("The name that he logs in with: 3 to 64 characters.", "grace"),
+    ("StaffShown", "username"): Field("The name that he logs in with.", "grace"),
+    ("StaffShown", "user_id"): Field("His number: above all wallets.", 2**50),
+    ("AccountShown", "user_id"): Field("Its number: above all wallets.", 2**50 + 2**49),
+    ("KeyShown", "expires_at"): Field(
+        "When it ends: milliseconds since the Unix epoch; null: never.",
+        None,
+    ),
+    ("Tokens", "user_id"): Field(
+        "Whose token it is: a wallet, one of the staff, or a service account.",
+        42,
+    ),
+    ("Register", "currency"): Field("Of the wallet; absent: the house's first.", "EUR"),
     ("EntriesGet", "limit"): Field("How many at most.", 100),
     ("BetsGet", "limit"): Field("How many at most.", 100),
     ("BetsGet", "before"): Field(
@@ -416,35 +467,3 @@ FIELDS_OF: Final[dict[tuple[str, str], Field]] = {
     ),
 }
 """Where it depends on the schema what a field means."""
-
-EXAMPLES: Final[dict[str, dict[str, Any]]] = {
-    "WalletTransfer": {
-        "key": "gift-5",
-        "legs": [
-            {"user_id": 42, "amount": -1000},
-            {"user_id": 43, "amount": 970},
-            {"user_id": 3, "amount": 30, "name": "FEE"},
-        ],
-    },
-    "WalletMoved": {
-        "seq": 931,
-        "balance": 99_380,
-        "held": 1500,
-        "available": 97_880,
-        "hold_id": 88_210,
-        "hold_state": "open",
-        "hold_left": 1500,
-    },
-    "BetPending": {},
-    "BetRejected": {"balance": 100, "available": 100},
-    "BetCashedOut": {"stake": 100, "payout": 130},
-    "BetRolledBack": {"state": "rolled_back", "payout": 0},
-    "BetSettled": {"state": "won", "seq": 921, "balance": 100_250, "available": 100_250},
-    "Payout": {
-        "state": "paid",
-        "in_suspense": [
-            {"number": 1, "user_id": 43, "amount": 500, "reason": "ACCOUNT_BLOCKED", "state": "suspended"}
-        ],
-    },
-}
-"""What examples of these show instead of the fields' own."""

@@ -7,7 +7,7 @@ Source: OpenAPI 3.1.1, whose schemas are JSON Schema 2020-12. What is not in the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
@@ -27,8 +27,8 @@ from ws.contracts_common import (
     roles,
     scopes,
 )
-from ws.contracts_fields import LEFT_OUT
-from ws.contracts_others import OTHERS, Other
+from ws.contracts_fields import FIELDS, LEFT_OUT
+from ws.contracts_others import OTHERS, Answer, Other
 from ws.contracts_schemas import example_of, field_of, name_of, ref, schemas, used_by
 from ws.messages import BetPlace, BetRejected
 from ws.problems import MEDIA_TYPE, STATUS, problem
@@ -52,6 +52,7 @@ _TAG_OF: Final = {
     **dict.fromkeys(("deposits", "withdrawals", "transfers", "holds"), "money"),
     **dict.fromkeys(("receipts", "blocks"), "evidence"),
     **dict.fromkeys(("bonuses", "free-bets"), "wallets"),
+    **dict.fromkeys(("auth", "admin"), "identity"),
     **dict.fromkeys(("books", "archives", "clock", "circuit"), "house"),
 }
 
@@ -75,7 +76,7 @@ def openapi() -> Json:
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, known, problems)
     for other in OTHERS:
-        paths.setdefault(other.path, {})[other.method.lower()] = _other(other, known)
+        paths.setdefault(other.path, {})[other.method.lower()] = _other(other, known, problems)
     bodies = {
         f"{name_of(route.request)}Body": _body(route, known)
         for route in ROUTES
@@ -141,7 +142,8 @@ def _operation(route: Route, known: dict[str, Json], problems: dict[str, Json]) 
     if any(field.where is Where.BODY for field in _fields(route)):
         operation["requestBody"] = _request_body(route, known)
     responses = _successes(route, known)
-    for status, name, problem_ in _problems(route):
+    schema = "RejectedBet" if route.request is BetPlace else "Problem"
+    for status, name, problem_ in _problems(codes_of(route.request), schema, has_body=route.has_body):
         problems[name] = problem_
         responses[str(status.value)] = {"$ref": f"#/components/responses/{name}"}
     return operation | {"responses": dict(sorted(responses.items()))}
@@ -289,18 +291,17 @@ def _cache_headers() -> Json:
     }
 
 
-def _problems(route: Route) -> Iterator[tuple[HTTPStatus, str, Json]]:
-    """How it may be refused: the status, a name for the response, and the response."""
+def _problems(may: Iterable[Code], schema: str, *, has_body: bool) -> Iterator[tuple[HTTPStatus, str, Json]]:
+    """How something may be refused: the status, a name for the response, and the response."""
     by_status: dict[HTTPStatus, list[Code]] = {}
-    for code in codes_of(route.request):
+    for code in may:
         by_status.setdefault(STATUS[code], []).append(code)
-    schema = "RejectedBet" if route.request is BetPlace else "Problem"
     for status, found in by_status.items():
         name = ".".join([str(status.value), *(code.name.lower() for code in found)])
         if schema != "Problem":
             name += ".bet"
         yield status, name, _problem(status, found, schema)
-    if route.has_body:
+    if has_body:
         for status, words in OF_A_BODY.items():
             told = _problem(status, [Code.INVALID_REQUEST], "Problem", words)
             yield status, f"{status.value}.invalid_request", told
@@ -373,14 +374,56 @@ def _without_null(its: Json) -> Json:
     return {**choice, **{key: value for key, value in its.items() if key not in ("anyOf", "default")}}
 
 
-def _other(other: Other, known: dict[str, Json]) -> Json:
+def _other(other: Other, known: dict[str, Json], problems: dict[str, Json]) -> Json:
+    """As `_operation`."""
     operation: Json = {
-        "operationId": other.name,
+        "operationId": operation_id(other.name),
         "summary": other.summary,
         "tags": [tag_of(other.path)],
-        "responses": {
-            str(status): {"description": words, "content": {media_type: {"schema": schema}}}
-            for status, (words, media_type, schema) in other.answers.items()
-        },
+        "parameters": [_in_path(name) for name in re.findall(r"{(\w+)}", other.path)],
     }
-    return operation | ({"security": []} if other.is_public else {})
+    if not operation["parameters"]:
+        del operation["parameters"]
+    if other.body is not None:
+        name = name_of(other.body)
+        content = {"schema": ref(other.body), "example": example_of(name, known)}
+        operation["requestBody"] = {
+            "required": not other.may_be_empty,
+            "content": {"application/json": content},
+        }
+    responses = {str(status): _answer(answer, known) for status, answer in other.answers.items()}
+    may = [code for code in Code if code in other.codes]
+    for status, name, problem_ in _problems(may, "Problem", has_body=other.body is not None):
+        problems[name] = problem_
+        responses[str(status.value)] = {"$ref": f"#/components/responses/{name}"}
+    operation["responses"] = dict(sorted(responses.items()))
+    if other.roles:
+        return operation | {"x-roles": dict.fromkeys(other.roles, "any")}
+    return operation if other.is_any_role else operation | {"security": []}
+
+
+def _answer(answer: Answer, known: dict[str, Json]) -> Json:
+    if answer.content is None:
+        return {"description": answer.words}
+    if not isinstance(answer.content, type):
+        return {"description": answer.words, "content": {answer.media_type: {"schema": answer.content}}}
+    schema = ref(answer.content)
+    example: Json = example_of(name_of(answer.content), known)
+    if answer.list_of is not None:
+        listed = {answer.list_of: {"type": "array", "items": schema}}
+        schema = {"type": "object", "properties": listed, "required": [answer.list_of]}
+        example = {answer.list_of: [example]}
+    content = {answer.media_type: {"schema": schema, "example": example}}
+    return {"description": answer.words, "content": content}
+
+
+def _in_path(name: str) -> Json:
+    field = FIELDS[name]
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": field.meaning,
+        "schema": {"type": "string", "minLength": 1},
+        "example": field.example,
+    }

@@ -13,7 +13,9 @@ import msgspec
 
 from ws import limits, messages, reads, wallets
 from ws.answers import REPLIES, REPLIES_OF
-from ws.contracts_fields import EXAMPLES, FIELDS, FIELDS_OF, LEFT_OUT, Field
+from ws.contracts_examples import EXAMPLES
+from ws.contracts_fields import FIELDS, FIELDS_OF, LEFT_OUT, Field
+from ws.contracts_others import TYPES as OTHER_TYPES
 from ws.problems import Problem
 from ws.routes import ROUTES
 
@@ -35,6 +37,7 @@ TYPES: Final[tuple[type, ...]] = tuple(
             *REPLIES_OF,
             *REPLIES,
             *(each for route in ROUTES for each in (route.request, route.reply)),
+            *OTHER_TYPES,
             Problem,
         ]
     )
