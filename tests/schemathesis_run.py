@@ -1,6 +1,6 @@
 """Schemathesis against a live server: whatever `/openapi.json` says, and what it does not say, as each role.
 
-    python tests/schemathesis_run.py --cases 100
+    python -m tests.schemathesis_run --cases 100
 
 It is run as a process of its own, since it changes Hypothesis and warnings of the process that it is in. What
 it heard is held against the books afterwards: a transaction that nobody was told of came from a refusal.
@@ -24,7 +24,6 @@ from typing import Any
 
 from harness.process import PATIENT, Server, seed, token
 
-ROOT = Path(__file__).resolve().parent.parent
 PLAYERS = 100
 PLAYER = 42
 """The wallet that the contract's examples name."""
@@ -56,7 +55,8 @@ OF_THE_SERVER = ("clock:", "archive:")
 
 @dataclass
 class Found:
-    """What one run has found. `told`: transactions that it was told of."""
+    """What one run has found. `told`: transactions that it was told of; `registered`: players that it has
+    become, of whose wallets nobody is told a transaction."""
 
     role: str
     operations: int
@@ -65,6 +65,7 @@ class Found:
     failures: list[str]
     statuses: Counter[int] = field(default_factory=Counter)
     told: set[int] = field(default_factory=set)
+    registered: int = 0
 
     def __str__(self) -> str:
         statuses = ", ".join(f"{count} × {status}" for status, count in sorted(self.statuses.items()))
@@ -128,6 +129,8 @@ def _hear(event: Any, found: Found) -> None:
                     body = json.loads(base64.b64decode(content))
                     if isinstance(body, dict) and isinstance(body.get("transaction_id"), int):
                         found.told.add(body["transaction_id"])
+                    if isinstance(body, dict) and "access_token" in body:
+                        found.registered += response["status_code"] == 201
     children = event.values() if isinstance(event, dict) else event if isinstance(event, list) else ()
     for child in children:
         _hear(child, found)
@@ -149,5 +152,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     sys.exit(main())

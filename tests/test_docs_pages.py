@@ -24,7 +24,7 @@ ASYNCAPI: Final = asyncapi()
 OPENAPI: Final = openapi()
 PAGES: Final = pages(ASYNCAPI, OPENAPI)
 ROUTES: Final = contract_routes()
-EMPTY: Final = {"meta", "link"}
+EMPTY: Final = {"meta", "link", "wbr"}
 
 
 class Reader(HTMLParser):

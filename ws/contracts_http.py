@@ -218,7 +218,7 @@ def _request_body(route: Route, known: dict[str, Json]) -> Json:
                     name: shown[name]
                     for name in body["properties"]
                     # What the server fills in is better left to it.
-                    if name in shown and (name in body["required"] or name not in route.may_lack)
+                    if name in shown and name not in route.may_lack - {"bet_id"}
                 },
             }
         },
@@ -229,9 +229,6 @@ def _body(route: Route, known: dict[str, Json]) -> Json:
     schema = known[name_of(route.request)]
     names = [field.name for field in _fields(route) if field.where is Where.BODY]
     needed = [field.name for field in _fields(route) if field.where is Where.BODY and field.is_required]
-    if route.request is BetPlace:
-        # The header may say it instead; who reads this had better say it here.
-        needed = ["bet_id", *needed]
     return {
         "title": f"{schema['title']}Body",
         "type": "object",

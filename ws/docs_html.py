@@ -9,7 +9,7 @@ import re
 from html import escape
 from typing import Final
 
-_EMPTY: Final = frozenset({"link", "meta"})
+_EMPTY: Final = frozenset({"link", "meta", "wbr"})
 """Elements without an end (HTML, section 13.1.2), of those that are used here."""
 
 _CODE: Final = re.compile(r"`([^`]+)`")

@@ -65,7 +65,9 @@ def _operations(document: Json, tag: str) -> Iterator[tuple[str, str, Json]]:
 
 
 def _title(method: str, path: str) -> Html:
-    return join(element("span", method, class_=f"method {method.lower()}"), " ", code(path))
+    # Where a line may end.
+    parts = [join(element("wbr"), f"/{each}") for each in path.removeprefix("/").split("/")]
+    return join(element("span", method, class_=f"method {method.lower()}"), " ", element("code", *parts))
 
 
 def _bodies(document: Json) -> set[str]:
