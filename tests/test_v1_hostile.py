@@ -87,8 +87,16 @@ def key_of(route: Route) -> str | None:
     return new_key() if route.needs_key else None
 
 
-def of_each(routes: list[Route]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("route", routes, ids=lambda route: f"{route.method} {route.path}")
+def of_each(routes: list[Route], *quick: str) -> pytest.MarkDecorator:
+    """Each of these routes; all but the `quick` ones, if any are named, only where time is no matter."""
+    marks = {True: (), False: (pytest.mark.long,)}
+    return pytest.mark.parametrize(
+        "route",
+        [
+            pytest.param(each, marks=marks[not quick or each.name in quick], id=f"{each.method} {each.path}")
+            for each in routes
+        ],
+    )
 
 
 def test_every_route_is_asked() -> None:
@@ -97,7 +105,7 @@ def test_every_route_is_asked() -> None:
         assert {field.name for field in route.fields()} - {"key"} == EVERY[route.name].keys()
 
 
-@of_each([*ROUTES])
+@of_each([*ROUTES], "bet.place", "wallet.bets", "wallet.transfer", "wallet.withdraw", "book.floor")
 def test_a_wrong_value_is_refused_by_the_name_of_its_field(http: httpx.Client, route: Route) -> None:
     for field in route.fields():
         if field.where not in (Where.BODY, Where.QUERY):
@@ -119,7 +127,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_field(http: httpx.Client, r
             assert (where.partition("[")[0], words[:9]) == (field.name, "expected "), answer.text
 
 
-@of_each([route for route in ROUTES if "{" in route.path])
+@of_each([route for route in ROUTES if "{" in route.path], "bet.settle", "payout.resolve", "block.get")
 def test_a_wrong_id_in_the_path_is_refused(http: httpx.Client, route: Route) -> None:
     for name in [field.name for field in route.fields() if field.where is Where.PATH]:
         for text in NEVER_IN_A_PATH:
@@ -128,16 +136,29 @@ def test_a_wrong_id_in_the_path_is_refused(http: httpx.Client, route: Route) -> 
             assert refusal(http.request(**asked)) in ("INVALID_REQUEST", "NOT_FOUND"), text
 
 
-@of_each([route for route in ROUTES if route.has_body])
-@pytest.mark.parametrize("body", NEVER_A_BODY.values(), ids=NEVER_A_BODY)
-def test_what_is_no_request_is_refused(http: httpx.Client, route: Route, body: bytes) -> None:
+@of_each([route for route in ROUTES if route.has_body], "bet.place", "wallet.transfer", "clock.confirm")
+def test_what_is_no_request_is_refused(http: httpx.Client, route: Route) -> None:
     asked = as_http(route, EVERY[route.name], key_of(route))
     del asked["json"]
     headers = asked.pop("headers", {}) | {"Content-Type": "application/json"}
-    assert refusal(http.request(**asked, content=body, headers=headers)) == "INVALID_REQUEST"
+    for what, body in NEVER_A_BODY.items():
+        answer = http.request(**asked, content=body, headers=headers)
+        assert refusal(answer) == "INVALID_REQUEST", what
 
 
 @of_each([route for route in ROUTES if route.has_body])
+def test_no_field_is_there_twice(http: httpx.Client, route: Route) -> None:
+    asked = as_http(route, EVERY[route.name], key_of(route))
+    headers = asked.pop("headers", {}) | {"Content-Type": "application/json"}
+    body = json.dumps(asked.pop("json"))
+    for name in json.loads(body):
+        twice = f'{body[:-1]},"{name}":{json.dumps(json.loads(body)[name])}}}'
+        answer = http.request(**asked, content=twice.encode(), headers=headers)
+        assert refusal(answer) == "INVALID_REQUEST"
+        assert answer.json()["detail"] == f"{name}: there twice"
+
+
+@of_each([route for route in ROUTES if route.has_body], "bet.place", "payout.add")
 def test_a_body_of_another_kind_is_415_and_a_huge_one_413(http: httpx.Client, route: Route) -> None:
     asked = as_http(route, EVERY[route.name], key_of(route))
     content = json.dumps(asked.pop("json")).encode() or b"{}"
@@ -150,7 +171,7 @@ def test_a_body_of_another_kind_is_415_and_a_huge_one_413(http: httpx.Client, ro
     assert (answer.status_code, refusal(answer)) == (413, "INVALID_REQUEST")
 
 
-@of_each([*ROUTES])
+@of_each([*ROUTES], "wallet.entries", "bet.place", "receipt.get")
 def test_a_parameter_that_is_unknown_or_there_twice_is_refused(http: httpx.Client, route: Route) -> None:
     for extra in ("token=abc", "x", "%00=1", "user_id=1&user_id=2", "limit=1&limit=1", "key=k"):
         asked = as_http(route, EVERY[route.name], key_of(route))
@@ -173,7 +194,7 @@ def test_another_method_is_405_and_says_which_are_right(http: httpx.Client, path
         assert {each.strip() for each in answer.headers["allow"].split(",")} == right
 
 
-@of_each([route for route in ROUTES if route.needs_key])
+@of_each([route for route in ROUTES if route.needs_key], "wallet.deposit", "limit.set")
 def test_nothing_moves_without_one_sound_key(http: httpx.Client, route: Route) -> None:
     asked = as_http(route, EVERY[route.name])
     body = asked["json"]

@@ -8,6 +8,7 @@ A client that goes away loses its answer and nothing else: the command goes on, 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -33,6 +34,7 @@ from ws.intents import Refused, authorised, staked_from
 from ws.lookups import told as looked_up
 from ws.messages import BetPlace
 from ws.operators import Move
+from ws.reads import BetsGet, EntriesGet
 from ws.routes import IDEMPOTENCY_KEY, ROUTES, Route
 from ws.session import Door
 from ws.v1_replies import refused, told
@@ -99,10 +101,17 @@ class _Server:
         if isinstance(intent, Refused):
             return intent
         if isinstance(intent, Look):
-            door = self._door
-            (reply,) = await looked_up(door.store, door.batcher, intent.request, identity, door.miss)
-            return reply
+            return await self._look(identity, intent.request)
         return await self._submit(identity, intent, address)
+
+    async def _look(self, identity: Identity, request: Looked) -> Reply:
+        door = self._door
+        # A page walks a wallet's chain, as a `resume` does: nobody has all the reader's time.
+        is_long = isinstance(request, EntriesGet | BetsGet)
+        turn = door.hub.turn_to_resume(identity.user_id) if is_long else contextlib.nullcontext()
+        async with turn:
+            (reply,) = await looked_up(door.store, door.batcher, request, identity, door.miss)
+        return reply
 
     async def _submit(self, identity: Identity, command: Command, address: str) -> Reply:
         """What became of a command. It goes on when this is cancelled."""
