@@ -112,6 +112,9 @@ schemathesis: $(VENV)/.stamp  ## CASES= made-up requests of each route of /opena
 payout: $(VENV)/.stamp  ## pay 100,000 winners beside bets, kill -9 in the middle, and audit what is left
 	$(BIN)/python -m bench.payouts $(ARGS)
 
+logins: $(VENV)/.stamp  ## bets while 50 people log in, and without: what that costs them
+	$(BIN)/python -m bench.logins $(ARGS)
+
 receipts: $(VENV)/.stamp  ## RECEIPTS= receipts of a real file, true and tampered with, in Python and in Node
 	$(BIN)/python tests/receipts_in_bulk.py --count $(RECEIPTS)
 

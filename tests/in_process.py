@@ -20,10 +20,12 @@ from engine.store import Store
 from harness.process import JWT_SECRET
 from ws.app import _application, _uvicorn_config
 from ws.beside import Beside
+from ws.entrance import Entrance
 from ws.hub import Hub
 from ws.messages import Limits
 from ws.self_check import SelfCheck
 from ws.session import Door
+from ws.settings import Settings
 
 
 class QuietServer(uvicorn.Server):
@@ -42,7 +44,8 @@ async def serving(db: Path, log_max_bytes: int = LOG_MAX_BYTES, nonces: int = 10
     batcher = Batcher(store, guard, posted=hub.posted)
     door = Door(store, batcher, hub, JWT_SECRET, Limits())
     batcher.start()
-    application = _application(door, guard, SelfCheck(db, 0), Beside(), frozenset())
+    entrance = Entrance(door, Settings(db, JWT_SECRET))
+    application = _application(door, guard, SelfCheck(db, 0), Beside(), frozenset(), entrance)
     server = QuietServer(_uvicorn_config(application, door.limits))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     keeping = asyncio.create_task(LogKeeper(store, log_max_bytes=log_max_bytes).run())
@@ -51,6 +54,7 @@ async def serving(db: Path, log_max_bytes: int = LOG_MAX_BYTES, nonces: int = 10
     finally:
         server.should_exit = True
         await running
+        entrance.close()
         keeping.cancel()
         await asyncio.wait([keeping])
         await batcher.drain()

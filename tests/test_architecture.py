@@ -119,7 +119,7 @@ NOT_PURE = {
 }
 ONLY_IMPORTER = {
     "aiosqlite": {"engine.store"},
-    "argon2": {"ws.passwords"},
+    "argon2": {"ws.password_process", "ws.passwords"},
     "cryptography": {"engine.keys", "verifier.check"},
     "redis": {"batcher.redis_nonces"},
     "jwt": {"ws.auth"},

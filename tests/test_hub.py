@@ -21,6 +21,7 @@ class Socket:
     def __init__(self) -> None:
         self.expired = asyncio.Event()
         self.stopped = 0
+        self.logged_out = 0
 
     def answer(self, request_id: str, command: Command, outcome: Outcome) -> None: ...
 
@@ -33,6 +34,9 @@ class Socket:
 
     def end_because_expired(self) -> None:
         self.expired.set()
+
+    def end_because_logged_out(self) -> None:
+        self.logged_out += 1
 
 
 def test_a_user_has_so_many_sockets_and_room_again_when_one_leaves() -> None:
@@ -63,8 +67,22 @@ def test_of_sockets_that_have_left_nothing_stays() -> None:
         assert hub.admit(number % 7)
         hub.follow(number % 7, socket)
         hub.expiries.enter(socket, number % 11)
-        hub.leave(socket, number % 7, number % 11)
+        hub.belongs(f"l{number % 3}", socket)
+        hub.leave(socket, number % 7, number % 11, f"l{number % 3}")
     assert (len(hub), hub._sockets_of, hub._by_user, len(hub.expiries)) == (0, {}, {}, 0)
+    assert hub._by_login == {}
+
+
+def test_a_log_in_that_ends_takes_its_sockets_along_and_no_others() -> None:
+    hub = Hub()
+    one, two, other, gone = Socket(), Socket(), Socket(), Socket()
+    for socket, sid in ((one, "l1"), (two, "l1"), (other, "l2"), (gone, "l1")):
+        hub.enter(socket)
+        hub.belongs(sid, socket)
+    hub.leave(gone, None, None, "l1")
+    hub.end_login("l1")
+    hub.end_login("l3")
+    assert [socket.logged_out for socket in (one, two, other, gone)] == [1, 1, 0, 0]
 
 
 def test_who_comes_after_a_stop_began_is_told_at_once() -> None:

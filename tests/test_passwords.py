@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-import threading
+import signal
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 
 from ws import passwords as passwords_module
 from ws.passwords import LANES, MEMORY_KIB, PASSES, Passwords, TooManyPasswords
@@ -35,66 +35,84 @@ def test_what_is_kept_is_argon2id_with_the_parameters_of_owasp_and_verifies() ->
 def test_nobody_is_verified_under_the_same_parameters_as_somebody() -> None:
     async def scenario() -> None:
         passwords = Passwords()
-        parameters = extract_parameters(passwords._nobody)
-        assert parameters == extract_parameters(await passwords.hash("correct horse"))
+        kept = await passwords.hash("correct horse")
+        assert extract_parameters(passwords._nobody) == extract_parameters(kept)
+        assert len(passwords._nobody) == len(kept)
+        with pytest.raises(VerifyMismatchError):  # and not that it is torn, which would take no time
+            PasswordHasher().verify(passwords._nobody, "correct horse")
         passwords.close()
 
     asyncio.run(scenario())
 
 
-def test_two_run_at_a_time_on_threads_of_the_lowest_priority_and_the_loop_keeps_its_own() -> None:
+def test_it_is_done_by_another_process_of_the_lowest_priority() -> None:
     async def scenario() -> None:
         passwords = Passwords()
-        both = threading.Barrier(2, timeout=10)
-        running, most, lock = 0, 0, threading.Lock()
+        assert passwords._process is None, "started when it is needed"
+        kept = await passwords.hash("correct horse")
+        process = passwords._process
+        assert process is not None
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19
+        told = await asyncio.gather(
+            *(passwords.verify(word, kept) for word in ["correct horse", "wrong"] * 8)
+        )
+        assert told == [True, False] * 8, "each hears his own answer"
+        assert passwords._process is process
+        passwords.close()
+        assert process.returncode is not None
 
-        def work() -> int:
-            nonlocal running, most
-            with lock:
-                running += 1
-                most = max(most, running)
-            both.wait()  # the third of three would break it, and two alone pass
-            with lock:
-                running -= 1
-            return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    asyncio.run(scenario())
 
-        priorities = await asyncio.gather(*(passwords._run(work) for _ in range(6)))
-        assert most == 2
-        if sys.platform == "linux":
-            assert set(priorities) == {19}
-            assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 19
+
+def test_if_that_is_killed_who_waits_is_told_and_the_next_one_starts_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        passwords = Passwords()
+        await passwords.hash("correct horse")
+        assert passwords._process is not None
+        passwords._process.send_signal(signal.SIGSTOP)
+        waiting = asyncio.create_task(passwords.hash("correct horse"))
+        await asyncio.sleep(0)
+        passwords._process.kill()
+        with pytest.raises(TooManyPasswords):
+            await waiting
+        assert await passwords.verify("correct horse", await passwords.hash("correct horse"))
         passwords.close()
 
     asyncio.run(scenario())
+    assert caplog.text.count("the process that checks passwords has ended") == 1
 
 
 def test_more_than_may_wait_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords_module, "WAITING_MAX", 3)
+    monkeypatch.setattr(passwords_module, "WAITING_MAX", 6)
 
     async def scenario() -> None:
         passwords = Passwords()
-        go = threading.Event()
-        waiting = [asyncio.create_task(passwords._run(lambda: go.wait(10))) for _ in range(3)]
-        await asyncio.sleep(0)
-        with pytest.raises(TooManyPasswords):
-            await passwords.verify("correct horse", None)
-        go.set()
-        assert await asyncio.gather(*waiting) == [True] * 3
+        told = await asyncio.gather(
+            *(passwords.verify("correct horse", None) for _ in range(8)), return_exceptions=True
+        )
+        assert told[:6] == [False] * 6
+        assert [type(each) for each in told[6:]] == [TooManyPasswords] * 2
         assert not await passwords.verify("correct horse", None)
+        assert passwords._answers == {}
         passwords.close()
 
     asyncio.run(scenario())
 
 
 def test_who_waits_too_long_is_told_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords_module, "WITHIN_S", 0.0)
-
     async def scenario() -> None:
         passwords = Passwords()
-        go = threading.Event()
+        await passwords.hash("correct horse")
+        assert passwords._process is not None
+        passwords._process.send_signal(signal.SIGSTOP)
+        monkeypatch.setattr(passwords_module, "WITHIN_S", 0.0)
         with pytest.raises(TooManyPasswords):
-            await passwords._run(lambda: go.wait(10))
-        go.set()
+            await passwords.verify("correct horse", None)
+        monkeypatch.undo()
+        passwords._process.send_signal(signal.SIGCONT)
+        assert not await passwords.verify("correct horse", None), "the answer that came too late is nobody's"
         passwords.close()
 
     asyncio.run(scenario())

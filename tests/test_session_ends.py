@@ -198,3 +198,53 @@ def test_and_there_is_room_again_once_it_is_told() -> None:
         assert wire.code is None
 
     asyncio.run(run())
+
+
+def test_a_session_whose_log_in_ends_waits_for_its_last_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "IN_FLIGHT_S", 3600.0)
+
+    async def run() -> None:
+        wire = MadeUpWire()
+        session = in_flight(wire)
+        session.end_because_logged_out()
+        session._conversation.receive_text(json.dumps({"type": "ping", "id": "p"}), 0)
+        await until(lambda: wire.messages != [])
+        assert wire.code is None, "it waits for the answer"
+        session.answer("b", place(1), Rejected(Code.TIMED_OUT))
+        await until(lambda: wire.code is not None)
+        assert wire.code == 4401
+        assert [message["type"] for message in wire.messages] == ["bet.pending", "bet.rejected"]
+
+    asyncio.run(run())
+
+
+def test_and_says_why_it_takes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "IN_FLIGHT_S", 3600.0)
+
+    async def run() -> None:
+        session = in_flight(MadeUpWire())
+        session.end_because_logged_out()
+        (told,) = session._conversation.receive_text(json.dumps({"type": "ping", "id": "p"}), 0)
+        assert told.code == "UNAUTHORIZED"  # type: ignore[union-attr]
+        assert told.message == "the log-in has ended"  # type: ignore[union-attr]
+
+    asyncio.run(run())
+
+
+def test_who_is_logged_out_while_his_wallet_is_read_is_refused() -> None:
+    async def run() -> None:
+        wire, books = MadeUpWire(), Books()
+        session = made(wire, books)
+        entering = asyncio.create_task(session._authenticate(Authenticate(mint(PLAYER, sid="l5"), "a")))
+        await until(lambda: bool(session._door.hub._by_user))
+        session._door.ended.add("l5", 0)
+        session._door.hub.end_login("l5")
+        books.may_answer.set()
+        await entering
+        await until(lambda: wire.code is not None)
+        (told,) = wire.messages
+        assert (told["type"], told["id"], told["code"]) == ("error", "a", "UNAUTHORIZED")
+        assert wire.code == 4401
+        assert session._door.hub._by_login == {}
+
+    asyncio.run(run())
