@@ -25,7 +25,7 @@ LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashe
 # A file of tests stays with one process: its tests share a server, and come in their order.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check test-all lint types pythons locust crash faults powercut sim redis-storm fuzz overload drills archive mutations \
+.PHONY: run test check test-all lint types pythons locust crash faults powercut sim redis-storm fuzz schemathesis overload drills archive mutations \
 	payout receipts bench wheel lock clean help
 
 help:            ## this list
@@ -104,6 +104,10 @@ mutations: $(VENV)/.stamp  ## COUNT= random single mutations of valid books: `ve
 
 fuzz: $(VENV)/.stamp    ## CASES= malformed messages, frames, requests and tokens, to a real server: nothing may come of them
 	$(BIN)/python -m tests.fuzz.wire_fuzz --cases $(CASES) $(ARGS)
+
+schemathesis: CASES = 100
+schemathesis: $(VENV)/.stamp  ## CASES= made-up requests of each route of /openapi.json, as each role, to a real server
+	$(BIN)/python -m tests.schemathesis_run --cases $(CASES)
 
 payout: $(VENV)/.stamp  ## pay 100,000 winners beside bets, kill -9 in the middle, and audit what is left
 	$(BIN)/python -m bench.payouts $(ARGS)

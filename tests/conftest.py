@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from contract_witness import witnessed
 from redis_server import RedisServer
 from server_fixture import World, running
 
@@ -41,6 +42,7 @@ def mortal_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A running server with seeded players, for the tests of one file."""
-    with running(tmp_path_factory.mktemp("world")) as live:
+    """A running server with seeded players, for the tests of one file. What it says on sockets of `Wire` is
+    held against the contract."""
+    with running(tmp_path_factory.mktemp("world")) as live, witnessed():
         yield live

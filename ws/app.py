@@ -42,6 +42,7 @@ from ws.addresses import network_of
 from ws.apart import apart
 from ws.bearer import bearer
 from ws.beside import Beside
+from ws.contracts import contract_routes
 from ws.descriptors import raise_limit
 from ws.effects import CloseCode
 from ws.entrance import Entrance
@@ -194,6 +195,7 @@ def _application(
         metrics_route(door.store, door.batcher, guard, door.hub),
         *entrance.routes(),
         *v1_routes(door),
+        *contract_routes(),
     ]
     return shelled(routes, door.jwt_secret, rates, origins)
 

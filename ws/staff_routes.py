@@ -22,7 +22,7 @@ from ws.people_messages import (
     SetPassword,
     StaffShown,
 )
-from ws.people_routes import Identify, answering, bearer_of, shown
+from ws.people_routes import Endpoint, Identify, answering, bearer_of, shown
 from ws.secrets_shown import PeopleRefused
 from ws.staff import Staff
 
@@ -88,15 +88,22 @@ def staff_routes(staff: Staff, identify: Identify, clock: Callable[[], int]) -> 
         return Response(status_code=204)
 
     return [
-        Route("/v1/admin/staff", list_staff, methods=["GET"]),
-        Route("/v1/admin/staff", add, methods=["POST"]),
-        Route("/v1/admin/staff/{name}", remove, methods=["DELETE"]),
-        Route("/v1/admin/staff/{name}/password", set_password, methods=["PUT"]),
-        Route("/v1/admin/keys", list_keys, methods=["GET"]),
-        Route("/v1/admin/keys", create, methods=["POST"]),
-        Route("/v1/admin/keys/{name}", revoke, methods=["DELETE"]),
-        Route("/v1/admin/keys/{name}/rotate", rotate, methods=["POST"]),
+        _route("/v1/admin/staff", GET=list_staff, POST=add),
+        _route("/v1/admin/staff/{name}", DELETE=remove),
+        _route("/v1/admin/staff/{name}/password", PUT=set_password),
+        _route("/v1/admin/keys", GET=list_keys, POST=create),
+        _route("/v1/admin/keys/{name}", DELETE=revoke),
+        _route("/v1/admin/keys/{name}/rotate", POST=rotate),
     ]
+
+
+def _route(path: str, **by_method: Endpoint) -> Route:
+    """One for each path, so that a wrong method hears of all that are right."""
+
+    async def serve(request: Request) -> Response:
+        return await by_method["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, serve, methods=[*by_method])
 
 
 def member_shown(member: StaffMember) -> StaffShown:

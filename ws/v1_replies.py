@@ -48,10 +48,10 @@ def told(route: Route, reply: Reply, if_none_match: str | None) -> Response:
         return Response(content, status, {"Cache-Control": "no-store"}, "application/json")
     if route.method != "GET":
         return Response(content, HTTPStatus.OK, {"Cache-Control": "no-store"}, "application/json")
-    tag = f'"{blake2b(content, digest_size=16).hexdigest()}"'
+    tag = tag_of(content)
     lasts = FOR_EVER if route.request in _IMMUTABLE else ASK_AGAIN
     headers = {"ETag": tag, "Cache-Control": lasts, "Vary": "Authorization"}
-    if if_none_match is not None and _is_known(tag, if_none_match):
+    if if_none_match is not None and is_known(tag, if_none_match):
         return Response(b"", HTTPStatus.NOT_MODIFIED, headers)
     return Response(content, HTTPStatus.OK, headers, "application/json")
 
@@ -80,7 +80,12 @@ def _or_none(wait_ms: int | msgspec.UnsetType | None) -> int | None:
     return wait_ms if isinstance(wait_ms, int) else None
 
 
-def _is_known(tag: str, if_none_match: str) -> bool:
+def tag_of(content: bytes) -> str:
+    """The `ETag` of these bytes, a strong one."""
+    return f'"{blake2b(content, digest_size=16).hexdigest()}"'
+
+
+def is_known(tag: str, if_none_match: str) -> bool:
     """Whether the client has it already: compared weakly (RFC 9110, section 13.1.2)."""
     known = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
     return if_none_match.strip() == "*" or tag in known
