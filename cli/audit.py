@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from batcher.nonces import NonceStoreAway
 from batcher.redis_nonces import RedisGuard
-from engine.errors import FileUnusable
+from engine.errors import FileOutdated, FileUnusable
 from engine.files import check_is_ours, open_read_only, structural_findings
 from engine.reconcile import Report
 from engine.reconcile import reconcile as reconcile_file
@@ -72,6 +72,9 @@ def doctor(options: argparse.Namespace) -> int:
 def _ailments(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     try:
         check_is_ours(options.db, writing=True)
+    except FileOutdated as error:
+        yield {"check": "schema", "why": str(error)}
+        return
     except FileUnusable as error:
         yield {"check": "file", "why": str(error)}
         return

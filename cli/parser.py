@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
-from cli import archive, audit, backups, evidence, operate, statements, values
+from cli import archive, audit, backups, evidence, operate, statements, upgrade, values
 from cli.verify import verify as run_verify
 from engine.money import BOOK_FLOOR_MINOR
 from ws.effects import ROLES
@@ -328,6 +328,19 @@ def _copy(command: AddCommand) -> None:
     )
     restore.add_argument("backup", type=Path, metavar="BACKUP", help="a file that backup made; is only read")
     _as_json(restore, "what was restored")
+
+    upgrading = command(
+        "upgrade",
+        "Bring a file of an earlier version to the schema of this one",
+        upgrade.upgrade,
+        "Not while it is served. All of it or nothing. Exit status 1 if a check finds something: then "
+        "nothing is done.",
+    )
+    upgrading.add_argument(
+        "--check", action="store_true", help="try it on a copy, verify that, and throw it away"
+    )
+    upgrading.add_argument("--no-backup", action="store_true", help="without a copy of the file as it is")
+    _as_json(upgrading, "what was done")
 
 
 def _prove(command: AddCommand) -> None:
