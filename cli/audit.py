@@ -21,7 +21,8 @@ from engine.reconcile import Report
 from engine.reconcile import reconcile as reconcile_file
 from engine.repair import repair
 from engine.verify import Verdict
-from ws.settings import secret_file
+from ws.settings import SettingInvalid, secret_file
+from ws.tls import RENEW_DAYS, context_of, days_left, pair_of
 
 DISK_FREE_MIN_BYTES = 1 << 30
 """Below it a day of bets no longer fits."""
@@ -94,10 +95,27 @@ def _ailments(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     for file in (options.db, secret_file(options.db)):
         if file.exists() and file.stat().st_mode & 0o077:
             yield {"check": "mode", "why": f"others may read {file}; chmod 600 it"}
+    yield from _ailments_of_tls(options)
     if options.redis_url:
         why = asyncio.run(_ask_redis(options.redis_url))
         if why:
             yield {"check": "redis", "why": why}
+
+
+def _ailments_of_tls(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    try:
+        pair = pair_of(options.tls_certificate, options.tls_key)
+        if pair is None:
+            return
+        context_of(pair)
+        days = days_left(pair.certificate)
+    except SettingInvalid as error:
+        yield {"check": "tls", "why": str(error)}
+        return
+    if days < RENEW_DAYS:
+        yield {"check": "tls", "why": f"{pair.certificate} is good for {days} days only"}
+    if pair.key.stat().st_mode & 0o077:
+        yield {"check": "mode", "why": f"others may read {pair.key}; chmod 600 it"}
 
 
 async def _ask_redis(url: str) -> str | None:

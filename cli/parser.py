@@ -73,6 +73,21 @@ def _as_json(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument("--json", action="store_true", help=f"print {what} as JSON")
 
 
+def _tls(command: argparse.ArgumentParser) -> None:
+    """What TLS is served with."""
+    certificate, key = variable("tls_certificate"), variable("tls_key")
+    command.add_argument(
+        "--tls-certificate",
+        type=Path,
+        metavar="FILE",
+        default=certificate and Path(certificate),
+        help="serve TLS: the certificate and those that it hangs on, PEM",
+    )
+    command.add_argument(
+        "--tls-key", type=Path, metavar="FILE", default=key and Path(key), help="its private key, PEM"
+    )
+
+
 def _account(command: argparse.ArgumentParser) -> None:
     """Whose it is; there is no default."""
     command.add_argument("--user", type=values.count, required=True, metavar="ID", help="users.id")
@@ -144,6 +159,8 @@ def _operate(command: AddCommand) -> None:
         metavar="SECONDS",
         help="verify the file beside the bets this often; 0: never (default: %(default)s)",
     )
+
+    _tls(serve)
 
     seed = command(
         "seed", "Add players with an opening balance", operate.seed, "Makes the file if there is none."
@@ -283,6 +300,7 @@ def _audit(command: AddCommand) -> None:
         "Reads only. Exit status 1 if it finds something.",
     )
     doctor.add_argument("--redis-url", default=variable("redis_url"), help="also look at this Redis")
+    _tls(doctor)
     _as_json(doctor, "the findings")
 
 

@@ -97,7 +97,7 @@ NOT_PURE = {
 }
 ONLY_IMPORTER = {
     "aiosqlite": {"engine.store"},
-    "cryptography": {"engine.keys", "verifier.check"},
+    "cryptography": {"engine.keys", "verifier.check", "ws.tls"},
     "redis": {"batcher.redis_nonces"},
     "jwt": {"ws.auth"},
     "prometheus_client": {"ws.metrics"},

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -50,6 +51,7 @@ from ws.metrics import metrics_route
 from ws.self_check import SelfCheck
 from ws.session import Door, Session
 from ws.settings import SettingInvalid, Settings
+from ws.tls import HANDSHAKE_S, SHUTDOWN_S, Pair, context_of, pair_of, renew, warn_if_it_ends_soon
 from ws.transport import KERNEL_BYTES, PING_EVERY_S, PONG_WITHIN_S, WebSocketDoor
 from ws.turns import Turns
 
@@ -87,6 +89,8 @@ async def serve(settings: Settings) -> int:
     Raises `FileUnusable` or `SettingInvalid` before anything is served.
     """
     raise_limit()
+    tls = pair_of(settings.tls_certificate, settings.tls_key)
+    context = None if tls is None else context_of(tls)
     listener = _listen(settings)
     with contextlib.closing(listener), contextlib.ExitStack() as signals:
         guard = _guard(settings)
@@ -109,9 +113,11 @@ async def serve(settings: Settings) -> int:
             self_check = SelfCheck(settings.db, settings.self_check_s)
             beside = Beside()
             application = _application(door, guard, self_check, beside, settings.origins)
-            server = _Server(_uvicorn_config(application, limits), door)
-            signals.enter_context(_handled(server.handle_exit))
+            server = _Server(_uvicorn_config(application, limits, context), door)
+            signals.enter_context(_handled(server.handle_exit, tls, context))
             _announce(settings, listener)
+            if tls is not None:
+                warn_if_it_ends_soon(tls)
             await _announce_key(store, key.signer.key_id)
             _tune_the_interpreter()
             if heads is not None:
@@ -207,7 +213,7 @@ def _listen(settings: Settings) -> socket.socket:
         raise SettingInvalid(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
 
 
-def _uvicorn_config(application: Starlette, limits: Limits) -> uvicorn.Config:
+def _uvicorn_config(application: Starlette, limits: Limits, tls: ssl.SSLContext | None) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
@@ -222,6 +228,7 @@ def _uvicorn_config(application: Starlette, limits: Limits) -> uvicorn.Config:
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
+        ssl_context_factory=None if tls is None else lambda config, default: tls,
     )
 
 
@@ -231,6 +238,14 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, door: Door) -> None:
         super().__init__(config)
         self._door = door
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """With bounds on a TLS handshake and its end, which uvicorn leaves to the loop: a minute and half."""
+        loop = asyncio.get_running_loop()
+        if self.config.is_ssl:
+            within = {"ssl_handshake_timeout": HANDSHAKE_S, "ssl_shutdown_timeout": SHUTDOWN_S}
+            loop.create_server = partial(loop.create_server, **within)  # type: ignore[method-assign]
+        await super().startup(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -283,9 +298,21 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Both signals, in good order also while the file is being closed."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+def _handled(
+    stop: Callable[[int, FrameType | None], None], tls: Pair | None, context: ssl.SSLContext | None
+) -> Iterator[None]:
+    """SIGTERM and SIGINT, in good order also while the file is being closed; SIGHUP is for a certificate that
+    was renewed, and without one a terminal that has gone.
+    """
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        if tls is None or context is None:
+            stop(number, frame)
+        else:
+            renew(context, tls)
+
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: hang_up}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
@@ -297,7 +324,9 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     host = f"[{host}]" if ":" in host else host
     nonces = "Redis" if settings.redis_url else "memory"
-    log.info("serving %s on ws://%s:%d/ws, nonces in %s; stop with Ctrl-C", settings.db, host, port, nonces)
+    door = "ws" if settings.tls_certificate is None else "wss"
+    where = settings.db, door, host, port, nonces
+    log.info("serving %s on %s://%s:%d/ws, nonces in %s; stop with Ctrl-C", *where)
 
 
 async def _announce_key(store: Store, key_id: bytes) -> None:
