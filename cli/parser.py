@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
-from cli import archive, audit, backups, evidence, operate, statements, upgrade, values
+from cli import archive, audit, backups, evidence, health, operate, statements, upgrade, values
 from cli.verify import verify as run_verify
 from engine.money import BOOK_FLOOR_MINOR
 from ws.effects import ROLES
@@ -302,6 +302,17 @@ def _audit(command: AddCommand) -> None:
     doctor.add_argument("--redis-url", default=variable("redis_url"), help="also look at this Redis")
     _tls(doctor)
     _as_json(doctor, "the findings")
+
+    asks = command(
+        "health",
+        "Ask a running server whether bets are taken",
+        health.health,
+        "Exit status 1 if they are not, or nobody answers.",
+        on_database=False,
+    )
+    asks.add_argument(
+        "--url", default="http://127.0.0.1:8000", help="where it listens (default: %(default)s)"
+    )
 
 
 def _copy(command: AddCommand) -> None:

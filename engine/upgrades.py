@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -75,8 +75,16 @@ class Upgraded:
         return not self.findings
 
 
+Record = Callable[[sqlite3.Connection, Upgraded], None]
+"""Writes down that it was done, inside the same transaction; whatever it raises, nothing was done."""
+
+
 def upgrade(
-    path: Path, backup: Path | None, steps: Sequence[Step] = (), tell: Tell = lambda done, total: None
+    path: Path,
+    backup: Path | None,
+    steps: Sequence[Step] = (),
+    tell: Tell = lambda done, total: None,
+    record: Record = lambda connection, done: None,
 ) -> Upgraded:
     """Bring `path` to the newest version, after copying it to `backup`, which must not exist, if that is
     given. A file of the newest version is left alone.
@@ -97,7 +105,7 @@ def upgrade(
             copied = back_up_outdated(path, backup, found.schema, tell)
             if not copied.report.ok:
                 return Upgraded(found.version, found.version, findings=copied.report.findings, backup=copied)
-        return replace(_apply(path, steps), backup=copied)
+        return replace(_apply(path, steps, record), backup=copied)
     finally:
         lock.release()
 
@@ -114,7 +122,7 @@ def rehearse(path: Path, steps: Sequence[Step] = (), tell: Tell = lambda done, t
         copied = copy_outdated(path, draft, found.schema, tell)
         if not copied.report.ok:
             return Upgraded(found.version, found.version, findings=copied.report.findings)
-        done = _apply(draft.path, steps)
+        done = _apply(draft.path, steps, lambda connection, done: None)
         if done.ok:
             done.findings.extend(verify(draft.path, Asked(alone=True)).findings)
         return done
@@ -130,7 +138,7 @@ def _look(path: Path, steps: Sequence[Step], *, writing: bool = True) -> Looked:
     return found
 
 
-def _apply(path: Path, steps: Sequence[Step]) -> Upgraded:
+def _apply(path: Path, steps: Sequence[Step], record: Record) -> Upgraded:
     """All steps and all checks, in one transaction."""
     doing = "opened for writing"
     try:
@@ -144,6 +152,7 @@ def _apply(path: Path, steps: Sequence[Step]) -> Upgraded:
             try:
                 done = _upgraded_within(connection, path, steps)
                 if done.ok:
+                    record(connection, done)
                     doing = "committed; whether it was is not known, so run it again"
                     connection.execute("COMMIT")
             finally:

@@ -24,7 +24,7 @@ from engine.drafts import UNFINISHED
 from engine.errors import FileOutdated, FileServed, FileUnusable
 from engine.files import SCHEMA_VERSION, WriterLock, check_is_ours, look_at
 from engine.steps import known_steps, statements
-from engine.upgrades import upgrade
+from engine.upgrades import Upgraded, upgrade
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -112,6 +112,28 @@ def test_the_copy_can_be_served_again_by_the_program_before(
         assert f"copy it to {tmp_path / 'new.db'}, then: solidgreen upgrade" in refused.err
     well("restore", "--db", tmp_path / "back.db", copy)
     play(tmp_path / "back.db", [place(99, 10)])
+
+
+def test_what_was_done_is_written_down_with_it_or_nothing_is_done(
+    books: Path, later: Callable[..., None]
+) -> None:
+    later(*STEPS)
+    before = content(books)
+
+    def note(connection: sqlite3.Connection, done: Upgraded) -> None:
+        words = f"{done.from_version} to {done.to_version}"
+        connection.execute("INSERT INTO later_notes (user_id, note) VALUES (7, ?)", (words,))
+
+    def fail(connection: sqlite3.Connection, done: Upgraded) -> None:
+        note(connection, done)
+        raise OSError("no pen")
+
+    with pytest.raises(OSError, match="no pen"):
+        upgrade(books, None, record=fail)
+    assert content(books) == before
+    assert upgrade(books, None, record=note).ok
+    words = f"{SCHEMA_VERSION} to {SCHEMA_VERSION + 2}"
+    assert look(books, "SELECT note FROM later_notes ORDER BY id DESC LIMIT 1") == [(words,)]
 
 
 def test_a_rehearsal_says_what_would_be_and_changes_nothing(books: Path, later: Callable[..., None]) -> None:
