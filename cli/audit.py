@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 
 from batcher.nonces import NonceStoreAway
 from batcher.redis_nonces import RedisGuard
-from engine.errors import FileUnusable
+from engine.errors import FileOutdated, FileUnusable
 from engine.files import check_is_ours, open_read_only, structural_findings
 from engine.reconcile import Report
 from engine.reconcile import reconcile as reconcile_file
 from engine.repair import repair
 from engine.verify import Verdict
-from ws.settings import secret_file
+from ws.settings import SettingInvalid, secret_file
+from ws.tls import RENEW_DAYS, context_of, days_left, pair_of
 
 DISK_FREE_MIN_BYTES = 1 << 30
 """Below it a day of bets no longer fits."""
@@ -72,6 +73,9 @@ def doctor(options: argparse.Namespace) -> int:
 def _ailments(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     try:
         check_is_ours(options.db, writing=True)
+    except FileOutdated as error:
+        yield {"check": "schema", "why": str(error)}
+        return
     except FileUnusable as error:
         yield {"check": "file", "why": str(error)}
         return
@@ -91,10 +95,27 @@ def _ailments(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     for file in (options.db, secret_file(options.db)):
         if file.exists() and file.stat().st_mode & 0o077:
             yield {"check": "mode", "why": f"others may read {file}; chmod 600 it"}
+    yield from _ailments_of_tls(options)
     if options.redis_url:
         why = asyncio.run(_ask_redis(options.redis_url))
         if why:
             yield {"check": "redis", "why": why}
+
+
+def _ailments_of_tls(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    try:
+        pair = pair_of(options.tls_certificate, options.tls_key)
+        if pair is None:
+            return
+        context_of(pair)
+        days = days_left(pair.certificate)
+    except SettingInvalid as error:
+        yield {"check": "tls", "why": str(error)}
+        return
+    if days < RENEW_DAYS:
+        yield {"check": "tls", "why": f"{pair.certificate} is good for {days} days only"}
+    if pair.key.stat().st_mode & 0o077:
+        yield {"check": "mode", "why": f"others may read {pair.key}; chmod 600 it"}
 
 
 async def _ask_redis(url: str) -> str | None:

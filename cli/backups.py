@@ -24,7 +24,7 @@ NOT_COPIED = ".signing-key"
 def backup(options: argparse.Namespace) -> int:
     """Copy the file and check the copy; 1 if the check finds something."""
     os.nice(NICENESS)
-    copied = back_up(options.db, options.target, _teller())
+    copied = back_up(options.db, options.target, teller())
     secrets = [file for file in (secret_file(options.db), _signing_key(options.db)) if file.exists()]
     archives = files_beside(options.db)
     if options.json:
@@ -43,7 +43,7 @@ def backup(options: argparse.Namespace) -> int:
 
 def restore(options: argparse.Namespace) -> int:
     """Copy a backup to where it can be served; 1 if its check finds something, and then nothing is there."""
-    copied = restore_file(options.backup, options.db, _teller())
+    copied = restore_file(options.backup, options.db, teller())
     if options.json:
         print(json.dumps(_as_json(copied)))
     elif copied.report.ok:
@@ -59,7 +59,7 @@ def _signing_key(db: Path) -> Path:
     return db.with_name(f"{db.name}{NOT_COPIED}")
 
 
-def _teller() -> Tell:
+def teller() -> Tell:
     """Says on standard error how far it is, if a person may be looking."""
     if not sys.stderr.isatty():
         return lambda done, total: None

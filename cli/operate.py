@@ -56,6 +56,8 @@ def serve(options: argparse.Namespace) -> int:
         port=options.port,
         redis_url=options.redis_url,
         signing_key=options.signing_key,
+        tls_certificate=options.tls_certificate,
+        tls_key=options.tls_key,
         self_check_s=options.self_check_s,
         heads=options.heads,
         sockets_per_user=options.sockets_per_user,

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
-from cli import archive, audit, audit_log, backups, evidence, operate, statements, values
+from cli import archive, audit, audit_log, backups, evidence, health, operate, statements, upgrade, values
 from cli.let_in import as_json, let_in
 from cli.verify import verify as run_verify
 from engine.money import BOOK_FLOOR_MINOR
@@ -77,6 +77,21 @@ def build_parser() -> Parser:
     _prove(command)
     let_in(commands, command)
     return parser
+
+
+def _tls(command: argparse.ArgumentParser) -> None:
+    """What TLS is served with."""
+    certificate, key = variable("tls_certificate"), variable("tls_key")
+    command.add_argument(
+        "--tls-certificate",
+        type=Path,
+        metavar="FILE",
+        default=certificate and Path(certificate),
+        help="serve TLS: the certificate and those that it hangs on, PEM",
+    )
+    command.add_argument(
+        "--tls-key", type=Path, metavar="FILE", default=key and Path(key), help="its private key, PEM"
+    )
 
 
 def _account(command: argparse.ArgumentParser) -> None:
@@ -167,6 +182,7 @@ def _operate(command: AddCommand) -> None:
     )
 
     _rates(serve)
+    _tls(serve)
 
     seed = command(
         "seed", "Add players with an opening balance", operate.seed, "Makes the file if there is none."
@@ -348,7 +364,19 @@ def _audit(command: AddCommand) -> None:
         "Reads only. Exit status 1 if it finds something.",
     )
     doctor.add_argument("--redis-url", default=variable("redis_url"), help="also look at this Redis")
+    _tls(doctor)
     as_json(doctor, "the findings")
+
+    asks = command(
+        "health",
+        "Ask a running server whether bets are taken",
+        health.health,
+        "Exit status 1 if they are not, or nobody answers.",
+        on_database=False,
+    )
+    asks.add_argument(
+        "--url", default="http://127.0.0.1:8000", help="where it listens (default: %(default)s)"
+    )
 
 
 def _copy(command: AddCommand) -> None:
@@ -393,6 +421,19 @@ def _copy(command: AddCommand) -> None:
     )
     restore.add_argument("backup", type=Path, metavar="BACKUP", help="a file that backup made; is only read")
     as_json(restore, "what was restored")
+
+    upgrading = command(
+        "upgrade",
+        "Bring a file of an earlier version to the schema of this one",
+        upgrade.upgrade,
+        "Not while it is served. All of it or nothing. Exit status 1 if a check finds something: then "
+        "nothing is done.",
+    )
+    upgrading.add_argument(
+        "--check", action="store_true", help="try it on a copy, verify that, and throw it away"
+    )
+    upgrading.add_argument("--no-backup", action="store_true", help="without a copy of the file as it is")
+    as_json(upgrading, "what was done")
 
 
 def _prove(command: AddCommand) -> None:

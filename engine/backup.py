@@ -15,11 +15,20 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.drafts import Draft, refuse_to_overwrite, sync
-from engine.errors import FileUnusable
-from engine.files import WriterLock, check_is_ours, open_read_only, structural_findings
+from engine.errors import FileOutdated, FileUnusable
+from engine.files import (
+    Schema,
+    WriterLock,
+    check_is_ours,
+    differences,
+    open_read_only,
+    schema_in,
+    structural_findings,
+)
 from engine.verify import Asked, Verdict, verify
 
 STEP_BYTES = 1 << 20
@@ -71,12 +80,39 @@ def back_up(source: Path, target: Path, tell: Tell = lambda done, total: None) -
         return Copied(aside, copied.size_bytes, copied.block, copied.block_hash, copied.report)
 
 
+def back_up_outdated(
+    source: Path, target: Path, schema: Schema, tell: Tell = lambda done, total: None
+) -> Copied:
+    """Copy a database of an earlier version, whose rules are `schema`, to `target`, which must not exist.
+
+    The check of the copy is SQLite's own, and that its rules and its newest block are those of the source:
+    what this program knows of books holds for its own version only. Whoever upgrades the source checks that.
+    Raises `FileUnusable`; then nothing has changed.
+    """
+    with Draft(target) as draft:
+        copied = copy_outdated(source, draft, schema, tell)
+        if copied.report.ok:
+            draft.publish()
+    return copied
+
+
+def copy_outdated(source: Path, draft: Draft, schema: Schema, tell: Tell) -> Copied:
+    """The same, into a draft that somebody else publishes or throws away."""
+    return _copy_and_check(source, draft, tell, partial(_check_outdated, schema=schema))
+
+
 def restore(backup: Path, target: Path, tell: Tell = lambda done, total: None) -> Copied:
     """Copy `backup` to `target`, which must not exist, to be served from then on.
 
     Nothing appears there unless the copy passes its check. Raises `FileUnusable`; then nothing has changed.
     """
-    check_is_ours(backup, writing=False)
+    try:
+        check_is_ours(backup, writing=False)
+    except FileOutdated as error:
+        raise FileUnusable(
+            f"{backup}: has schema version {error.version}; copy it to {target}, "
+            f"then: solidgreen upgrade --db {target}"
+        ) from error
     refuse_to_overwrite(target)
     lock = WriterLock(target)  # somebody may still serve the file that had this name
     try:
@@ -110,7 +146,21 @@ def check(path: Path) -> Verdict:
     return report
 
 
-def _copy_and_check(source: Path, draft: Draft, tell: Tell) -> Copied:
+def _check_outdated(path: Path, schema: Schema) -> Verdict:
+    report = Verdict()
+    try:
+        with contextlib.closing(open_read_only(path)) as connection:
+            report.findings += structural_findings(connection)
+            if drift := differences(schema_in(connection), schema):
+                report.findings.append({"check": "schema", "why": drift})
+    except sqlite3.Error as error:
+        report.findings.append({"check": "integrity", "why": str(error)})
+    return report
+
+
+def _copy_and_check(
+    source: Path, draft: Draft, tell: Tell, check_it: Callable[[Path], Verdict] | None = None
+) -> Copied:
     try:
         with contextlib.closing(open_read_only(source)) as connection:
             connection.execute("BEGIN")
@@ -122,7 +172,7 @@ def _copy_and_check(source: Path, draft: Draft, tell: Tell) -> Copied:
                     f"{draft.target}: needs {size_bytes >> 20} MiB, and its disk has {free_bytes >> 20} free"
                 )
             _copy(connection, draft.path, size_bytes, tell)
-        report = check(draft.path)
+        report = (check_it or check)(draft.path)
     except sqlite3.Error as error:
         raise FileUnusable(f"{source}: cannot be copied to {draft.target}: {error}") from error
     except OSError as error:

@@ -2,7 +2,9 @@
 
 SolidGreenError
 ├── FileUnusable          the file is missing, foreign, of another version, read-only or served already
+│   ├── FileOutdated      of an earlier version: it can be upgraded
 │   └── FileServed        by another process
+├── StepsUnusable         the schema steps beside the program are not those that were released
 ├── ArchiveUnusable       the file of an archive is not what these books were moved into
 │   └── ArchiveMissing    it is not there, and what is asked for is in it
 ├── HistoryBroken         entries do not continue each other, or are not what was sealed: they were touched
@@ -33,6 +35,18 @@ class FileUnusable(SolidGreenError):
 
 class FileServed(FileUnusable):
     """Another process has the database file, and is the only one that may write."""
+
+
+class FileOutdated(FileUnusable):
+    """The file is of an earlier schema version, `version`."""
+
+    def __init__(self, message: str, version: int) -> None:
+        super().__init__(message)
+        self.version = version
+
+
+class StepsUnusable(SolidGreenError):
+    """The schema steps beside the program are not those that were released: this installation is damaged."""
 
 
 class ArchiveUnusable(SolidGreenError):

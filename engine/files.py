@@ -14,9 +14,10 @@ import stat
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.drafts import sync
-from engine.errors import FileServed, FileUnusable
+from engine.errors import FileOutdated, FileServed, FileUnusable
 
 SCHEMA_VERSION = 3
 APPLICATION_ID = 0x53474C44
@@ -26,6 +27,17 @@ _MAGIC = b"SQLite format 3\x00"
 
 _WRITTEN_BACK_AT = 96
 """Where the index of the log counts the frames that are in the database (sqlite.org/walformat.html, 2.1)."""
+
+
+Schema = dict[str, str]
+"""By type and name, such as `table users`: the text that made it, as `sqlite_schema` has it."""
+
+
+class Looked(NamedTuple):
+    """A database of this engine, of whatever version."""
+
+    version: int
+    schema: Schema
 
 
 def schema_sql() -> str:
@@ -70,7 +82,23 @@ def create_if_missing(path: Path) -> None:
 
 def check_is_ours(path: Path, *, writing: bool) -> None:
     """Raise `FileUnusable` unless `path` is a database of this engine and version, and writable if
-    `writing`.
+    `writing`; `FileOutdated` if it is of an earlier version.
+    """
+    found = look_at(path, writing=writing)
+    if 1 <= found.version < SCHEMA_VERSION:
+        raise FileOutdated(
+            f"{path}: has schema version {found.version}; upgrade it: solidgreen upgrade --db {path}",
+            found.version,
+        )
+    if found.version != SCHEMA_VERSION:
+        raise of_another_version(path, found.version)
+    if drift := differences(found.schema, schema_of(schema_sql())):
+        raise altered(path, drift)
+
+
+def look_at(path: Path, *, writing: bool) -> Looked:
+    """Version and schema. Raises `FileUnusable` unless `path` is a database of this engine, of whatever
+    version, and writable if `writing`.
     """
     if not _exists(path):
         raise FileUnusable(f"{path}: no such file; make one with: solidgreen seed --db {path} --players 100")
@@ -89,7 +117,7 @@ def check_is_ours(path: Path, *, writing: bool) -> None:
         with contextlib.closing(open_read_only(path)) as connection:
             (application_id,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            drift = _schema_drift(connection)
+            schema = schema_in(connection)
     except sqlite3.Error as error:
         # Only now: who closes a file lets go of all locks that SQLite has on it in this process. Another one
         # then takes itself for the last to close it, and deletes the write-ahead log that is written to here
@@ -99,12 +127,19 @@ def check_is_ours(path: Path, *, writing: bool) -> None:
         raise FileUnusable(f"{path}: cannot be read as a database: {error}") from error
     if application_id != APPLICATION_ID:
         raise FileUnusable(f"{path}: is an SQLite database, but not one of Solid Green's")
-    if version != SCHEMA_VERSION:
-        raise FileUnusable(
-            f"{path}: has schema version {version}, and this program knows version {SCHEMA_VERSION}"
-        )
-    if drift:
-        raise FileUnusable(f"{path}: its schema has been altered: {drift}")
+    return Looked(version, schema)
+
+
+def of_another_version(path: Path, version: int) -> FileUnusable:
+    """Why a file that is not of an earlier version cannot be used either."""
+    return FileUnusable(
+        f"{path}: has schema version {version}, and this program knows up to version {SCHEMA_VERSION}"
+    )
+
+
+def altered(path: Path, drift: str) -> FileUnusable:
+    """Why a file cannot be used whose rules are not those of its version."""
+    return FileUnusable(f"{path}: its schema has been altered: {drift}")
 
 
 def _magic_of(path: Path) -> bytes:
@@ -224,19 +259,24 @@ class WriterLock:
         os.close(self._descriptor)
 
 
-def _schema_drift(connection: sqlite3.Connection) -> str:
-    """What differs between this file's schema and `schema.sql`, in words; empty if nothing does.
-
-    A dropped trigger leaves every row as it was, so only this comparison shows that a rule is gone.
-    """
+def schema_in(connection: sqlite3.Connection) -> Schema:
+    """The rules of an open database. A dropped trigger leaves every row as it was: only these tell."""
     listing = """
         SELECT type || ' ' || name, sql FROM sqlite_schema
         WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'
     """
+    return dict(connection.execute(listing).fetchall())
+
+
+def schema_of(sql: str) -> Schema:
+    """The rules that a script makes."""
     with contextlib.closing(sqlite3.connect(":memory:")) as reference:
-        reference.executescript(schema_sql())
-        expected = dict(reference.execute(listing).fetchall())
-    found = dict(connection.execute(listing).fetchall())
+        reference.executescript(sql)
+        return schema_in(reference)
+
+
+def differences(found: Schema, expected: Schema) -> str:
+    """What differs, in words; empty if nothing does."""
     missing = [f"{name} is missing" for name in expected.keys() - found.keys()]
     foreign = [f"{name} is foreign" for name in found.keys() - expected.keys()]
     changed = [f"{name} differs" for name in expected.keys() & found.keys() if expected[name] != found[name]]

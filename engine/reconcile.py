@@ -44,6 +44,12 @@ def reconcile(path: Path) -> Report:
                 return report
 
 
+def reconcile_within(connection: sqlite3.Connection) -> Report:
+    """The same, of what a connection sees inside its own transaction, before anybody else does."""
+    reader = Reader(connection)
+    return _reconcile(connection, reader, standing(connection, reader))
+
+
 def _reconcile(connection: sqlite3.Connection, reader: Reader, rows: Standing) -> Report:
     report = Report(users=len(rows.users), findings=rows.unsealed)
     audit = Audit(reader, rows)

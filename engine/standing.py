@@ -153,7 +153,10 @@ def standing(connection: sqlite3.Connection, reader: Reader) -> Standing:
 
 @contextlib.contextmanager
 def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """What is read inside is of one moment."""
+    """What is read inside is of one moment, as it is anyway inside a transaction."""
+    if connection.in_transaction:
+        yield
+        return
     connection.execute("BEGIN")
     try:
         yield

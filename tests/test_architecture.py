@@ -124,7 +124,7 @@ NOT_PURE = {
 ONLY_IMPORTER = {
     "aiosqlite": {"engine.store"},
     "argon2": {"ws.password_process", "ws.passwords"},
-    "cryptography": {"engine.keys", "verifier.check"},
+    "cryptography": {"engine.keys", "verifier.check", "ws.tls"},
     "redis": {"batcher.redis_nonces"},
     "limits": {"cli.values", "ws.rates", "ws.rate_windows", "ws.rates_in_redis"},
     "jwt": {"ws.auth"},

@@ -103,7 +103,7 @@ def test_a_database_of_somebody_else_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_another_version_is_refused(books: Path, version: int) -> None:
     look(books, f"PRAGMA user_version = {version}")
 
-    expected = f"has schema version {version}, and this program knows version {SCHEMA_VERSION}"
+    expected = f"has schema version {version}, and this program knows up to version {SCHEMA_VERSION}"
     assert expected in why_refused(books)
 
 

@@ -94,7 +94,8 @@ def test_the_wheel_holds_the_rooms_and_the_schema_and_nothing_else(wheel: Path) 
         schema = archive.read("engine/schema.sql")
     rooms = {str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     verifier = {str(path.relative_to(ROOT)) for path in (ROOT / "verifier").iterdir() if path.is_file()}
-    assert held == rooms | verifier | {"engine/schema.sql"}
+    steps = {f"engine/schema_steps/{path.name}" for path in (ROOT / "upgrades").iterdir()}
+    assert held == rooms | verifier | steps | {"engine/schema.sql"}
     assert schema == (ROOT / "schema.sql").read_bytes()
 
 
@@ -128,6 +129,9 @@ def test_the_wheel_works_far_from_the_checkout(far_away: Path, tmp_path: Path) -
     verdict = json.loads(output(solidgreen, "reconcile", "--db", "a.db", "--json", cwd=tmp_path))
     assert verdict == {"ok": True, "users": 8, "entries": 4, "findings": []}
     assert json.loads(output(solidgreen, "doctor", "--db", "a.db", "--json", cwd=tmp_path))["ok"]
+    assert "the newest" in output(
+        solidgreen, "upgrade", "--db", "a.db", cwd=tmp_path
+    )  # its steps are with it
 
 
 def test_make_run_seeds_once_and_what_it_prints_can_be_typed(tmp_path: Path) -> None:

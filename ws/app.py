@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +62,7 @@ from ws.session import Door, Session
 from ws.settings import SettingInvalid, Settings
 from ws.shell import shelled
 from ws.shell_problems import answer, deny, not_now
+from ws.tls import HANDSHAKE_S, SHUTDOWN_S, Pair, context_of, pair_of, renew, warn_if_it_ends_soon
 from ws.transport import KERNEL_BYTES, PING_EVERY_S, PONG_WITHIN_S, WebSocketDoor
 from ws.turns import Turns
 from ws.v1 import v1_routes
@@ -99,6 +101,8 @@ async def serve(settings: Settings) -> int:
     Raises `FileUnusable` or `SettingInvalid` before anything is served.
     """
     raise_limit()
+    tls = pair_of(settings.tls_certificate, settings.tls_key)
+    context = None if tls is None else context_of(tls)
     listener = _listen(settings)
     with contextlib.closing(listener), contextlib.ExitStack() as signals:
         guard = _guard(settings)
@@ -124,9 +128,11 @@ async def serve(settings: Settings) -> int:
             self_check = SelfCheck(settings.db, settings.self_check_s)
             beside = Beside()
             application = _application(door, guard, self_check, beside, settings.origins, rates, entrance)
-            server = _Server(_uvicorn_config(application, limits, settings.trusted_proxies), door)
-            signals.enter_context(_handled(server.handle_exit))
+            server = _Server(_uvicorn_config(application, limits, settings.trusted_proxies, context), door)
+            signals.enter_context(_handled(server.handle_exit, tls, context))
             _announce(settings, listener, store)
+            if tls is not None:
+                warn_if_it_ends_soon(tls)
             await _announce_key(store, key.signer.key_id)
             _tune_the_interpreter()
             if heads is not None:
@@ -244,7 +250,10 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _uvicorn_config(
-    application: ASGIApp, limits: Limits, trusted_proxies: frozenset[str] = frozenset()
+    application: ASGIApp,
+    limits: Limits,
+    trusted_proxies: frozenset[str] = frozenset(),
+    tls: ssl.SSLContext | None = None,
 ) -> uvicorn.Config:
     return uvicorn.Config(
         application,
@@ -264,6 +273,7 @@ def _uvicorn_config(
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
+        ssl_context_factory=None if tls is None else lambda config, default: tls,
     )
 
 
@@ -273,6 +283,14 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, door: Door) -> None:
         super().__init__(config)
         self._door = door
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """With bounds on a TLS handshake and its end, which uvicorn leaves to the loop: a minute and half."""
+        loop = asyncio.get_running_loop()
+        if self.config.is_ssl:
+            within = {"ssl_handshake_timeout": HANDSHAKE_S, "ssl_shutdown_timeout": SHUTDOWN_S}
+            loop.create_server = partial(loop.create_server, **within)  # type: ignore[method-assign]
+        await super().startup(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -325,9 +343,21 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Both signals, in good order also while the file is being closed."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+def _handled(
+    stop: Callable[[int, FrameType | None], None], tls: Pair | None, context: ssl.SSLContext | None
+) -> Iterator[None]:
+    """SIGTERM and SIGINT, in good order also while the file is being closed; SIGHUP is for a certificate that
+    was renewed, and without one a terminal that has gone.
+    """
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        if tls is None or context is None:
+            stop(number, frame)
+        else:
+            renew(context, tls)
+
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: hang_up}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
@@ -341,7 +371,9 @@ def _announce(settings: Settings, listener: socket.socket, store: Store) -> None
     store.note(f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}")
     host = f"[{host}]" if ":" in host else host
     nonces = "Redis" if settings.redis_url else "memory"
-    log.info("serving %s on ws://%s:%d/ws, nonces in %s; stop with Ctrl-C", settings.db, host, port, nonces)
+    door = "ws" if settings.tls_certificate is None else "wss"
+    where = settings.db, door, host, port, nonces
+    log.info("serving %s on %s://%s:%d/ws, nonces in %s; stop with Ctrl-C", *where)
 
 
 async def _announce_key(store: Store, key_id: bytes) -> None:

@@ -35,6 +35,9 @@ ANSWERED_CROWDED_S: Final = 1.0
 """The same where descriptors are few: sixteen connections that say nothing must not keep health from being
 told."""
 
+WAITING_BYTES: Final = 65_536
+"""What may wait for a reader before the protocols are told: asyncio's own figure for a plain socket."""
+
 PIPELINED_MAX: Final = 16
 """Requests that may wait behind one that is not answered yet. Hardly any client sends a second one before it
 has heard the first answer (RFC 9112, section 9.3.2); uvicorn takes a read's worth with each answer."""
@@ -69,6 +72,8 @@ class HttpDoor(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         left = descriptors.left(transport.get_extra_info("socket").fileno())
+        # The loop's own limits, but for TLS: there it would let 512 KiB wait before it says so.
+        transport.set_write_buffer_limits(WAITING_BYTES)
         self._is_crowded = left < descriptors.FOR_FILES + descriptors.FOR_HEALTH
         if left < descriptors.FOR_FILES:
             self._tell_of_refusals()

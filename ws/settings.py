@@ -46,6 +46,10 @@ class Settings:
     """From one look at the books to the next; 0: never."""
     heads: str | None = None
     """The file, or the http(s) URL, that gets the newest block's head when it changes."""
+    tls_certificate: Path | None = None
+    """PEM, with those between it and a root: serve TLS. With `tls_key`, or neither."""
+    tls_key: Path | None = None
+    """Its private key, PEM, without a password."""
     sockets_per_user: int = SOCKETS_PER_USER
     """Sockets that one user may have at a time; the next one is refused."""
     registration: bool = True

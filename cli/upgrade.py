@@ -1,0 +1,69 @@
+"""The command `upgrade`: brings a file of an earlier version of this program to the schema of this one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from cli.audit import count_of, line_of
+from cli.backups import teller
+from engine.upgrades import Upgraded, rehearse
+from engine.upgrades import upgrade as upgrade_file
+
+
+def upgrade(options: argparse.Namespace) -> int:
+    """Upgrade the file, or say what that would do; 1 if a check finds something, and then nothing is done."""
+    if options.check:
+        done = rehearse(options.db, tell=teller())
+    else:
+        backup = None if options.no_backup else _backup_name(options.db)
+        done = upgrade_file(options.db, backup, tell=teller())
+    if options.json:
+        print(json.dumps(_as_json(done, options)))
+    else:
+        _print(done, options)
+    return 0 if done.ok else 1
+
+
+def _backup_name(db: Path) -> Path:
+    """Beside the file, and of no other run."""
+    at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    return db.with_name(f"{db.name}.before-upgrade-{at}")
+
+
+def _print(done: Upgraded, options: argparse.Namespace) -> None:
+    if done.backup is not None and done.backup.report.ok:
+        print(f"{options.db}: as it was, in {done.backup.path}")
+    for step in done.steps:
+        print(f"{options.db}: {step.name}, SHA-256 {step.sha256}")
+    for finding in done.findings:
+        print(line_of(finding))
+    if not done.ok:
+        print(f"{options.db}: {count_of(done.findings)}: it stays at schema version {done.from_version}")
+    elif not done.steps:
+        print(f"{options.db}: has schema version {done.to_version}, the newest")
+    else:
+        became = "would become" if options.check else "became"
+        print(
+            f"{options.db}: schema version {done.from_version} {became} {done.to_version}; "
+            f"{done.users} accounts, {done.entries} entries, still to block {done.block} "
+            f"{done.block_hash.hex()}; every balance is the sum of its entries"
+        )
+
+
+def _as_json(done: Upgraded, options: argparse.Namespace) -> dict[str, object]:
+    return {
+        "ok": done.ok,
+        "is_done": done.ok and not options.check,
+        "from_version": done.from_version,
+        "to_version": done.to_version,
+        "steps": [{"name": step.name, "sha256": step.sha256} for step in done.steps],
+        "block": done.block,
+        "hash": done.block_hash.hex(),
+        "users": done.users,
+        "entries": done.entries,
+        "backup": None if done.backup is None else str(done.backup.path),
+        "findings": done.findings,
+    }
