@@ -54,6 +54,9 @@ def serve(options: argparse.Namespace) -> int:
         self_check_s=options.self_check_s,
         heads=options.heads,
         sockets_per_user=options.sockets_per_user,
+        access_log=options.access_log,
+        traces=options.traces,
+        trace_ratio=options.trace_ratio,
         origins=frozenset(filter(None, (origin.strip() for origin in options.origins.split(",")))),
         breaker=BreakerLimits(
             commit_upper_us=options.breaker_commit_ms * 1000,

@@ -21,7 +21,7 @@ PURE = {
         "engine.view",
         "engine.now",
     ),
-    *("engine.blocks", "engine.merkle"),
+    *("engine.blocks", "engine.histograms", "engine.merkle"),
     *(
         "engine.archived_keys",
         "engine.decide",
@@ -100,7 +100,9 @@ ONLY_IMPORTER = {
     "cryptography": {"engine.keys", "verifier.check"},
     "redis": {"batcher.redis_nonces"},
     "jwt": {"ws.auth"},
+    "opentelemetry": {"ws.traces"},
     "prometheus_client": {"ws.metrics"},
+    "structlog": {"ws.logs"},
 }
 # The engine measured in its own process; every other load comes through the door.
 IN_PROCESS = {

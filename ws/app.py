@@ -24,6 +24,7 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from batcher.archiving import Archiving
@@ -42,6 +43,7 @@ from ws.beside import Beside
 from ws.descriptors import raise_limit
 from ws.effects import CloseCode
 from ws.heads import Heads, keeper
+from ws.house import House
 from ws.http import health_routes
 from ws.http_door import HttpDoor
 from ws.hub import Hub
@@ -50,6 +52,9 @@ from ws.metrics import metrics_route
 from ws.self_check import SelfCheck
 from ws.session import Door, Session
 from ws.settings import SettingInvalid, Settings
+from ws.sizes import Gauge
+from ws.traces import Traces
+from ws.traffic import Traffic, Watched
 from ws.transport import KERNEL_BYTES, PING_EVERY_S, PONG_WITHIN_S, WebSocketDoor
 from ws.turns import Turns
 
@@ -87,6 +92,7 @@ async def serve(settings: Settings) -> int:
     Raises `FileUnusable` or `SettingInvalid` before anything is served.
     """
     raise_limit()
+    traces = None if settings.traces is None else Traces(settings.traces, settings.trace_ratio)
     listener = _listen(settings)
     with contextlib.closing(listener), contextlib.ExitStack() as signals:
         guard = _guard(settings)
@@ -102,14 +108,18 @@ async def serve(settings: Settings) -> int:
                 breaker=Breaker(settings.breaker),
                 posted=hub.posted,
                 newest_us=await store.read(newest_block_at),
+                traced=None if traces is None else traces.answered,
             )
             door = Door(store, batcher, hub, settings.jwt_secret, limits)
             batcher.start()
             await guard.reach()  # now, so that the nonce store's state is known before the first bet
             self_check = SelfCheck(settings.db, settings.self_check_s)
             beside = Beside()
-            application = _application(door, guard, self_check, beside, settings.origins)
-            server = _Server(_uvicorn_config(application, limits), door)
+            traffic = Traffic()
+            house = House(store, batcher, guard, hub, self_check, beside, traffic, Gauge(store))
+            application = _application(door, house, settings.origins)
+            watched = Watched(application, traffic, access_log=settings.access_log)
+            server = _Server(_uvicorn_config(watched, limits, traffic), door)
             signals.enter_context(_handled(server.handle_exit))
             _announce(settings, listener)
             await _announce_key(store, key.signer.key_id)
@@ -128,6 +138,8 @@ async def serve(settings: Settings) -> int:
                 await beside.stop(BESIDE_S)
             if heads is not None:
                 await asyncio.to_thread(heads.stop)
+            if traces is not None:
+                await asyncio.to_thread(traces.stop)
         finally:
             await guard.close()
             closing = asyncio.create_task(store.close(), name="close the file")
@@ -148,9 +160,7 @@ async def _copy_apart(path: Path, archive_id: int) -> Copied:
     return await apart("archive", copy, path, archive_id)
 
 
-def _application(
-    door: Door, guard: NonceGuard, self_check: SelfCheck, beside: Beside, origins: frozenset[str]
-) -> Starlette:
+def _application(door: Door, house: House, origins: frozenset[str]) -> Starlette:
     async def wallet_socket(websocket: WebSocket) -> None:
         if not _is_welcome(websocket, origins):
             await websocket.close()  # before it is accepted, this is an HTTP 403
@@ -160,13 +170,15 @@ def _application(
             await websocket.close(CloseCode.NOT_THIS_PROTOCOL, f"ask for the subprotocol {SUBPROTOCOL}")
             return
         await websocket.accept(SUBPROTOCOL)
-        await Session(websocket, door).run(_bearer(websocket))
+        session = Session(websocket, door)
+        session.traceparent = websocket.headers.get("traceparent")
+        await session.run(_bearer(websocket))
 
     return Starlette(
         routes=[
             WebSocketRoute("/ws", wallet_socket),
-            *health_routes(door.batcher, guard, self_check, beside),
-            metrics_route(door.store, door.batcher, guard, door.hub),
+            *health_routes(house),
+            metrics_route(house),
         ]
     )
 
@@ -207,12 +219,12 @@ def _listen(settings: Settings) -> socket.socket:
         raise SettingInvalid(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
 
 
-def _uvicorn_config(application: Starlette, limits: Limits) -> uvicorn.Config:
+def _uvicorn_config(application: ASGIApp, limits: Limits, traffic: Traffic) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
         http=partial(HttpDoor, turns=Turns()),  # type: ignore[arg-type]  # it is only called
-        ws=partial(WebSocketDoor, turns=Turns()),  # type: ignore[arg-type]  # as well
+        ws=partial(WebSocketDoor, turns=Turns(), traffic=traffic),  # type: ignore[arg-type]  # as well
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_EVERY_S,

@@ -51,6 +51,12 @@ class Settings:
     """When the circuit opens, and when it closes again."""
     nonce_breaker: BreakerLimits = NONCE_LIMITS
     """The same of the breaker in front of Redis."""
+    access_log: bool = False
+    """Whether each HTTP request has a line in the log."""
+    traces: str | None = None
+    """Where spans are sent, by OTLP over HTTP; None: nothing is traced."""
+    trace_ratio: float = 0.01
+    """Of the commands, how many are traced; 0 to 1."""
 
 
 def variable(
