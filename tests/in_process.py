@@ -20,10 +20,13 @@ from engine.store import Store
 from harness.process import JWT_SECRET
 from ws.app import _application, _uvicorn_config
 from ws.beside import Beside
+from ws.house import House
 from ws.hub import Hub
 from ws.messages import Limits
 from ws.self_check import SelfCheck
 from ws.session import Door
+from ws.sizes import Gauge
+from ws.traffic import Traffic, Watched
 
 
 class QuietServer(uvicorn.Server):
@@ -42,8 +45,10 @@ async def serving(db: Path, log_max_bytes: int = LOG_MAX_BYTES, nonces: int = 10
     batcher = Batcher(store, guard, posted=hub.posted)
     door = Door(store, batcher, hub, JWT_SECRET, Limits())
     batcher.start()
-    application = _application(door, guard, SelfCheck(db, 0), Beside(), frozenset())
-    server = QuietServer(_uvicorn_config(application, door.limits))
+    traffic = Traffic()
+    house = House(store, batcher, guard, hub, SelfCheck(db, 0), Beside(), traffic, Gauge(store))
+    application = Watched(_application(door, house, frozenset()), traffic)
+    server = QuietServer(_uvicorn_config(application, door.limits, traffic))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     keeping = asyncio.create_task(LogKeeper(store, log_max_bytes=log_max_bytes).run())
     try:

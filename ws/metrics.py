@@ -125,7 +125,7 @@ def _answered(tally: Tally) -> Iterator[Metric]:
     others = CounterMetricFamily(
         "solidgreen_operations", "Commands answered that are no bets", labels=["command", "outcome"]
     )
-    commands = Counter({code.name: count for code, count in tally.refused.items()})
+    commands = Counter({code.name: tally.refused[code] for code in Code})
     commands[ACCEPTED] = tally.confirmed + tally.replayed
     for (kind, ended), count in tally.others.items():
         others.add_metric([kind, ended], count)
