@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -17,6 +18,7 @@ from server_fixture import mint
 from structlog.contextvars import bound_contextvars
 
 from harness.process import Server
+from harness.wire import bet, connect
 from ws.logs import FORMATS, LEFT_OUT, configure, formatter, printable, redacted
 
 TOKEN = mint(7)
@@ -186,3 +188,42 @@ def test_a_server_whose_log_is_no_terminal_writes_json(tmp_path: Path) -> None:
     accesses = [line["message"] for line in lines if line["logger"] == "solidgreen.http"]
     assert all(re.fullmatch(r"GET /health/live 200 in \d+\.\d ms", each) for each in accesses)
     assert accesses
+
+
+def test_not_even_a_debugging_server_logs_messages(tmp_path: Path) -> None:
+    db = tmp_path / "wallet.db"
+    (player,) = seed(db, players=1)
+    placed, refused = bet(1), bet(10**9)
+    with Server(db, settings={"log_format": "json", "log_level": "debug"}) as server:
+
+        async def play() -> None:
+            async with connect(server.ws, player["token"]) as wire:
+                for each in (placed, refused):
+                    await wire.ask(each)
+
+        asyncio.run(play())
+        log = server.log
+    assert log is not None
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    told = {line["bet_id"]: line["message"] for line in lines if "bet_id" in line}
+    assert told == {
+        placed["bet_id"]: "a bet was told: confirmed",
+        refused["bet_id"]: "a bet was told: INSUFFICIENT_FUNDS",
+    }
+    assert placed["nonce"] not in log.read_text()
+    assert player["token"] not in log.read_text()
+
+
+def test_by_default_bets_are_not_logged(tmp_path: Path) -> None:
+    db = tmp_path / "wallet.db"
+    (player,) = seed(db, players=1)
+    with Server(db) as server:
+
+        async def play() -> None:
+            async with connect(server.ws, player["token"]) as wire:
+                await wire.ask(bet(1))
+
+        asyncio.run(play())
+        log = server.log
+    assert log is not None
+    assert "a bet was told" not in log.read_text()

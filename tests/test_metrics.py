@@ -289,3 +289,21 @@ def test_the_process_is_looked_at_once_a_second() -> None:
     assert process.collect() is first
     now_s[0] = 1.0
     assert process.collect() is not first
+
+
+def test_what_the_self_check_has_found_is_told_after_it(world: World) -> None:
+    house = made_up(world.server.db)
+    before = {each.name for each in Parts(house).collect()}
+    asyncio.run(house.self_check.check())
+    after = {each.name: each for each in Parts(house).collect()}
+    assert set(after) - before == {
+        "solidgreen_self_check_timestamp_seconds",
+        "solidgreen_self_check_findings",
+        "solidgreen_table_rows",
+    }
+    assert after["solidgreen_self_check_findings"].samples[0].value == 0
+    states = {each.labels["status"]: each.value for each in after["solidgreen_self_check"].samples}
+    assert states == {"never": 0, "ok": 1, "findings": 0, "failed": 0}
+    rows = {each.labels["table"]: each.value for each in after["solidgreen_table_rows"].samples}
+    ((bets,),) = world.query("SELECT count(*) FROM bets")
+    assert rows["bets"] == bets > 0

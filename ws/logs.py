@@ -28,6 +28,9 @@ FORMATS: Final = ("auto", "text", "json")
 GIVEN: Final = ("request_id", "bet_id")
 """What a line may say beside its words."""
 
+TALKATIVE: Final = ("aiosqlite", "urllib3", "websockets")
+"""Libraries that tell at level debug what they are given: rows, headers, messages. None of it is logged."""
+
 LEFT_OUT: Final = "[left out]"
 
 _SECRETS: Final = (
@@ -59,6 +62,8 @@ def configure(level: str, format_: str, stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter(format_, is_terminal=stream.isatty()))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    for library in TALKATIVE:
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def formatter(format_: str, *, is_terminal: bool) -> logging.Formatter:
