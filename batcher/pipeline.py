@@ -245,7 +245,8 @@ class Pipeline:
                 if len(part) > 1:
                     parts[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
                     continue
-                log.error("a command fails by itself and was refused: %s", part[0].command, exc_info=fault)
+                name = name_of(part[0].command)  # and not the command: no message is logged
+                log.error("a command fails by itself and was refused: %s", name, exc_info=fault)
                 outcomes = [Rejected(Code.INTERNAL)]
             except BatchRefused as fault:
                 log.error("a batch of %d was refused by the storage: %s", len(part), fault)

@@ -212,18 +212,3 @@ def test_not_even_a_debugging_server_logs_messages(tmp_path: Path) -> None:
     }
     assert placed["nonce"] not in log.read_text()
     assert player["token"] not in log.read_text()
-
-
-def test_by_default_bets_are_not_logged(tmp_path: Path) -> None:
-    db = tmp_path / "wallet.db"
-    (player,) = seed(db, players=1)
-    with Server(db) as server:
-
-        async def play() -> None:
-            async with connect(server.ws, player["token"]) as wire:
-                await wire.ask(bet(1))
-
-        asyncio.run(play())
-        log = server.log
-    assert log is not None
-    assert "a bet was told" not in log.read_text()
