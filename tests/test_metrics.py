@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from server_fixture import CLOSE, RawSocket, World
 
@@ -23,7 +24,7 @@ from harness.wire import bet, connect
 from ws.beside import Beside
 from ws.house import House
 from ws.hub import Hub
-from ws.metrics import Parts, Process
+from ws.metrics import SCRAPED_EVERY_S, Parts, Process, Scrapes
 from ws.self_check import SelfCheck
 from ws.sizes import Gauge
 from ws.traffic import Traffic
@@ -308,3 +309,36 @@ def test_what_the_self_check_has_found_is_told_after_it(world: World) -> None:
     rows = {each.labels["table"]: each.value for each in after["solidgreen_table_rows"].samples}
     ((bets,),) = world.query("SELECT count(*) FROM bets")
     assert rows["bets"] == bets > 0
+
+
+def test_scrapes_that_come_together_are_one_look_and_none_is_older_than_its_question() -> None:
+    async def run() -> None:
+        house = made_up(Path("books.db"))
+        looks = []
+
+        class Counted(Parts):
+            def collect(self) -> Iterator[Metric]:
+                looks.append(time.monotonic())
+                return super().collect()
+
+        async def read() -> None:
+            pass
+
+        object.__setattr__(house, "gauge", SimpleNamespace(
+            read=read, disk=lambda: None, log_bytes=lambda: 0, file_bytes=lambda: 0, newest=None,
+        ))  # fmt: skip
+        scrapes = Scrapes(house)
+        scrapes._collectors = [Counted(house)]
+        together = await asyncio.gather(*(scrapes.answer() for _ in range(50)))
+        assert len(looks) == 1
+        assert len(set(together)) == 1
+        house.batcher.tally.confirmed += 1
+        asked = [asyncio.create_task(scrapes.answer()) for _ in range(20)]
+        await asyncio.sleep(0)
+        asked[0].cancel()  # who goes away ends it for nobody
+        answers = await asyncio.gather(*asked[1:])
+        assert b'solidgreen_bets_total{outcome="confirmed"} 1.0' in answers[0]
+        assert len(looks) == 2
+        assert looks[1] - looks[0] >= SCRAPED_EVERY_S
+
+    asyncio.run(run())

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.histograms import Histogram
+from engine.histograms import LONG_TIMES_US, Histogram
 from ws.effects import CloseCode
 
 log = logging.getLogger("solidgreen.http")
@@ -47,7 +47,7 @@ class Traffic:
         self.requests[route, status] += 1
         times = self.times.get(route)
         if times is None:
-            times = self.times[route] = Histogram()
+            times = self.times[route] = Histogram(LONG_TIMES_US)
         times.add(took_us)
 
     def shaken_hands(self, route: str, status: str) -> None:
