@@ -146,6 +146,7 @@ def test_what_is_no_url_is_refused(url: str) -> None:
         endpoint_of(url)
 
 
+@pytest.mark.long
 def test_without_the_packages_the_server_says_what_to_install(tmp_path: Path) -> None:
     """As after `pip install solidgreen`: the import of `opentelemetry` fails in the server's process."""
     seed(tmp_path / "wallet.db", players=1)
@@ -193,6 +194,7 @@ def collecting() -> Iterator[tuple[str, Queue[tuple[str, ExportTraceServiceReque
             thread.join()
 
 
+@pytest.mark.long
 def test_a_collector_hears_of_a_bet_also_of_the_last_before_a_stop(tmp_path: Path) -> None:
     db = tmp_path / "wallet.db"
     (player,) = seed(db, players=1)
@@ -221,6 +223,7 @@ def test_a_collector_hears_of_a_bet_also_of_the_last_before_a_stop(tmp_path: Pat
     assert player["token"] not in str(request)
 
 
+@pytest.mark.long
 def test_a_collector_that_is_away_keeps_nobody_from_betting_or_stopping(tmp_path: Path) -> None:
     db = tmp_path / "wallet.db"
     (player,) = seed(db, players=1)

@@ -39,8 +39,8 @@ CONFIRMED: Final = "confirmed"
 ACCEPTED: Final = "accepted"
 
 SCRAPED_EVERY_S: Final = 0.1
-"""From one look at the parts to the next, which takes 1 to 2 ms: strangers who ask for it in a loop get 2 % of
-the loop's time. Prometheus asks every 15 s."""
+"""From one look at the parts to the next, which takes 1 to 2 ms: strangers who ask without end get 2 % of the
+loop's time. Prometheus asks every 15 s."""
 
 PROCESS_EVERY_S: Final = 1.0
 """How often the process is looked at: with 10,000 sockets the kernel lists their descriptors for 5 ms."""

@@ -72,7 +72,10 @@ class Traces:
             exporter, max_queue_size=WAITING_MAX, export_timeout_millis=WITHIN_S * 1000
         )
         # Which commands are traced is decided here, for a whole batch at once.
-        self._provider = TracerProvider(resource=Resource.create({"service.name": "solidgreen"}))
+        self._provider = TracerProvider(
+            resource=Resource.create({"service.name": "solidgreen"}),
+            shutdown_on_exit=False,  # `stop` does it, in a time that is bounded
+        )
         self._provider.add_span_processor(self._sending)
         self._tracer = self._provider.get_tracer("solidgreen")
         self._propagator = TraceContextTextMapPropagator()

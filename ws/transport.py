@@ -119,9 +119,8 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
 
     def _code_of_the_end(self) -> int:
         """What the side that began to close has said; 1006 (RFC 6455, section 7.1.5): neither has."""
-        sent, received = self.conn.close_sent, self.conn.close_rcvd
-        began = received if self.conn.close_rcvd_then_sent else sent or received
-        return ABNORMAL if began is None else began.code
+        said = self.conn.close_sent or self.conn.close_rcvd  # whoever answers a close repeats its code
+        return ABNORMAL if said is None else said.code
 
     def eof_received(self) -> None:
         super().eof_received()
