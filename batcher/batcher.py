@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,16 +22,17 @@ from batcher.alarms import CircuitNews
 from batcher.breaker import Admission, Breaker, State, Status
 from batcher.clock import Clock, monotonic_us, wall_us
 from batcher.expiry import AT_ONCE, Expiry
-from batcher.jobs import Asker, Job, Posted, Waiting
+from batcher.jobs import Answered, Asker, Job, Posted, Waiting
 from batcher.nonces import NonceGuard
 from batcher.paying import Paying
 from batcher.pipeline import Pipeline
 from batcher.policy import BatchLimits
+from batcher.tally import Tally
 from batcher.turned_away import TurnedAway
 from batcher.undecided import Undecided
 from engine.actors import Actor
 from engine.commands import Command, PlaceBet
-from engine.outcomes import Code, Outcome, Rejected
+from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.store import Store
 
 log = logging.getLogger("solidgreen.batcher")
@@ -76,17 +76,17 @@ class Batcher:
         wall_clock: Callable[[], int] = wall_us,
         newest_us: int = 0,
         chance: Callable[[], float] = random.random,
+        traced: Callable[[Answered], None] | None = None,
     ) -> None:
         """Clocks in microseconds. `newest_us`: the time of the newest block, 0 if nobody has looked.
-        `chance`: from 0 to below 1, spreads those who are told to come back.
+        `chance`: from 0 to below 1, spreads those who are told to come back. `traced` hears of each batch
+        when it has been told.
         """
         self.books_clock = Clock(wall_clock, clock, newest_us)
         """The time of the books."""
         self.limits = limits or BatchLimits()
-        self.accepted = 0
-        """Commands that were told that they are done, replays included, since the start."""
-        self.refused: Counter[Code] = Counter()
-        """And those that were refused, whoever said why."""
+        self.tally = Tally()
+        """What was answered since the start."""
         self._chance = chance
         self._store = store
         self._breaker = breaker or Breaker()
@@ -104,6 +104,8 @@ class Batcher:
             now=self.books_clock.now,
             tell=self._tell,
             turn_away=self._turned_away.add,
+            tally=self.tally,
+            traced=traced,
         )
         self._news = CircuitNews()
         self._expiry = Expiry(store, self.submit, self.books_clock.now, self.room_for_background)
@@ -262,25 +264,26 @@ class Batcher:
             return None
         return least_us + int(least_us * self._chance()) or None
 
+    def _with_a_time_to_return(self, refused: Rejected) -> Rejected:
+        retry_after_us = self._retry_after_us(refused.code)
+        return refused if retry_after_us is None else Rejected(refused.code, retry_after_us=retry_after_us)
+
     def _tell(self, job: Job, outcome: Outcome) -> None:
+        self.tally.told(job, outcome)
         if job.is_probe:
             job.is_probe = False
             self._breaker.probe_done()
         if isinstance(outcome, Rejected):
-            self.refused[outcome.code] += 1
-            if (retry_after_us := self._retry_after_us(outcome.code)) is not None:
-                outcome = Rejected(outcome.code, retry_after_us=retry_after_us)
+            outcome = self._with_a_time_to_return(outcome)
         try:
             job.asker.answer(job.request_id, job.command, outcome)
         except Exception:  # one broken listener must not cost the others their answer
             log.exception("an asker failed to take its answer")
-        if not isinstance(outcome, Rejected):
-            self.accepted += 1
-            if outcome.entries or (outcome.payout is not None and not outcome.replayed):
-                try:
-                    self._posted(outcome, job.asker)
-                except Exception:  # nor may whoever listens to what was posted
-                    log.exception("entries could not be posted")
+        if isinstance(outcome, Accepted) and _is_to_be_posted(outcome):
+            try:
+                self._posted(outcome, job.asker)
+            except Exception:  # nor may whoever listens to what was posted
+                log.exception("entries could not be posted")
         self._unanswered -= 1
         if not self._unanswered:
             self._idle.set()
@@ -293,7 +296,14 @@ class Batcher:
 
     async def _watch(self) -> None:
         while True:
+            due_us = self._clock() + round(WATCH_S * 1e6)
             await asyncio.sleep(WATCH_S)
+            self.tally.lateness.add(max(self._clock() - due_us, 0))
             self._pipeline.watch(self._clock())
             self.books_clock.now()  # a jump is seen while nobody bets as well
             self._news.look(self.breaker_status(), self._clock())
+
+
+def _is_to_be_posted(accepted: Accepted) -> bool:
+    """Whether others are to hear of it: something has moved, or has become of a payout."""
+    return bool(accepted.entries) or (accepted.payout is not None and not accepted.replayed)

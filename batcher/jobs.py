@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from engine.commands import Command
 from engine.outcomes import Accepted, Outcome
@@ -49,3 +49,16 @@ class Job(Asked, kw_only=True):
     is_bet: bool
     """Whether it is new money at stake, and not what is owed for a bet that stands."""
     is_probe: bool = False
+
+
+class Answered(NamedTuple):
+    """A batch, or a part of one, whose commands have all been told; times as in `Job.arrived_us`."""
+
+    jobs: Sequence[Job]
+    outcomes: Sequence[Outcome]
+    closed_us: int
+    """When the batch took no more commands."""
+    began_us: int
+    """When the writer came to it; where nothing was to be written, when it was closed."""
+    committed_us: int
+    told_us: int

@@ -21,9 +21,10 @@ import msgspec
 from batcher.alarms import FloorAlarm
 from batcher.breaker import Breaker
 from batcher.copies import accepted, late, overtaken, stays, was_written
-from batcher.jobs import Job
+from batcher.jobs import Answered, Job
 from batcher.nonces import NonceGuard, Verdict
 from batcher.policy import BatchLimits, Queue
+from batcher.tally import Tally
 from batcher.undecided import Name, Undecided, name_of
 from engine.commands import PlaceBet
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, StoreFault
@@ -39,6 +40,7 @@ class Closed(msgspec.Struct, eq=False):
     """A batch that takes no more commands, on its way to the file."""
 
     jobs: list[Job]
+    closed_us: int
     prepared: Prepared | None = None
     """As it was decided ahead of its turn. None if it was not; then there is no `writing` either."""
     writing: asyncio.Task[bool] | None = None
@@ -61,9 +63,12 @@ class Pipeline:
         now: Callable[[], Now],
         tell: Callable[[Job, Outcome], None],
         turn_away: Callable[[Iterable[Job], Code], None],
+        tally: Tally,
+        traced: Callable[[Answered], None] | None = None,
     ) -> None:
         """`tell` gives a job its final outcome; `turn_away` finds out what one may hear that was not
-        executed. `clock`: monotonic, in microseconds; `now`: the time at which a batch is decided.
+        executed. `clock`: monotonic, in microseconds; `now`: the time at which a batch is decided. `traced`
+        hears of each batch that was told.
         """
         self.failure: str | None = None
         """Why no money is taken until a restart; None while all is well."""
@@ -77,6 +82,8 @@ class Pipeline:
         self._now = now
         self._tell = tell
         self._turn_away = turn_away
+        self._tally = tally
+        self._traced = traced
         self._queue: Queue[Job] = Queue(limits)
         self._under_way: deque[Closed] = deque()
         self._stirred = asyncio.Event()
@@ -119,9 +126,10 @@ class Pipeline:
             await self._stirred.wait()
             self._stirred.clear()
             while self._may_close():
-                batch, shed = self._queue.close_batch(self._clock())
+                now_us = self._clock()
+                batch, shed = self._queue.close_batch(now_us)
                 self._leave_out(shed, Code.OVERLOADED)
-                await self._hand_over(Closed(batch))
+                await self._hand_over(Closed(batch, now_us))
 
     def _leave_out(self, jobs: Sequence[Job], why: Code) -> None:
         """These were admitted, and will not be executed."""
@@ -186,20 +194,25 @@ class Pipeline:
     async def _ask_nonces(self, batch: Sequence[Job]) -> None:
         bets = [job for job in batch if isinstance(job.command, PlaceBet)]
         claims = [job.command for job in batch if isinstance(job.command, PlaceBet)]
+        began_us = self._clock()
         try:
             verdicts = await self._guard.claim(claims)
         except Exception:  # a bug in a guard: nobody may wait for ever because of it
             log.exception("a nonce guard broke its contract")
             verdicts = [Verdict.SHED] * len(bets)
+        if bets:
+            self._tally.claims.add(self._clock() - began_us)
         if verdicts.count(Verdict.FRESH) == len(bets):
             return
         shed = []
         for job, verdict in zip(bets, verdicts, strict=True):
             if verdict is Verdict.REUSED:
                 job.objection = Code.NONCE_REUSED
+                self._tally.nonces_reused += 1
             elif verdict is Verdict.SHED:
                 job.objection = Code.OVERLOADED
                 shed.append(job)
+        self._tally.nonces_shed += len(shed)
         # A copy under another nonce may move the money in this very commit: then claim nothing.
         for job in overtaken(bets, shed):
             job.objection = Code.OUTCOME_UNKNOWN
@@ -222,6 +235,7 @@ class Pipeline:
     async def _settle(self, closed: Closed) -> None:
         """Have the batch committed; where something in it makes that impossible, its halves, down to the
         culprit. Then tell everybody."""
+        self._tally.batches.add(len(closed.jobs))
         parts = [closed.jobs]
         while parts:
             part = parts.pop(0)
@@ -231,7 +245,8 @@ class Pipeline:
                 if len(part) > 1:
                     parts[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
                     continue
-                log.error("a command fails by itself and was refused: %s", part[0].command, exc_info=fault)
+                name = name_of(part[0].command)  # and not the command: no message is logged
+                log.error("a command fails by itself and was refused: %s", name, exc_info=fault)
                 outcomes = [Rejected(Code.INTERNAL)]
             except BatchRefused as fault:
                 log.error("a batch of %d was refused by the storage: %s", len(part), fault)
@@ -246,9 +261,9 @@ class Pipeline:
                 self._leave_out(part, Code.CIRCUIT_OPEN)
                 continue
             self._undecided.leave(job.command for job in part)
+            committed_us = self._clock()
             if any(map(was_written, part, outcomes)):  # else this tells nothing of the disk
-                now_us = self._clock()
-                self._breaker.commit_succeeded(now_us, now_us - (closed.began_us or now_us))
+                self._breaker.commit_succeeded(committed_us, committed_us - (closed.began_us or committed_us))
             # Only after COMMIT: a client that hears "confirmed" may act on it at once, and a crash before
             # COMMIT would leave it acting on money that never moved.
             done = cache(partial(accepted, part, outcomes))  # made where something was refused only
@@ -257,6 +272,13 @@ class Pipeline:
                     self._tell(job, self._by_now(job, outcome, done))
                 else:
                     self._tell(job, outcome)
+            told_us = self._clock()
+            self._tally.waits.add_all([told_us - job.arrived_us for job in part if job.is_bet])
+            if log.isEnabledFor(logging.DEBUG):
+                _log_each(part, outcomes)
+            if self._traced is not None:
+                began_us = closed.began_us or closed.closed_us
+                self._traced(Answered(part, outcomes, closed.closed_us, began_us, committed_us, told_us))
 
     def _by_now(self, job: Job, refused: Rejected, done: Callable[[], set[Name]]) -> Rejected:
         """`refused`, unless it denies what a copy behind it has done, or may have done since. `done`: the
@@ -330,3 +352,11 @@ class Pipeline:
 
 def _nothing() -> None:
     """What a small batch does when it is halfway."""
+
+
+def _log_each(part: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+    """A line for each bet, for whoever follows one: only at level debug."""
+    for job, outcome in zip(part, outcomes, strict=True):
+        if isinstance(job.command, PlaceBet):
+            ended = outcome.code.name if isinstance(outcome, Rejected) else "confirmed"
+            log.debug("a bet was told: %s", ended, extra={"bet_id": job.command.bet_id})

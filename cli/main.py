@@ -5,15 +5,14 @@ call was wrong. Source: PROTOCOL, "Command line".
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sqlite3
 import sys
-import time
 from collections.abc import Sequence
 
 from cli.parser import WRONG_CALL, build_parser
 from engine.errors import SolidGreenError
+from ws.logs import configure
 
 BROKEN_PIPE = 128 + 13
 """What a shell reports of a program that SIGPIPE ended. 0 would say that all is well, unread."""
@@ -41,18 +40,9 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _InUtc(logging.Formatter):
-    """Times as `statement` and the ledger tell them: no hour comes twice, wherever the machine stands."""
-
-    converter = staticmethod(time.gmtime)
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03dZ"
-
-
 def _run(options: argparse.Namespace) -> int:
-    to_stderr = logging.StreamHandler()
-    to_stderr.setFormatter(_InUtc("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=options.log_level.upper(), handlers=[to_stderr])
+    # The others speak to whoever typed them, and log hardly anything.
+    configure(options.log_level, getattr(options, "log_format", "text"), sys.stderr)
     try:
         status: int = options.run(options)
     except SolidGreenError as error:

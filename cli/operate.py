@@ -62,6 +62,9 @@ def serve(options: argparse.Namespace) -> int:
         heads=options.heads,
         sockets_per_user=options.sockets_per_user,
         registration=options.registration,
+        access_log=options.access_log,
+        traces=options.traces,
+        trace_ratio=options.trace_ratio,
         origins=options.origins,
         breaker=BreakerLimits(
             commit_upper_us=options.breaker_commit_ms * 1000,

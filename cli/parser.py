@@ -183,6 +183,35 @@ def _operate(command: AddCommand) -> None:
 
     _rates(serve)
     _tls(serve)
+    serve.add_argument(
+        "--log-format",
+        type=values.log_format,
+        default=variable("log_format", "auto"),
+        metavar="FORMAT",
+        help="text, json, or auto: text on a terminal, JSON elsewhere (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--access-log",
+        type=values.on_off,
+        nargs="?",
+        const="on",
+        default=variable("access_log", "off"),
+        metavar="on|off",
+        help="log each HTTP request at level info (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--traces",
+        default=variable("traces"),
+        metavar="URL",
+        help="send spans there, by OTLP over HTTP; needs pip install 'solidgreen[traces]'",
+    )
+    serve.add_argument(
+        "--trace-ratio",
+        type=values.ratio,
+        default=variable("trace_ratio", "0.01"),
+        metavar="SHARE",
+        help="of the commands, how many are traced, 0 to 1 (default: %(default)s)",
+    )
 
     seed = command(
         "seed", "Add players with an opening balance", operate.seed, "Makes the file if there is none."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from ipaddress import ip_network
 
 from limits import RateLimitItem
@@ -10,6 +11,7 @@ from limits import RateLimitItem
 from cli.times import parse_time_us
 from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
 from ws import rates
+from ws.logs import FORMATS
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -119,6 +121,27 @@ def log_level(text: str) -> str:  # argparse does not hold a default, so the env
     if text not in LOG_LEVELS:
         raise argparse.ArgumentTypeError(f"expected one of {', '.join(LOG_LEVELS)}, not {text!r}")
     return text
+
+
+def on_off(text: str) -> bool:
+    """Whether something is switched on."""
+    if text not in ("on", "off"):
+        raise argparse.ArgumentTypeError(f"expected on or off, not {text[:40]!r}")
+    return text == "on"
+
+
+def log_format(text: str) -> str:
+    """One of `ws.logs.FORMATS`."""
+    if text not in FORMATS:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(FORMATS)}, not {text[:40]!r}")
+    return text
+
+
+def ratio(text: str) -> float:
+    """A share, 0 to 1, as a decimal fraction."""
+    if re.fullmatch(r"[01]|0?\.[0-9]{1,9}|1\.0{1,9}", text) is None:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, such as 0.01, not {text[:40]!r}")
+    return float(text)
 
 
 def currency(text: str) -> str:

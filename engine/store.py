@@ -38,6 +38,7 @@ from engine.files import (
     forget_what_was_written_back,
     read_only_uri,
 )
+from engine.histograms import Histogram
 from engine.keys import SigningKey, introduce, signing_key
 from engine.looks import look_within
 from engine.now import Now, sure
@@ -159,6 +160,17 @@ class Store:
     def checkpoints(self) -> int:
         """How often the log was written back since then, as far as readers allowed."""
         return self._on_writer.checkpoints
+
+    @property
+    def transaction_times(self) -> Histogram:
+        """Microseconds that batches took on the writer's thread, from BEGIN to the end of COMMIT."""
+        return self._on_writer.transaction_times
+
+    @property
+    def commit_times(self) -> Histogram:
+        """Microseconds that COMMIT took by itself, of batches and of all else: as near as one comes to the
+        sync, which SQLite does within it."""
+        return self._on_writer.commit_times
 
     async def prepare(self, batch: Sequence[Asked], now: Now | int) -> Prepared:
         """Decide `batch` in order on the state that all batches prepared before it leave behind.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -15,6 +16,7 @@ from typing import Final, NamedTuple, TypeVar
 from engine import rows
 from engine.blocks import Block
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown
+from engine.histograms import Histogram
 from engine.outcomes import Outcome
 from engine.view import Changes, View
 from engine.warm import Turn
@@ -86,6 +88,10 @@ class Writer:
         """How often something was committed."""
         self.checkpoints = 0
         """How often the log was written back, as far as readers allowed."""
+        self.transaction_times = Histogram()
+        """Microseconds from BEGIN until a batch was committed."""
+        self.commit_times = Histogram()
+        """Of them, or of another step, those in COMMIT: it appends to the log and syncs it."""
         self._guess = 0  # pages written since the last checkpoint
         self._pages_a_guess = 1.0
         self._frames = 0  # in the log at that time
@@ -113,6 +119,7 @@ class Writer:
             raise BatchRefused("write", "the disk is full")
         # Until it is committed, whatever was decided on it is void.
         self._next_turn = Turn(turn.epoch + 1, 0)
+        began_ns = time.monotonic_ns()
         try:
             connection.execute("BEGIN IMMEDIATE")
             if not self._is_as_we_left_it(connection) or not rows.write(
@@ -125,11 +132,13 @@ class Writer:
             self.heed("write", error)
             raise fault_of("write", error) from error
         self._commit(connection)
+        self.transaction_times.add((time.monotonic_ns() - began_ns) // 1000)
         self._next_turn = Turn(turn.epoch, turn.batches + 1)
         self._guess += PAGES_A_COMMIT + len(prepared.outcomes)
         return True
 
     def _commit(self, connection: sqlite3.Connection) -> None:
+        began_ns = time.monotonic_ns()
         try:
             connection.execute("COMMIT")
         except ERRORS as error:
@@ -141,6 +150,7 @@ class Writer:
                 raise CommitUnknown("commit", str(error)) from error
             self._roll_back(connection)
             raise fault from error
+        self.commit_times.add((time.monotonic_ns() - began_ns) // 1000)
         self.commits += 1
 
     def checkpoint(self, connection: sqlite3.Connection, wait_ms: int | None) -> bool:

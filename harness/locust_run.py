@@ -4,8 +4,8 @@
 
 Seeds a fresh file, serves it, runs Locust headless, stops the server with SIGTERM, reconciles. Exit status 0
 means: every check of every player held, the rate reached the floor, the server stopped cleanly, the books
-balance, and the ledger holds at least every bet that a player saw confirmed. Otherwise 1, and stdout says
-why.
+balance, the ledger holds at least every bet that a player saw confirmed, and as many as `/metrics` counted.
+Otherwise 1, and stdout says why.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ RAMP_S = 2  # the first second connects the players, the second fills their flig
 SECONDS_MIN = RAMP_S + 3
 CLOSING_S = 90  # beyond the run: importing Locust, and the players closing their books
 LOG_LINES = 20
+BETS_COUNTED = re.compile(r'^solidgreen_bets_total\{outcome="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,19 @@ class Run:
     reconcile_status: int
     reconcile: Mapping[str, Any]
     ledger_bets: int
+    counted_bets: Mapping[str, int]  # by /metrics, by outcome, before the server was stopped
+
+    @property
+    def refused(self) -> int:
+        """Refusals that `/metrics` has counted, whatever the code."""
+        return sum(self.counted_bets.values()) - sum(
+            self.counted_bets.get(outcome, 0) for outcome in ("confirmed", "replayed")
+        )
 
     def problems(self, floor_per_s: float) -> list[str]:
         """Why this run failed, each reason in words; empty if it did not."""
         clients = self.clients
+        counted = self.counted_bets.get("confirmed")
         found = {
             f"failures of locust: {dict(clients.failures)}": bool(clients.failures),
             f"locust exited with {self.locust_status}": self.locust_status != 0,
@@ -73,6 +85,7 @@ class Run:
             f"players saw {clients.confirmed} bets confirmed, the ledger has {self.ledger_bets}": (
                 clients.confirmed > self.ledger_bets
             ),
+            f"/metrics counted {counted} bets, the ledger {self.ledger_bets}": counted != self.ledger_bets,
         }
         return [problem for problem, holds in found.items() if holds]
 
@@ -146,6 +159,13 @@ def count_ledger_bets(db: Path) -> int:
         return int(reader.execute(query).fetchone()[0])
 
 
+def scrape_bets(server: process.Server) -> dict[str, int]:
+    """How many bets `/metrics` has counted, by outcome. A retry is `replayed`, and no bet of its own."""
+    with urllib.request.urlopen(f"{server.http}/metrics", timeout=10) as answer:
+        told = answer.read().decode()
+    return {outcome: round(float(count)) for outcome, count in BETS_COUNTED.findall(told)}
+
+
 def load(folder: Path, options: argparse.Namespace) -> Run:
     """Seed, serve, play, stop, reconcile. Raises `RuntimeError`, with the log, if a part does not start."""
     db = folder / "wallet.db"
@@ -153,6 +173,7 @@ def load(folder: Path, options: argparse.Namespace) -> Run:
     (folder / "players.json").write_text(json.dumps({"players": players}))
     with process.Server(db, redis_url=options.redis_url, log=folder / "server.log") as server:
         locust_status = run_locust(server, folder, options)
+        counted_bets = scrape_bets(server)
         server_status = server.stop()
     stats = folder / "stats.json"
     if not stats.exists():
@@ -169,6 +190,7 @@ def load(folder: Path, options: argparse.Namespace) -> Run:
         reconcile_status=reconciled.returncode,
         reconcile=verdict,
         ledger_bets=count_ledger_bets(db),
+        counted_bets=counted_bets,
     )
 
 
@@ -184,6 +206,8 @@ def describe(run: Run, options: argparse.Namespace) -> str:
             f"confirmation   p50 {clients.p50_ms} ms, p99 {clients.p99_ms} ms",
             f"bets           {clients.confirmed:,} confirmed, {clients.recovered:,} of them after a reconnect"
             f" or retry; {run.ledger_bets:,} in the ledger",
+            f"metrics        {run.counted_bets.get('confirmed', 0):,} bets confirmed,"
+            f" {run.counted_bets.get('replayed', 0):,} replayed, {run.refused:,} refused",
             f"failures       {sum(clients.failures.values()):,}",
             f"reconcile      {books}, {run.reconcile.get('entries')} entries",
         )

@@ -59,7 +59,8 @@ def environment(**settings: str) -> dict[str, str]:
     """This process's environment with the harness's secret and `settings` (names without `SOLIDGREEN_`)."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SOLIDGREEN_")}
     named = {f"SOLIDGREEN_{name.upper()}": value for name, value in settings.items()}
-    return inherited | {"SOLIDGREEN_JWT_SECRET": JWT_SECRET} | named
+    # Text: whoever reads the log of a server here is a person, or a test that looks for words.
+    return inherited | {"SOLIDGREEN_JWT_SECRET": JWT_SECRET, "SOLIDGREEN_LOG_FORMAT": "text"} | named
 
 
 def solidgreen(

@@ -21,6 +21,7 @@ from harness.process import JWT_SECRET
 from ws.app import _application, _uvicorn_config
 from ws.beside import Beside
 from ws.entrance import Entrance
+from ws.house import House
 from ws.hub import Hub
 from ws.messages import Limits
 from ws.rate_windows import Windows
@@ -28,6 +29,8 @@ from ws.rates import Counted, RateLimits, Rates
 from ws.self_check import SelfCheck
 from ws.session import Door
 from ws.settings import Settings
+from ws.sizes import Gauge
+from ws.traffic import Traffic, Watched
 
 
 class QuietServer(uvicorn.Server):
@@ -48,8 +51,10 @@ async def serving(db: Path, log_max_bytes: int = LOG_MAX_BYTES, nonces: int = 10
     batcher.start()
     rates = Rates(RateLimits(), Counted(Windows()))
     entrance = Entrance(door, Settings(db, JWT_SECRET))
-    application = _application(door, guard, SelfCheck(db, 0), Beside(), frozenset(), rates, entrance)
-    server = QuietServer(_uvicorn_config(application, door.limits))
+    traffic = Traffic()
+    house = House(store, batcher, guard, hub, SelfCheck(db, 0), Beside(), traffic, Gauge(store))
+    application = Watched(_application(door, house, frozenset(), rates, entrance), traffic)
+    server = QuietServer(_uvicorn_config(application, door.limits, traffic))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     keeping = asyncio.create_task(LogKeeper(store, log_max_bytes=log_max_bytes).run())
     try:

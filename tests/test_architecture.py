@@ -23,7 +23,7 @@ PURE = {
         "engine.view",
         "engine.now",
     ),
-    *("engine.blocks", "engine.merkle"),
+    *("engine.blocks", "engine.histograms", "engine.merkle"),
     *(
         "engine.archived_keys",
         "engine.decide",
@@ -128,7 +128,9 @@ ONLY_IMPORTER = {
     "redis": {"batcher.redis_nonces"},
     "limits": {"cli.values", "ws.rates", "ws.rate_windows", "ws.rates_in_redis"},
     "jwt": {"ws.auth"},
+    "opentelemetry": {"ws.traces"},
     "prometheus_client": {"ws.metrics"},
+    "structlog": {"ws.logs"},
 }
 # The engine measured in its own process; every other load comes through the door.
 IN_PROCESS = {

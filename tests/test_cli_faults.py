@@ -128,6 +128,10 @@ def test_an_account_that_does_not_exist_is_named(db: Path) -> None:
     [
         ("serve", "port", "http"),
         ("serve", "redis_url", "http://127.0.0.1:6379"),
+        ("serve", "log_format", "xml"),
+        ("serve", "access_log", "yes"),
+        ("serve", "traces", "ftp://collector"),
+        ("serve", "trace_ratio", "1.01"),
         ("seed", "house_floor", "much"),
         ("token", "log_level", "loud"),
         ("token", "jwt_secret", "31-bytes-are-one-too-few-for-hs"),

@@ -490,7 +490,13 @@ def test_statistics_count_each_confirmed_bet_once_and_leave_out_ramp_and_tail() 
 
 
 GOOD = locust_run.Run(
-    locust_run.Clients(1000, 10, {}, 3000.0, 2, 7), 0, 0, 0, {"ok": True, "findings": []}, 1000
+    locust_run.Clients(1000, 10, {}, 3000.0, 2, 7),
+    0,
+    0,
+    0,
+    {"ok": True, "findings": []},
+    1000,
+    {"confirmed": 1000, "replayed": 3},
 )
 
 
@@ -507,7 +513,10 @@ def test_a_good_run_has_no_problem() -> None:
         ({"reconcile_status": 1}, "reconcile found"),
         ({"reconcile": {"ok": False}}, "reconcile found"),
         ({"reconcile": {}}, "reconcile found"),
-        ({"ledger_bets": 999}, "the ledger has 999"),
+        ({"ledger_bets": 999, "counted_bets": {"confirmed": 999}}, "the ledger has 999"),
+        ({"counted_bets": {"confirmed": 999, "replayed": 1}}, "counted 999 bets, the ledger 1000"),
+        ({"counted_bets": {"confirmed": 1001}}, "counted 1001 bets, the ledger 1000"),
+        ({"counted_bets": {}}, "counted None bets, the ledger 1000"),
         ({"clients": locust_run.Clients(1000, 10, {"bet replay": 1}, 3000.0, 2, 7)}, "bet replay"),
         ({"clients": locust_run.Clients(1000, 10, {}, 2999.9, 2, 7)}, "below the floor"),
         ({"clients": locust_run.Clients(0, 0, {}, 3000.0, 2, 7)}, "no bet was confirmed"),

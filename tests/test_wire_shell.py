@@ -34,6 +34,7 @@ from ws.settings import Settings
 from ws.shell import shelled
 from ws.shell_headers import ALWAYS
 from ws.shell_problems import BODY_BYTES_MAX
+from ws.traffic import Traffic
 
 LOGIN = "/v1/auth/login"
 FEW = PATIENT | {"rate_login": "2/minute", "rate_address": "10/minute"}
@@ -196,7 +197,7 @@ class Door:
         listener = _listen(Settings(Path(), JWT_SECRET, port=0))
         self.port = listener.getsockname()[1]
         app = shelled(ROUTES, JWT_SECRET, Rates(NEVER, Counted(Windows())), frozenset())
-        self._server = QuietServer(_uvicorn_config(app, Limits()))
+        self._server = QuietServer(_uvicorn_config(app, Limits(), Traffic()))
         self._started.set()  # connections wait in the listener's queue
         await self._server.serve(sockets=[listener])
 

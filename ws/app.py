@@ -48,6 +48,7 @@ from ws.descriptors import raise_limit
 from ws.effects import CloseCode
 from ws.entrance import Entrance
 from ws.heads import Heads, keeper
+from ws.house import House
 from ws.http import health_routes
 from ws.http_door import HttpDoor
 from ws.hub import Hub
@@ -62,7 +63,10 @@ from ws.session import Door, Session
 from ws.settings import SettingInvalid, Settings
 from ws.shell import shelled
 from ws.shell_problems import answer, deny, not_now
+from ws.sizes import Gauge
 from ws.tls import HANDSHAKE_S, SHUTDOWN_S, Pair, context_of, pair_of, renew, warn_if_it_ends_soon
+from ws.traces import Traces
+from ws.traffic import Traffic, Watched
 from ws.transport import KERNEL_BYTES, PING_EVERY_S, PONG_WITHIN_S, WebSocketDoor
 from ws.turns import Turns
 from ws.v1 import v1_routes
@@ -103,6 +107,7 @@ async def serve(settings: Settings) -> int:
     raise_limit()
     tls = pair_of(settings.tls_certificate, settings.tls_key)
     context = None if tls is None else context_of(tls)
+    traces = None if settings.traces is None else Traces(settings.traces, settings.trace_ratio)
     listener = _listen(settings)
     with contextlib.closing(listener), contextlib.ExitStack() as signals:
         guard = _guard(settings)
@@ -119,6 +124,7 @@ async def serve(settings: Settings) -> int:
                 breaker=Breaker(settings.breaker),
                 posted=hub.posted,
                 newest_us=await store.read(newest_block_at),
+                traced=None if traces is None else traces.answered,
             )
             door = Door(store, batcher, hub, settings.jwt_secret, limits)
             entrance = Entrance(door, settings)
@@ -127,8 +133,12 @@ async def serve(settings: Settings) -> int:
             await guard.reach()  # now, so that the nonce store's state is known before the first bet
             self_check = SelfCheck(settings.db, settings.self_check_s)
             beside = Beside()
-            application = _application(door, guard, self_check, beside, settings.origins, rates, entrance)
-            server = _Server(_uvicorn_config(application, limits, settings.trusted_proxies, context), door)
+            traffic = Traffic()
+            house = House(store, batcher, guard, hub, self_check, beside, traffic, Gauge(store))
+            application = _application(door, house, settings.origins, rates, entrance)
+            watched = Watched(application, traffic, access_log=settings.access_log)
+            config = _uvicorn_config(watched, limits, traffic, settings.trusted_proxies, context)
+            server = _Server(config, door)
             signals.enter_context(_handled(server.handle_exit, tls, context))
             _announce(settings, listener, store)
             if tls is not None:
@@ -150,6 +160,8 @@ async def serve(settings: Settings) -> int:
                 entrance.close()
             if heads is not None:
                 await asyncio.to_thread(heads.stop)
+            if traces is not None:
+                await asyncio.to_thread(traces.stop)
         finally:
             await guard.close()
             await rates.close()
@@ -172,13 +184,7 @@ async def _copy_apart(path: Path, archive_id: int) -> Copied:
 
 
 def _application(
-    door: Door,
-    guard: NonceGuard,
-    self_check: SelfCheck,
-    beside: Beside,
-    origins: frozenset[str],
-    rates: Rates,
-    entrance: Entrance,
+    door: Door, house: House, origins: frozenset[str], rates: Rates, entrance: Entrance
 ) -> ASGIApp:
     async def wallet_socket(websocket: WebSocket) -> None:
         refusal = await rates.of_handshake(network_of(websocket.client.host if websocket.client else None))
@@ -193,12 +199,14 @@ def _application(
             await websocket.close(CloseCode.NOT_THIS_PROTOCOL, f"ask for the subprotocol {SUBPROTOCOL}")
             return
         await websocket.accept(SUBPROTOCOL)
-        await Session(websocket, door).run(bearer(websocket))
+        session = Session(websocket, door)
+        session.traceparent = websocket.headers.get("traceparent")
+        await session.run(bearer(websocket))
 
     routes = [
         WebSocketRoute("/ws", wallet_socket),
-        *health_routes(door.batcher, guard, self_check, beside),
-        metrics_route(door.store, door.batcher, guard, door.hub),
+        *health_routes(house),
+        metrics_route(house),
         *entrance.routes(),
         *v1_routes(door),
         *contract_routes(),
@@ -252,6 +260,7 @@ def _listen(settings: Settings) -> socket.socket:
 def _uvicorn_config(
     application: ASGIApp,
     limits: Limits,
+    traffic: Traffic,
     trusted_proxies: frozenset[str] = frozenset(),
     tls: ssl.SSLContext | None = None,
 ) -> uvicorn.Config:
@@ -263,7 +272,7 @@ def _uvicorn_config(
         forwarded_allow_ips=sorted(trusted_proxies),
         loop="uvloop",
         http=partial(HttpDoor, turns=Turns()),  # type: ignore[arg-type]  # it is only called
-        ws=partial(WebSocketDoor, turns=Turns()),  # type: ignore[arg-type]  # as well
+        ws=partial(WebSocketDoor, turns=Turns(), traffic=traffic),  # type: ignore[arg-type]  # as well
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_EVERY_S,

@@ -35,6 +35,10 @@ class Beside:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=within_s)
 
+    def died(self) -> dict[str, bool]:
+        """Of each task that was started, whether it has died since."""
+        return {task.get_name(): task.get_name() in self._dead for task in self._tasks}
+
     def health(self) -> dict[str, object]:
         """What `/health/ready` shows: `ok`, or `failed` and who has died."""
         if not self._dead:

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -12,57 +15,106 @@ from batcher.batcher import Batcher
 from batcher.breaker import State
 from batcher.nonces import NonceGuard
 from batcher.steady import ClockStatus
-from ws.beside import Beside
-from ws.self_check import SelfCheck
+from ws.house import House
+from ws.sizes import Disk
+
+Report = dict[str, Any]
+
+NEEDED: Mapping[str, frozenset[str]] = {
+    "storage": frozenset({"failed"}),
+    "disk": frozenset({"full"}),
+    "breaker": frozenset({State.OPEN.value}),
+    "queue": frozenset({"stopping"}),
+}
+"""Without which no bets are taken, and what each says then. The others only degrade the server."""
 
 
-def health_routes(batcher: Batcher, guard: NonceGuard, self_check: SelfCheck, beside: Beside) -> list[Route]:
+def health_routes(house: House) -> list[Route]:
     """The two routes. Live: the loop answers. Ready: 503 while bets would be refused, and why."""
 
     async def live(request: Request) -> JSONResponse:
         return JSONResponse({"status": "live"})
 
     async def ready(request: Request) -> JSONResponse:
-        breaker = batcher.breaker_status()
-        is_ready = batcher.failure is None and breaker.state is not State.OPEN and not batcher.is_stopping
-        report = {
-            "status": "ready" if is_ready else "not ready",
-            "storage": {"status": "ok"}
-            if batcher.failure is None
-            else {"status": "failed", "why": batcher.failure},
-            "breaker": {
-                "status": breaker.state.value,
-                "why": breaker.reason.value if breaker.reason else None,
-                "stable_for_another_ms": breaker.remaining_us // 1000,
-            },
+        parts: dict[str, Report] = {
+            "storage": _storage(house.batcher),
+            "disk": _disk(house.gauge.disk()),
+            "breaker": _breaker(house.batcher),
             # Money never depends on nonces, so a store that is away degrades the server and does not stop it.
-            "nonces": _nonces(guard),
-            "clock": _clock(batcher.books_clock.status()),
-            "self_check": self_check.health(),
-            "beside": beside.health(),  # bets are sound without it, so it leaves the server ready
-            "queue": {"waiting": batcher.queue_length(), "stopping": batcher.is_stopping},
+            "nonces": _nonces(house.guard),
+            "clock": _clock(house.batcher.books_clock.status()),
+            "self_check": house.self_check.health(),
+            "beside": house.beside.health(),  # bets are sound without it, so it leaves the server ready
+            "queue": _queue(house.batcher),
         }
-        return JSONResponse(report, status_code=200 if is_ready else 503)
+        why = list(_why_not(parts))
+        report = {"status": "not ready" if why else "ready", "why": why, **parts}
+        return JSONResponse(report, status_code=503 if why else 200)
 
     return [Route("/health/live", live), Route("/health/ready", ready)]
 
 
-def _clock(status: ClockStatus) -> dict[str, object]:
+def _why_not(parts: Mapping[str, Report]) -> Iterator[str]:
+    """Why no bets are taken: each part that they need, and its reason."""
+    for name, fatal in NEEDED.items():
+        status = parts[name]["status"]
+        if status in fatal:
+            yield f"{name}: {parts[name].get('why') or status}"
+
+
+def _storage(batcher: Batcher) -> Report:
+    return {"status": "ok"} if batcher.failure is None else {"status": "failed", "why": batcher.failure}
+
+
+def _disk(disk: Disk | None) -> Report:
+    if disk is None:
+        return {"status": "unknown", "why": "the disk does not tell how much room it has"}
+    report: Report = {"status": disk.status, "free_bytes": disk.free, "total_bytes": disk.total}
+    if disk.status != "ok":
+        report["why"] = f"{disk.free:,} of {disk.total:,} bytes are free"
+    return report
+
+
+def _breaker(batcher: Batcher) -> Report:
+    breaker = batcher.breaker_status()
+    return {
+        "status": breaker.state.value,
+        "why": breaker.reason.value if breaker.reason else None,
+        "stable_for_another_ms": breaker.remaining_us // 1000,
+    }
+
+
+def _queue(batcher: Batcher) -> Report:
+    report: Report = {
+        "status": "stopping" if batcher.is_stopping else "ok",
+        "waiting": batcher.queue_length(),
+        "oldest_ms": batcher.oldest_wait_us() // 1000,
+        "stopping": batcher.is_stopping,
+    }
+    if batcher.is_stopping:
+        report["why"] = "the server is stopping"
+    elif batcher.oldest_wait_us() > batcher.limits.target_us:
+        report |= {"status": "late", "why": "commands wait longer than they should; bets may be shed"}
+    return report
+
+
+def _clock(status: ClockStatus) -> Report:
     # Bets go on by the time of the books, so a wall clock that has jumped does not make the server unready.
     if status.since_us is None:
         return {"status": "sure"}
     return {
         "status": "unsure",
+        "why": "the wall clock and the time of the books are apart",
         "jumped_ms": status.jumped_us // 1000,
         "since_at": status.since_us // 1000,
     }
 
 
-def _nonces(guard: NonceGuard) -> dict[str, str | int]:
+def _nonces(guard: NonceGuard) -> Report:
     why = guard.health()
     if why is None:
         return {"status": "ok"}
-    report: dict[str, str | int] = {"status": "degraded", "why": why}
+    report: Report = {"status": "degraded", "why": why}
     breaker = guard.status()
     if breaker is not None:
         report |= {

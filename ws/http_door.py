@@ -43,7 +43,8 @@ PIPELINED_MAX: Final = 16
 has heard the first answer (RFC 9112, section 9.3.2); uvicorn takes a read's worth with each answer."""
 
 REQUEST_BYTES: Final = 4096
-"""What a request counts for in its turn: eight are begun in one, which take 2 ms (`/metrics` 0.2 ms)."""
+"""What a request counts for in its turn: eight are begun in one, which take 2 ms. `/metrics` is one
+look for all who ask (ws/metrics.py)."""
 
 REFUSALS_TOLD_S: Final = 60.0
 """From one line in the log about refused connections to the next."""

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from engine.sizes import rows_of_tables
 from engine.verify import verify
 from ws.apart import EndedEarly, apart
 
@@ -33,6 +34,8 @@ class Verdict(NamedTuple):
     findings: list[dict[str, Any]]
     why_none: str | None = None
     """Why there is no verdict: the file could not be read."""
+    rows: tuple[tuple[str, int], ...] = ()
+    """How many each table has, where there is a verdict."""
 
 
 class SelfCheck:
@@ -53,6 +56,16 @@ class SelfCheck:
         while True:
             await self.check()
             await asyncio.sleep(self._every_s)
+
+    @property
+    def newest(self) -> Verdict | None:
+        """Of the newest check; None if there was none yet."""
+        return self._newest
+
+    @property
+    def at_ms(self) -> int:
+        """When that was, in milliseconds since the Unix epoch; 0 if there was none."""
+        return self._at_ms
 
     async def check(self) -> Verdict:
         """One check, from its start to its lines in the log."""
@@ -80,9 +93,10 @@ def _look(path: Path) -> Verdict:
     """In the other process."""
     try:
         report = verify(path)
+        rows = rows_of_tables(path)
     except sqlite3.Error as error:
         return Verdict(0, 0, [], f"the file could not be read: {error}")
-    return Verdict(report.entries, len(report.findings), report.findings[:LOGGED_MAX])
+    return Verdict(report.entries, len(report.findings), report.findings[:LOGGED_MAX], rows=(*rows.items(),))
 
 
 def _tell(verdict: Verdict, took_s: float) -> None:

@@ -86,6 +86,8 @@ class Session:
         self._closing: Close | None = None
         self._user_id: int | None = None
         self._actor: Actor | None = None
+        self.traceparent: str | None = None
+        """Of which trace the handshake said that it is a part (ws/traces.py)."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, bearer: str | None) -> None:

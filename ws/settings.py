@@ -64,6 +64,12 @@ class Settings:
     """Whether that is counted in the Redis of `redis_url`, not in memory."""
     trusted_proxies: frozenset[str] = frozenset()
     """Addresses and networks of proxies whose word on the client's address is taken."""
+    access_log: bool = False
+    """Whether each HTTP request has a line in the log."""
+    traces: str | None = None
+    """Where spans are sent, by OTLP over HTTP; None: nothing is traced."""
+    trace_ratio: float = 0.01
+    """Of the commands, how many are traced; 0 to 1."""
 
 
 def variable(

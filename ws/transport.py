@@ -22,6 +22,7 @@ from websockets.protocol import State
 
 from ws.allowance import REFUSED_COST, Allowance
 from ws.effects import CloseCode
+from ws.traffic import ABNORMAL, Traffic
 from ws.turns import Turns
 
 Take = Callable[[str], bool]
@@ -88,14 +89,16 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
     _dear = 0
     """Frames that took longer than their size says, since that was last counted."""
 
+    _was_open = False
     _is_due = False
     _stall_timer: asyncio.TimerHandle | None = None
     _leave_timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, *given: Any, turns: Turns, **named: Any) -> None:
-        """`turns`: of all sockets of this event loop. The others are uvicorn's."""
+    def __init__(self, *given: Any, turns: Turns, traffic: Traffic, **named: Any) -> None:
+        """`turns`, `traffic`: of all sockets of this event loop. The others are uvicorn's."""
         super().__init__(*given, **named)
         self._turns = turns
+        self._traffic = traffic
 
     def connection_made(self, transport: Any) -> None:
         self.allowance = Allowance(time.monotonic())
@@ -105,12 +108,19 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._was_open:
+            self._traffic.socket_ended(self._code_of_the_end())
         for timer in (self._stall_timer, self._leave_timer):
             if timer is not None:
                 timer.cancel()
         # Circles would keep this socket, and all that it holds, until the next full collection.
         self._stall_timer = self._leave_timer = None
         self._extensions.clear()
+
+    def _code_of_the_end(self) -> int:
+        """What the side that began to close has said; 1006 (RFC 6455, section 7.1.5): neither has."""
+        said = self.conn.close_sent or self.conn.close_rcvd  # whoever answers a close repeats its code
+        return ABNORMAL if said is None else said.code
 
     def eof_received(self) -> None:
         super().eof_received()
@@ -265,6 +275,7 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
             # to the session the peer has gone. uvicorn would call it a bug of ours.
             raise ClientDisconnected
         await super().send(message)
+        self._was_open = self._was_open or self.conn.state is State.OPEN
         if self.close_sent:
             self._go_on()  # to the peer's close, which may lie behind what is not parsed yet
 

@@ -1,0 +1,42 @@
+"""Counts by size, against the plain way to count."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from engine.histograms import SIZES, TIMES_US, Histogram
+
+
+def counted(bounds: tuple[int, ...], values: list[int]) -> list[int]:
+    return [*(sum(value <= bound for value in values) for bound in bounds), len(values)]
+
+
+def test_a_bound_belongs_to_its_own_bucket() -> None:
+    histogram = Histogram((10, 20))
+    for value in (10, 11, 20, 21):
+        histogram.add(value)
+    assert (histogram.cumulative(), histogram.total) == ([1, 3, 4], 62)
+
+
+def test_nothing_is_counted_of_nothing() -> None:
+    histogram = Histogram()
+    histogram.add_all([])
+    assert (histogram.cumulative(), histogram.total) == ([0] * (len(TIMES_US) + 1), 0)
+
+
+@pytest.mark.parametrize("bounds", [TIMES_US, SIZES, (7,)], ids=len)
+@pytest.mark.parametrize("seed", range(50))
+def test_many_at_once_and_one_by_one_are_counted_alike(bounds: tuple[int, ...], seed: int) -> None:
+    chance = random.Random(seed)
+    spread = chance.choice((3, 30, bounds[-1], bounds[-1] * 3))
+    values = [chance.choice((chance.randrange(spread), *bounds)) for _ in range(chance.randrange(1, 200))]
+    at_once, one_by_one = Histogram(bounds), Histogram(bounds)
+    half = len(values) // 2
+    at_once.add_all(values[:half])
+    at_once.add_all(iter(values[half:]))
+    for value in values:
+        one_by_one.add(value)
+    assert at_once.cumulative() == one_by_one.cumulative() == counted(bounds, values), f"{seed=}"
+    assert at_once.total == one_by_one.total == sum(values)
