@@ -98,6 +98,8 @@ def run(server: Server, role: str, cases: int, folder: Path, seed_: int = 1) -> 
     ]  # fmt: skip
     # Nothing of the house on its path, and a proxy in the environment is not meant.
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    environment["SCHEMATHESIS_HOOKS"] = "schemathesis_hooks"
+    environment["PYTHONPATH"] = str(Path(__file__).parent)
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=3600, check=False
     )

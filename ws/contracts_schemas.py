@@ -134,6 +134,8 @@ def _sound(part: Any, renamed: dict[str, str]) -> Any:
     if "$ref" in copy:
         name = copy["$ref"].removeprefix(_PREFIX)
         copy["$ref"] = _PREFIX + renamed.get(name, name)
+    if isinstance(copy.get("description"), str):  # a docstring, in lines as long as those of the source
+        copy["description"] = " ".join(copy["description"].split())
     if isinstance(copy.get("pattern"), str):
         copy["pattern"] = copy["pattern"].replace(_PYTHONS_END, "$")
     return copy
