@@ -18,7 +18,7 @@
 A bet is sent again with the same `bet_id` and `nonce`, and the time of *this* sending by the server's clock,
 which `welcome` and `pong` tell: a wrong clock here costs no bet. All times (`…_ms`) are of one clock that
 never goes back, in milliseconds; `chance` gives numbers from 0 to below 1. The same machine in JavaScript is
-in `clients/javascript/solidgreen.js`, and `clients/scenarios.json` keeps the two together.
+in `clients/javascript/state.js`, and `clients/scenarios.json` keeps the two together.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from ws.fields import Reply, Request
 from ws.messages import (
     BalanceGet,
     BetGet,
-    BetPending,
+    BetConfirmed,
     BetPlace,
     BetRejected,
     BetState,
@@ -70,6 +70,8 @@ AFTER_TOO_MUCH_MS: Final = 1000
 TOKENS_REFUSED_MAX: Final = 3
 STALE_MAX: Final = 5
 
+BET_ANSWERS: Final = (BetConfirmed, BetRejected, BetState, Error)
+"""`bet.pending` is not the last word, nor is what may come to be said beside it."""
 FAULTS: Final = {1007: "no UTF-8", 1009: "a frame is too big", 4400: "not this protocol"}
 NOT_AUTHENTICATED: Final = 4401
 
@@ -321,7 +323,7 @@ class ClientState:
                 if id_ is not None and id_ == self._look_id:
                     self._look_id = None
                 task = self._waiting.get(id_) if isinstance(id_, str) else None
-                if task is not None and not isinstance(message, BetPending):
+                if task is not None and (task.bet is None or isinstance(message, BET_ANSWERS)):
                     self._answered(task, message, now_ms)
 
     def _welcomed(self, welcome: Welcome, now_ms: int) -> bool:
