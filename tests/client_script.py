@@ -1,9 +1,9 @@
 """Runs a script of events on the client's state machine, and tells what it does at each step.
 
-`tests/run_scripts.mjs` runs the same scripts on the machine in JavaScript, and tells it in the same words. A
-step is an object: `at`, milliseconds; what happens, one of `connected`, `receive` (messages), `closed` (a code),
-`start` (`as`, `request`, `only_looks`, `is_doubtful`), `abandon`, `follow` (a seq), `take` (how many entries), or
-nothing but the time; and what is told of it, by `what_is_told`.
+`tests/run_scripts.mjs` runs the same scripts on the machine in JavaScript, and tells it in the same words.
+A step is an object: `at`, milliseconds, and what happens, one of `connected`, `receive` (messages), `closed`
+(a code), `start` (`as`, `request`, `only_looks`, `is_doubtful`), `abandon`, `follow` (a seq), `take` (how
+many entries), or nothing but the time.
 """
 
 from __future__ import annotations

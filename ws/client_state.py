@@ -39,8 +39,8 @@ from ws.client_wire import decode_frame, encode, in_frames
 from ws.fields import Reply, Request
 from ws.messages import (
     BalanceGet,
-    BetGet,
     BetConfirmed,
+    BetGet,
     BetPlace,
     BetRejected,
     BetState,
@@ -129,14 +129,18 @@ class _Queue:
     ready: deque[Task] = field(default_factory=deque)
     later: list[tuple[int, int, Task]] = field(default_factory=list)
 
-    def due(self, now_ms: int) -> Iterator[Task]:
-        """Those that may be sent now, taken out one by one."""
+    def look(self, now_ms: int) -> None:
+        """What is due is ready from now on."""
         while self.later and self.later[0][0] <= now_ms:
             self.ready.append(heapq.heappop(self.later)[2])
+
+    def take(self) -> Task | None:
+        """The first that is ready and still wanted; None: there is none."""
         while self.ready:
             task = self.ready.popleft()
             if not task.is_abandoned:
-                yield task
+                return task
+        return None
 
 
 class ClientState:
@@ -244,8 +248,8 @@ class ClientState:
             return []
         self._look_for_overdue(now_ms)
         sent = [encode(request) for request in self._own_requests(now_ms)]
-        due = self._queue.due(now_ms)
-        while len(self._waiting) < self.limits.in_flight and (task := next(due, None)) is not None:
+        self._queue.look(now_ms)
+        while len(self._waiting) < self.limits.in_flight and (task := self._queue.take()) is not None:
             message = self._message(task, now_ms)
             if len(message) > self.limits.frame_bytes:
                 words = f"longer than the {self.limits.frame_bytes} bytes that the server takes"
@@ -317,6 +321,7 @@ class ClientState:
                 self.view.feed.may_resume_ms = now_ms + self._pause_ms(0, _or_none(message.retry_after_ms))
             case Pong(id=self._ping_id):
                 self._ping_id = None
+                self._dead_ms = self._dead_ms if self._is_expired else None
                 self._server_ahead_ms = message.server_time - now_ms
             case _:
                 id_ = getattr(message, "id", None)

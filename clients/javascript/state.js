@@ -388,6 +388,7 @@ export class State {
       this.view.feed.mayResumeMs = nowMs + this.#pauseMs(0, message.retry_after_ms);
     } else if (id === this.#pingId && type === "pong") {
       this.#pingId = null;
+      if (!this.#isExpired) this.#deadMs = null;
       this.#serverAheadMs = message.server_time - nowMs;
     } else {
       if (id === this.#lookId) this.#lookId = null;
