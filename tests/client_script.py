@@ -2,8 +2,8 @@
 
 `tests/run_scripts.mjs` runs the same scripts on the machine in JavaScript, and tells it in the same words.
 A step is an object: `at`, milliseconds, and what happens, one of `connected`, `receive` (messages), `closed`
-(a code), `start` (`as`, `request`, `only_looks`, `is_doubtful`), `abandon`, `follow` (a seq), `take` (how
-many entries), or nothing but the time.
+(a code), `start` (`as`, `request`, `only_looks`, `is_doubtful`), `abandon`, `follow` (a seq), `unfollow`,
+`take` (how many entries), or nothing but the time.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Script:
             state.abandon(self.tasks[step["abandon"]])
         if "follow" in step:
             state.view.feed.follow(step["follow"])
+        if "unfollow" in step:
+            state.view.feed.unfollow()
         for _ in range(min(step.get("take", 0), len(state.view.feed.waiting))):
             taken.append(_shown(state.view.feed.waiting.popleft()))
         return self._told(at, taken)

@@ -58,6 +58,8 @@ class MadeUpServer:
         kind = chance.random()
         if kind < 0.15 and self.names:
             return {"abandon": chance.choice(self.names)}
+        if kind < 0.17:
+            return {"unfollow": True}
         if kind < 0.25:
             return {"follow": chance.choice(self.ledger)}
         if kind < 0.4:

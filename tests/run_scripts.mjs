@@ -1,5 +1,5 @@
-// Runs the scripts of a file on the client's state machine in JavaScript, and prints what it does at each step, as
-// tests/client_script.py does in Python: {scripts: [{steps, chances}]} becomes [[what is told of a step]].
+// Runs the scripts of a file on the client's state machine in JavaScript, and prints what it does at each
+// step, as tests/client_script.py does in Python: {scripts: [{steps, chances}]} becomes [[what is told]].
 import {readFileSync} from "node:fs";
 import {State} from "../clients/javascript/state.js";
 
@@ -23,6 +23,7 @@ class Script {
     }
     if ("abandon" in step) state.abandon(tasks.get(step.abandon));
     if ("follow" in step) state.view.feed.follow(step.follow);
+    if ("unfollow" in step) state.view.feed.unfollow();
     return this.told(at, state.view.feed.waiting.splice(0, step.take ?? 0));
   }
 

@@ -64,6 +64,21 @@ def test_the_machine_in_javascript_follows_the_scripts(tmp_path: Path) -> None:
     assert {name: each for name, each in found.items() if each} == {}
 
 
+def assert_in_order(steps: Sequence[Mapping[str, Any]], told: Sequence[Json]) -> None:
+    """Each reader is told each entry once, none is left out, and what is archived is said to be."""
+    last = None
+    for step, found in zip(steps, told, strict=True):
+        last = step.get("follow", None if "unfollow" in step else last)
+        for entry in found["taken"]:
+            assert last is not None
+            if entry["type"] == "gap":
+                assert entry["after_seq"] == last < entry["upto_seq"]
+                last = entry["upto_seq"]
+            else:
+                assert entry["prev_seq"] == last < entry["seq"]
+                last = entry["seq"]
+
+
 @pytest.mark.long
 def test_both_machines_do_the_same_whatever_comes(tmp_path: Path) -> None:
     """Servers made up by chance, which answer out of order, repeat themselves, break off and lie."""
@@ -76,4 +91,6 @@ def test_both_machines_do_the_same_whatever_comes(tmp_path: Path) -> None:
             assert one == two, f"{seed=}, step {number}: {script['steps'][number]}"
     done = [each for _, told in made_up for step in told for each in step["done"].values()]
     assert {each["type"] for each in done} >= {"bet.confirmed", "bet.rejected", "error", "not_placed"}
+    for script, told in made_up:
+        assert_in_order(script["steps"], told)
     assert sum(step["cursor"] is not None for _, told in made_up for step in told) > MADE_UP

@@ -5,31 +5,25 @@
 
 A `Wallet` is one user's connection, over as many sockets as it takes: when one breaks, another is opened, and
 what was not answered is sent again with the same `bet_id` and `nonce`, or the same `key`, so that no money
-moves twice. All decisions are in `ws/client_state.py`; here are the socket, the clock and the waiting.
-docs/clients.md tells how to use it.
+moves twice. All decisions are in `ws/client_state.py`, the sockets in `ws/client_link.py`; docs/clients.md
+tells how to use it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, TypeVar
-
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.typing import Subprotocol
 
 from engine.commands import Result
 from ws.client_errors import ClientError, Gap, GivenUp, NotAuthenticated, NotPlaced, Refused, Unresolved
 from ws.client_journal import FileJournal, Journal, KeptBet, MemoryJournal
-from ws.client_state import NOT_AUTHENTICATED as REFUSED_TOKEN
-from ws.client_state import ClientState, Task
+from ws.client_link import Link, Token
+from ws.client_state import Task
 from ws.client_view import Funds
 from ws.fields import Reply, Request
 from ws.messages import (
@@ -40,7 +34,6 @@ from ws.messages import (
     BetPlace,
     BetRejected,
     BetState,
-    Error,
     WalletEntry,
     Welcome,
 )
@@ -77,15 +70,10 @@ __all__ = [
     "WalletEntry",
 ]
 
-SUBPROTOCOL: Final = Subprotocol("wallet.v1")
 WITHIN_S: Final = 10.0
 """How long an answer is waited for, through however many sockets: the server promises one in 2 s."""
-FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
-"""Of a frame of the server's: its own are below 200 KB, and a receipt may be longer."""
-CLOSE_WITHIN_S: Final = 2.0
-
-Token = str | Callable[[], Awaitable[str]]
-"""An access token, or where to get one: asked at the start, and whenever the server refuses the last one."""
+LATE_MAX: Final = 1000
+"""Answers, some 300 bytes each, that came too late for a call and are kept for `resolve`."""
 
 R = TypeVar("R", bound=Reply)
 
@@ -105,35 +93,15 @@ class Wallet:
     def __init__(
         self, url: str, token: Token, *, journal: Journal | None = None, within_s: float = WITHIN_S
     ) -> None:
-        self._url = url
-        self._source = token
-        self._token: str | None = None
+        self._link = Link(url, token, within_s, self._keep_late)
+        self._state = self._link.state
         self._journal: Journal = MemoryJournal() if journal is None else journal
         self._within_s = within_s
-        self._state = ClientState(random.random)
-        self._waiters: dict[Task, asyncio.Future[None]] = {}
-        self._stir = asyncio.Event()
-        """Something is to be sent, or looked at."""
-        self._news = asyncio.Event()
-        """An entry has come, or the end."""
-        self._welcomed = asyncio.Event()
-        self._trouble: Exception | None = None
-        self._runner: asyncio.Task[None] | None = None
+        self._late: dict[str, BetConfirmed | BetRejected] = {}
+        """Last words on bets that nobody waited for any more."""
 
     async def __aenter__(self) -> Wallet:
-        self._runner = asyncio.create_task(self._run())
-        try:
-            async with asyncio.timeout(self._within_s):
-                await self._welcomed.wait()
-        except TimeoutError:
-            await self.close()
-            raise GivenUp(f"no welcome from {self._url} in {self._within_s:g} s: {self._trouble}") from None
-        except BaseException:
-            await self.close()
-            raise
-        if self._state.fault is not None:
-            await self.close()
-            raise self._state.fault
+        await self._link.open()
         return self
 
     async def __aexit__(
@@ -143,11 +111,7 @@ class Wallet:
 
     async def close(self) -> None:
         """End the connection. Whoever still waits hears `Unresolved`."""
-        if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.wait([self._runner])
-            if not self._runner.cancelled() and (fault := self._runner.exception()) is not None:
-                raise fault
+        await self._link.close()
 
     # -- who and how much
 
@@ -222,12 +186,16 @@ class Wallet:
     async def resolve(
         self, bet_id: str, *, again: bool = False, within_s: float | None = None
     ) -> BetConfirmed | BetRejected | BetState | NotPlaced:
-        """Find out what became of a bet that is among `unresolved()`. Raises `KeyError` for any other.
+        """Find out what became of a bet that is, or was just now, among `unresolved()`. Raises `KeyError` for
+        any other.
 
         Nothing is placed anew, unless `again` says that the bet is still wanted. Without it, a bet that never
         arrived takes 90 s to be told (`NotPlaced`), since until then it might: give it the time, or come back
         later. A `BetState` tells of a bet that is archived.
         """
+        late = self._late.pop(bet_id, None)
+        if late is not None:
+            return late
         mine = (kept.bet for kept in self._journal.kept() if kept.user_id == self.user_id)
         bet = next((bet for bet in mine if bet.bet_id == bet_id), None)
         if bet is None:
@@ -263,11 +231,11 @@ class Wallet:
             while True:
                 while view.feed.waiting:
                     yield view.feed.waiting.popleft()
-                if self._is_over:
+                if self._link.is_over:
                     break
-                self._news.clear()
-                self._stir.set()
-                await self._news.wait()
+                self._link.news.clear()
+                self._link.stir()
+                await self._link.news.wait()
         finally:
             view.feed.unfollow()
         if self._state.fault is not None:
@@ -337,166 +305,22 @@ class Wallet:
         return result
 
     async def _settled(self, task: Task, within_s: float | None) -> Reply | NotPlaced:
-        """The last word on a task. Raises `Refused`, `Unresolved` or `GivenUp`."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters[task] = waiter
-        self._stir.set()
-        try:
-            if not self._is_over:
-                async with asyncio.timeout(self._within_s if within_s is None else within_s):
-                    await waiter
-        except TimeoutError:
-            pass
-        finally:
-            del self._waiters[task]
-            if task.result is None:
-                self._state.abandon(task)
-        if isinstance(task.result, Error):
-            raise Refused(task.result)
-        if task.result is not None:
-            return task.result
-        if self._state.fault is not None and task.sent_at is None and not task.is_doubtful:
-            raise self._state.fault
-        raise _unresolved(task)
+        return await self._link.settled(task, self._within_s if within_s is None else within_s)
 
-    # -- the connection
+    def _keep_late(self, task: Task) -> None:
+        """The caller has gone, and may still ask."""
+        if task.bet is None or not isinstance(task.result, BetConfirmed | BetRejected):
+            return
+        self._journal.forget(task.bet.bet_id)
+        self._late[task.bet.bet_id] = task.result
+        if len(self._late) > LATE_MAX:
+            del self._late[next(iter(self._late))]
 
     @property
     def _welcome(self) -> Welcome:
         if self._state.welcome is None:
             raise RuntimeError("not connected yet: use `async with`")
         return self._state.welcome
-
-    @property
-    def _is_over(self) -> bool:
-        return self._runner is None or self._runner.done()
-
-    async def _run(self) -> None:
-        """Connect, and connect again, until it is cancelled or there is no point in it."""
-        try:
-            while self._state.fault is None:
-                await asyncio.sleep(max(0, self._state.connect_ms - _now_ms()) / 1000)
-                await self._one_socket()
-        except Exception as fault:
-            self._state.end(GivenUp(f"the client has failed: {fault!r}"))
-            raise
-        finally:
-            # As the last thing: whoever waits looks at `_is_over`, which is true once this has returned.
-            asyncio.get_running_loop().call_soon(self._ended)
-
-    def _ended(self) -> None:
-        self._welcomed.set()
-        self._news.set()
-        for waiter in self._waiters.values():
-            if not waiter.done():
-                waiter.set_result(None)
-
-    async def _one_socket(self) -> None:
-        socket = await self._opened()
-        if socket is None:
-            return
-        self._state.connected(_now_ms())
-        writer = asyncio.create_task(self._write(socket))
-        code = None
-        try:
-            while self._state.fault is None:
-                self._state.receive(await socket.recv(decode=True), _now_ms())
-                self._deliver()
-        except ConnectionClosed:
-            code = socket.close_code
-        except ValueError as unreadable:
-            self._trouble = unreadable
-        finally:
-            writer.cancel()
-            await asyncio.wait([writer])
-            await socket.close()
-        if not writer.cancelled():
-            writer.result()
-        if self._state.fault is None:
-            self._trouble = ConnectionError(f"closed with {code} {socket.close_reason or ''}".rstrip())
-            self._state.disconnected(code, _now_ms())
-
-    async def _opened(self) -> ClientConnection | None:
-        """A socket as the bearer of the token; None: not now, and the state knows."""
-        try:
-            if self._token is None or self._state.needs_token:
-                self._token = await self._new_token()
-            return await connect(
-                self._url,
-                subprotocols=[SUBPROTOCOL],
-                additional_headers={"Authorization": f"Bearer {self._token}"},
-                compression=None,
-                proxy=None,
-                open_timeout=self._within_s,
-                close_timeout=CLOSE_WITHIN_S,
-                ping_interval=None,  # the state asks by itself, as a browser must
-                max_size=FRAME_BYTES_MAX,
-            )
-        except GivenUp as fault:
-            self._state.end(fault)
-        except InvalidStatus as refused:
-            self._trouble = refused
-            status = refused.response.status_code
-            if status == 403:
-                self._state.end(GivenUp(f"{self._url} lets this client not in (HTTP 403)"))
-                return None
-            retry_after_s = refused.response.headers.get("Retry-After", "")
-            retry_after_ms = int(retry_after_s) * 1000 if retry_after_s.isdecimal() else None
-            self._state.disconnected(REFUSED_TOKEN if status == 401 else None, _now_ms(), retry_after_ms)
-        except (OSError, InvalidHandshake) as trouble:  # a TimeoutError is an OSError
-            self._trouble = trouble
-            self._state.disconnected(None, _now_ms())
-        except Exception as fault:
-            self._state.end(GivenUp(f"cannot connect to {self._url}: {fault!r}"))
-        return None
-
-    async def _new_token(self) -> str:
-        if not isinstance(self._source, str):
-            token = await self._source()
-        elif self._token is None:
-            token = self._source
-        else:
-            raise NotAuthenticated("the server has refused the token, or it has expired")
-        self._state.needs_token = False
-        return token
-
-    async def _write(self, socket: ClientConnection) -> None:
-        """Send what is due, until the socket has gone or nobody is at its other end."""
-        try:
-            while not self._state.is_dead(_now_ms()):
-                self._stir.clear()
-                for frame in self._state.to_send(_now_ms()):
-                    await socket.send(frame)
-                self._tell_finished()  # what is too long is finished without being sent
-                wake_ms = self._state.wake_ms()
-                left_s = None if wake_ms is None else max(0, wake_ms - _now_ms()) / 1000
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(left_s):
-                        await self._stir.wait()
-        except ConnectionClosed:
-            return
-        except Exception:
-            socket.transport.abort()  # or nobody would send any more
-            raise
-        socket.transport.abort()
-
-    def _deliver(self) -> None:
-        """Wake whoever has something now."""
-        self._stir.set()
-        if self._state.welcome is not None:
-            self._welcomed.set()
-        if self._state.view.feed.waiting:
-            self._news.set()
-        self._tell_finished()
-
-    def _tell_finished(self) -> None:
-        finished, self._state.finished = self._state.finished, []
-        for task in finished:
-            waiter = self._waiters.get(task)
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
-            elif waiter is None and task.bet is not None and not isinstance(task.result, Error):
-                self._journal.forget(task.bet.bet_id)  # the caller has gone, but it is resolved
 
 
 def new_bet_id() -> str:
@@ -505,14 +329,3 @@ def new_bet_id() -> str:
     value = value & ~(0xF << 76) | 0x7 << 76  # version
     value = value & ~(0x3 << 62) | 0x2 << 62  # variant
     return str(uuid.UUID(int=value))
-
-
-def _unresolved(task: Task) -> Unresolved:
-    bet_id = None if task.bet is None else task.bet.bet_id
-    what = type(task.request).__name__ if bet_id is None else f"bet {bet_id}"
-    was_sent = task.sent_at is not None or task.is_doubtful
-    return Unresolved(what, bet_id, was_sent=was_sent, last=task.last)
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000

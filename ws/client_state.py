@@ -396,8 +396,6 @@ class ClientState:
         self.finished.append(task)
 
     def _again(self, task: Task, now_ms: int, at_least_ms: int | None = None) -> None:
-        if task.is_abandoned:
-            return
         due_ms = now_ms + self._pause_ms(task.tries, at_least_ms)
         task.tries += 1
         heapq.heappush(self._queue.later, (due_ms, task.number, task))

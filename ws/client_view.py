@@ -61,6 +61,7 @@ class Feed:
         self.cursor = from_seq
         self.waiting.clear()
         self.newest = max(self.newest, from_seq + 1)
+        self._newest_when_asked = -1  # a `resume` that is under way was asked for another reader
 
     def unfollow(self) -> None:
         """Nobody reads any more."""

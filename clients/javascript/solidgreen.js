@@ -17,6 +17,7 @@ export {ClientError, GivenUp, NotAuthenticated, Refused, Unresolved} from "./sta
 /** @typedef {import("./state.js").Funds} Funds */
 
 const WITHIN_MS = 10_000;
+const LATE_MAX = 1000; // answers that came too late for a call, and are kept for `resolve`
 const STORED = "solidgreen.bet."; // before the `bet_id`, in the names of what is stored
 
 const nowMs = () => Math.trunc(performance.now());
@@ -70,6 +71,7 @@ export class Wallet {
   #isClosed = false;
   #isOver = false;
   #waiters = new Map();
+  #late = new Map(); // last words on bets that nobody waited for any more
   #timer = null;
   #pausing = null;
   #isOwing = false;
@@ -165,6 +167,11 @@ export class Wallet {
    * @returns {Promise<Message>}
    */
   async resolve(bet_id, {again = false, ...options} = {}) {
+    const late = this.#late.get(bet_id);
+    if (late !== undefined) {
+      this.#late.delete(bet_id);
+      return late;
+    }
     const bet = this.#kept().find((each) => each.bet_id === bet_id);
     if (bet === undefined) throw new RangeError(`${bet_id}: not among the unresolved bets`);
     return this.#betSettled(this.#state.start(bet, {onlyLooks: !again, isDoubtful: true}), options);
@@ -234,6 +241,13 @@ export class Wallet {
       this.#forget(task);
       return task.last;
     }
+  }
+
+  /** The caller has gone, and may still ask. */
+  #keepLate(task) {
+    this.#forget(task);
+    this.#late.set(task.request.bet_id, task.result);
+    if (this.#late.size > LATE_MAX) this.#late.delete(this.#late.keys().next().value);
   }
 
   #forget(task) { this.#storage.removeItem(STORED + task.request.bet_id); }
@@ -338,7 +352,8 @@ export class Wallet {
         if (this.#state.fault !== null) this.#leave();
         else this.#owe();
       };
-      socket.onerror = () => {};
+      // `close` follows, but not in Node 20 where the server is away.
+      socket.onerror = () => setTimeout(leave, 0, 1006, "it failed");
       socket.onclose = ({code, reason}) => leave(code, reason);
       this.#owe();
     });
@@ -377,7 +392,7 @@ export class Wallet {
     for (const task of this.#state.finished.splice(0)) {
       const waiter = this.#waiters.get(task);
       if (waiter !== undefined) waiter();
-      else if (task.isBet && task.result.type !== "error") this.#forget(task); // resolved, though nobody waits
+      else if (task.isBet && task.result.type !== "error") this.#keepLate(task);
     }
   }
 

@@ -71,6 +71,7 @@ export class Feed {
     this.cursor = fromSeq;
     this.waiting.length = 0;
     this.newest = Math.max(this.newest, fromSeq + 1);
+    this.#newestWhenAsked = -1; // a `resume` that is under way was asked for another reader
   }
 
   unfollow() {
@@ -472,7 +473,6 @@ export class State {
   }
 
   #again(task, nowMs, atLeastMs = null) {
-    if (task.isAbandoned) return;
     const dueMs = nowMs + this.#pauseMs(task.tries, atLeastMs);
     task.tries += 1;
     let place = this.#later.length;
