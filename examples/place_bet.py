@@ -2,31 +2,25 @@
 
     python examples/place_bet.py --db demo.db --user 7 --stake 250
 
-Needs the package `websockets`, and the `solidgreen` command for a token unless `--token` brings one. What a
-real client must do is here as well: it keeps `bet_id` and `nonce` before it sends, and repeats the *same* bet
-when a connection breaks or an answer is retryable, so that no stake is ever paid twice. Exit status: 0
-confirmed, 1 anything else.
+Uses the client `ws.client`, which asks again when a connection breaks or an answer is retryable, always for
+the same bet, so that no stake is ever paid twice; docs/protocol.md shows the bare messages. With `--journal
+FILE` a bet is kept there until it is answered, and a run that was interrupted is taken up by the next one.
+Exit status: 0 confirmed, 1 anything else.
 """
 # ruff: noqa: T201  an example prints
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import subprocess
 import sys
-import time
-import uuid
 from pathlib import Path
-from typing import Any
 
-from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
-from websockets.typing import Subprotocol
+import msgspec
 
-SUBPROTOCOL = Subprotocol("wallet.v1")
-ATTEMPTS = 5
-ANSWER_WITHIN_S = 10.0
+from ws.client import BetConfirmed, ClientError, FileJournal, Wallet
 
 
 def token_from_cli(db: str, user_id: int) -> str:
@@ -35,40 +29,16 @@ def token_from_cli(db: str, user_id: int) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  a list, no shell
 
 
-def attempt(url: str, token: str, bet: dict[str, Any]) -> dict[str, Any]:
-    """Send `bet` once, print each message that comes, and return the one that ends it.
-
-    Raises `OSError` (`TimeoutError` too) or `WebSocketException` when no answer came: the bet may or may not
-    have been placed, and only asking again with the same `bet_id` tells.
-    """
-    bearer = {"Authorization": f"Bearer {token}"}
-    with connect(url, subprotocols=[SUBPROTOCOL], additional_headers=bearer, proxy=None) as socket:
-        socket.send(json.dumps(bet | {"sent_at": time.time_ns() // 1_000_000}))  # the time of *this* sending
-        while True:
-            frame = json.loads(socket.recv(timeout=ANSWER_WITHIN_S))
-            messages: list[dict[str, Any]] = frame if isinstance(frame, list) else [frame]
-            for message in messages:
-                print(json.dumps(message))
-                is_mine = message.get("id") == bet["id"] and message["type"] != "bet.pending"
-                if is_mine or message["type"] == "error":
-                    return message
-
-
-def place(url: str, token: str, stake_minor: int) -> bool:
-    """Place a bet of `stake_minor` minor units, repeating it until its answer is final; True: confirmed."""
-    bet = {"type": "bet.place", "id": "r1", "bet_id": str(uuid.uuid4()), "nonce": uuid.uuid4().hex,
-           "stake": stake_minor}  # fmt: skip
-    for _ in range(ATTEMPTS):
-        try:
-            answer = attempt(url, token, bet)
-        except (OSError, WebSocketException) as error:
-            print(f"no answer ({error}); asking again", file=sys.stderr)
-            answer = {}
-        if answer and not answer.get("retryable"):
-            return bool(answer["type"] == "bet.confirmed")
-        time.sleep(answer.get("retry_after_ms", 500) / 1000)  # a server in trouble is not to be hammered
-    print(f"still unknown after {ATTEMPTS} attempts: {bet['bet_id']}", file=sys.stderr)
-    return False
+async def place(url: str, token: str, stake_minor: int, journal: str | None) -> bool:
+    """Place a bet of `stake_minor` minor units, and print what becomes of it; True: confirmed."""
+    async with Wallet(url, token, journal=FileJournal(journal) if journal else None) as wallet:
+        print(f"balance {wallet.balance.balance}")
+        for bet_id in wallet.unresolved():  # of a run that did not live to see it
+            print(f"left from before: {await wallet.resolve(bet_id, within_s=100)}")
+        answer = await wallet.place(stake_minor)
+        print(json.dumps(msgspec.to_builtins(answer)))
+        print(f"balance {wallet.balance.balance}")
+        return isinstance(answer, BetConfirmed)
 
 
 def main() -> int:
@@ -78,13 +48,16 @@ def main() -> int:
     parser.add_argument("--user", type=int, default=7, help="whose wallet (default: %(default)s)")
     parser.add_argument("--stake", type=int, default=250, help="minor units (default: %(default)s)")
     parser.add_argument("--token", help="an access token (default: from `solidgreen token`)")
+    parser.add_argument("--journal", help="a file that keeps bets until they are answered")
     options = parser.parse_args()
     try:
         token = options.token or token_from_cli(options.db, options.user)
+        return 0 if asyncio.run(place(options.url, token, options.stake, options.journal)) else 1
     except subprocess.CalledProcessError as error:
         print(error.stderr, end="", file=sys.stderr)
-        return 1
-    return 0 if place(options.url, token, options.stake) else 1
+    except ClientError as error:
+        print(error, file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -90,6 +90,10 @@ PURE = {
         "ws.receipts",
         "ws.shell_headers",
         "ws.wallets",
+        "ws.client_errors",
+        "ws.client_state",
+        "ws.client_view",
+        "ws.client_wire",
         "ws.codec",
         "ws.effects",
         "ws.protocol",
@@ -201,6 +205,11 @@ def test_a_driver_has_one_importer(path: Path) -> None:
 def test_only_the_composition_root_and_the_command_line_open_the_store(path: Path) -> None:
     if "Store.open(" in path.read_text(encoding="utf-8"):
         assert name_of(path) in MAY_OPEN_THE_STORE
+
+
+@by_name([path for path in MODULES if not name_of(path).startswith("ws.client")])
+def test_the_server_needs_nothing_of_the_client(path: Path) -> None:
+    assert not {name for name in imports_of(path) if name.startswith("ws.client")}
 
 
 @by_name(sorted((ROOT / "verifier").glob("*.py")))

@@ -1,0 +1,171 @@
+// One scene of the client in JavaScript, against a real server: prints what came of it. Lines on standard input
+// tell it to go on.
+import {createInterface} from "node:readline";
+import {mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from "node:fs";
+import {GivenUp, NotAuthenticated, Refused, Unresolved, Wallet} from "../clients/javascript/solidgreen.js";
+import {WebSocket} from "./websocket.mjs";
+
+const [scene, url, ...rest] = process.argv.slice(2);
+const lines = createInterface({input: process.stdin})[Symbol.asyncIterator]();
+const say = (told) => process.stdout.write(`${JSON.stringify(told)}\n`);
+const connect = (token, options) => new Wallet(url, token, {WebSocket, ...options}).ready();
+const why = async (call) => {
+  try {
+    return await call();
+  } catch (error) {
+    return {raised: error.name, code: error.code, message: error.message, was_sent: error.was_sent};
+  }
+};
+
+/** What `localStorage` is to a page, in a folder: there when it is loaded again. */
+class FolderStorage {
+  constructor(folder) {
+    this.folder = folder;
+    mkdirSync(folder, {recursive: true});
+    this.names = readdirSync(folder);
+  }
+
+  get length() { return this.names.length; }
+  key(place) { return this.names[place] ?? null; }
+  getItem(name) { return readFileSync(`${this.folder}/${name}`, "utf8"); }
+  setItem(name, text) {
+    this.names.push(name);
+    writeFileSync(`${this.folder}/${name}`, text);
+  }
+
+  removeItem(name) {
+    this.names.splice(this.names.indexOf(name), 1);
+    rmSync(`${this.folder}/${name}`);
+  }
+}
+
+async function entriesUntil(wallet, seq) {
+  const told = [];
+  for await (const entry of wallet.entries()) {
+    told.push(entry);
+    if (entry.seq >= seq) return told;
+  }
+  return told;
+}
+
+const scenes = {
+  async answers([token, operator, unseen]) {
+    const wallet = await connect(token), house = await connect(operator);
+    const first = await wallet.place({stake: 250, game: "roulette"});
+    say({
+      first,
+      balance: wallet.balance,
+      rejected: await wallet.place({stake: 10 ** 9}),
+      invalid: await why(() => wallet.place({stake: 0})),
+      state: (await wallet.state(first.bet_id)).state,
+      unseen: await wallet.state(unseen),
+      settled: await house.ask({type: "bet.settle", key: `js-${first.bet_id}`, bet_id: first.bet_id, result: "lost"}),
+      forbidden: await why(() => wallet.ask({type: "wallet.deposit", key: "k", user_id: 7, amount: 1})),
+      is_bet: await why(() => wallet.ask({type: "bet.place"})),
+      unresolved: wallet.unresolved(),
+      resolved: await why(() => wallet.resolve(unseen)),
+      house: house.balance,
+      role: house.role,
+    });
+    wallet.close();
+    house.close();
+  },
+
+  async refused([expired, good]) {
+    const tokens = [expired, expired, good];
+    const gone = new Wallet("ws://127.0.0.1:1/ws", "token", {WebSocket, withinMs: 300});
+    const wallet = await connect(() => tokens.shift());
+    say({
+      expired: await why(() => connect(expired)),
+      always: await why(() => connect(async () => expired)),
+      gone: await why(() => gone.ready()),
+      welcome: wallet.userId,
+      left: tokens.length,
+      is_error: new NotAuthenticated("…") instanceof GivenUp && !(new Unresolved("…") instanceof Refused),
+    });
+    wallet.close();
+  },
+
+  /** Many bets; one line is said at every `each` answers. */
+  async many([token, count, each]) {
+    const wallet = await connect(token, {withinMs: 50_000});
+    let next = 0, answered = 0;
+    const answers = [];
+    const bettor = async () => {
+      while (next < Number(count)) {
+        answers.push(await wallet.place({stake: 1 + (next++ % 7)}));
+        answered += 1;
+        if (answered % Number(each) === 0) say({answered});
+      }
+    };
+    await Promise.all(Array.from({length: 30}, bettor));
+    const last = Math.max(...answers.map(({seq}) => seq));
+    const told = await entriesUntil(wallet, last);
+    say({
+      types: [...new Set(answers.map(({type}) => type))],
+      bets: new Set(answers.map(({bet_id}) => bet_id)).size,
+      entries: told.length,
+      in_order: told.every((entry, place) => place === 0 || entry.prev_seq === told[place - 1].seq),
+      balance: wallet.balance,
+      refreshed: await wallet.refresh(),
+      unresolved: wallet.unresolved(),
+    });
+    wallet.close();
+  },
+
+  async one_at_a_time([token, count]) {
+    const wallet = await connect(token, {withinMs: 50_000});
+    for (let number = 0; number < Number(count); number += 1) {
+      const call = wallet.place({stake: 100 + number});
+      say({placed: number});
+      const {type, replayed} = await call;
+      say({type, replayed});
+      await lines.next();
+    }
+    say({balance: wallet.balance, refreshed: await wallet.refresh(), unresolved: wallet.unresolved()});
+    wallet.close();
+  },
+
+  /** Leaves with bets in flight, as a page that is closed. */
+  async leave([token, path]) {
+    const wallet = await connect(token, {storage: new FolderStorage(path)});
+    const calls = Array.from({length: 900}, () => wallet.place({stake: 1}));
+    await Promise.race(calls);
+    process.kill(process.pid, "SIGKILL");
+  },
+
+  async come_back([token, path, other]) {
+    const storage = new FolderStorage(path);
+    const [wallet, stranger] = [await connect(token, {storage}), await connect(other, {storage})];
+    const left = wallet.unresolved();
+    const found = await Promise.all(left.map((bet_id) => wallet.resolve(bet_id, {again: true})));
+    say({
+      left: left.length,
+      found: [...new Set(found.map(({type}) => type))],
+      unresolved: wallet.unresolved(),
+      stranger: stranger.unresolved(),
+      stored: storage.length,
+    });
+    wallet.close();
+    stranger.close();
+  },
+
+  async tokens([...tokens]) {
+    let given = 0;
+    const wallet = await connect(() => tokens[given++]);
+    const types = new Set();
+    let bets = 0;
+    while (given < tokens.length) {
+      const answers = await Promise.all(Array.from({length: 20}, () => wallet.place({stake: 1})));
+      answers.forEach(({type}) => types.add(type));
+      bets += answers.length;
+      await new Promise((resolve) => { setTimeout(resolve, 20); });
+    }
+    say({types: [...types], bets, balance: await wallet.refresh(), unresolved: wallet.unresolved()});
+    wallet.close();
+  },
+};
+
+await scenes[scene](rest);
+lines.return?.();
+process.stdin.destroy();
