@@ -22,6 +22,7 @@ import msgspec
 
 from batcher.asides import Asides
 from batcher.clock import wall_us
+from cli.audit_log import at_the_shell
 from engine.errors import FileServed, SolidGreenError
 from engine.files import check_is_ours, served_at
 from engine.store import Store
@@ -52,7 +53,7 @@ def create_key(options: argparse.Namespace) -> int:
     scopes = None if options.scopes is None else [each for each in options.scopes.split(",") if each]
 
     async def local(staff: Staff) -> Json:
-        return {"key": await staff.create_key(options.name, options.role, scopes)}
+        return {"key": await staff.create_key(at_the_shell(), options.name, options.role, scopes)}
 
     print(_do(options, "POST", "/v1/admin/keys", CreateKey(options.name, options.role, scopes), local)["key"])
     return 0
@@ -62,7 +63,7 @@ def rotate_key(options: argparse.Namespace) -> int:
     """Give a service account another key, and print it."""
 
     async def local(staff: Staff) -> Json:
-        return {"key": await staff.rotate_key(options.name, options.grace)}
+        return {"key": await staff.rotate_key(at_the_shell(), options.name, options.grace)}
 
     path = f"/v1/admin/keys/{quote(options.name, safe='')}/rotate"
     print(_do(options, "POST", path, RotateKey(options.grace), local)["key"])
@@ -73,7 +74,7 @@ def revoke_key(options: argparse.Namespace) -> int:
     """Take a service account and all its keys back."""
 
     async def local(staff: Staff) -> Json:
-        await staff.revoke_account(options.name)
+        await staff.revoke_account(at_the_shell(), options.name)
         return {}
 
     _do(options, "DELETE", f"/v1/admin/keys/{quote(options.name, safe='')}", None, local)
@@ -105,7 +106,7 @@ def add_staff(options: argparse.Namespace) -> int:
     password = _password(options)
 
     async def local(staff: Staff) -> Json:
-        return {"user_id": await staff.add_staff(options.name, password, options.role)}
+        return {"user_id": await staff.add_staff(at_the_shell(), options.name, password, options.role)}
 
     body = AddStaff(options.name, password, options.role)
     print(_do(options, "POST", "/v1/admin/staff", body, local)["user_id"])
@@ -117,7 +118,7 @@ def set_password(options: argparse.Namespace) -> int:
     password = _password(options)
 
     async def local(staff: Staff) -> Json:
-        await staff.set_staff_password(options.name, password)
+        await staff.set_staff_password(at_the_shell(), options.name, password)
         return {}
 
     path = f"/v1/admin/staff/{quote(options.name, safe='')}/password"
@@ -129,7 +130,7 @@ def remove_staff(options: argparse.Namespace) -> int:
     """Let one of the staff in no more; his log-ins end."""
 
     async def local(staff: Staff) -> Json:
-        await staff.remove_staff(options.name)
+        await staff.remove_staff(at_the_shell(), options.name)
         return {}
 
     _do(options, "DELETE", f"/v1/admin/staff/{quote(options.name, safe='')}", None, local)

@@ -17,10 +17,8 @@ from engine.actors import NO_NUMBER
 from engine.checks import Finding
 from engine.commands import BET_SCOPE, KINDS, PlaceBet
 from engine.deeds import ACTIONS
+from engine.people import STAFF_ID_BASE
 from engine.reader import Reader, Shape
-
-STAFF_FROM: Final = 2**50
-"""From here on numbers are those of staff and of service accounts, and of no player's wallet."""
 
 SLICE: Final = 10_000
 """Deeds, or transactions, that are read in one go."""
@@ -64,7 +62,7 @@ def check_deeds(reader: Reader) -> Iterator[Finding]:
                 why = "the transaction that it names is not its own"
                 yield {"check": "deed", "deed": id_, "scope": scope, "key": done_key, "why": why}
     for values in _slices(reader, "transactions"):
-        for id_, scope in reader.rows(*_with(_UNTOLD, *values, STAFF_FROM)):
+        for id_, scope in reader.rows(*_with(_UNTOLD, *values, STAFF_ID_BASE)):
             yield {"check": "deed", "transaction": id_, "scope": scope, "why": "no deed says who did it"}
 
 

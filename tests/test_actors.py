@@ -6,10 +6,10 @@ import pytest
 
 from engine.actors import Actor
 from ws.actors import ADDRESS_MAX, actor_of
-from ws.effects import MAY_READ_ALL, Identity
+from ws.effects import ROLES, Identity
 
 
-@pytest.mark.parametrize("role", sorted(MAY_READ_ALL))
+@pytest.mark.parametrize("role", sorted(ROLES - {"player"}))
 def test_whoever_is_no_player_acts_for_the_house(role: str) -> None:
     actor = actor_of(Identity(42, role, 9), ("192.0.2.1", 50_000), "http")
     assert actor == Actor(42, role, "192.0.2.1", "http")

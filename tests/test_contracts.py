@@ -196,9 +196,7 @@ def test_every_path_that_is_served_is_described() -> None:
     parts = SimpleNamespace(path=ROOT / "wallet.db")
     door: Any = SimpleNamespace(store=parts, batcher=parts, hub=parts, jwt_secret="", limits=parts)
     guard: Any = parts
-    entrance: Any = SimpleNamespace(
-        routes=lambda: [*people_routes(guard, guard), *staff_routes(guard, guard, guard)]
-    )
+    entrance: Any = SimpleNamespace(routes=lambda: [*people_routes(guard), *staff_routes(guard, guard)])
     given: Json = {"door": door, "beside": Beside(), "origins": frozenset(), "entrance": entrance}
     needed = inspect.signature(app._application).parameters
     application: Any = app._application(**{name: given.get(name, guard) for name in needed})

@@ -13,10 +13,11 @@ from engine.actors import NO_NUMBER, Actor
 from engine.checks import Finding
 from engine.commands import Deposit, OpenArchive, PlaceBet, ReleaseHold
 from engine.deeds import ACCEPTED
+from engine.people import STAFF_ID_BASE
 from engine.store import Asked, Store
 from engine.verify import verify
 
-HOST = Actor(deed_checks.STAFF_FROM + 1, "operator", "192.0.2.1", "ws")
+HOST = Actor(STAFF_ID_BASE + 1, "operator", "192.0.2.1", "ws")
 OLD = Actor(42, "operator", "192.0.2.1", "ws")
 SHELL = Actor(NO_NUMBER, "shell", "root@host", "cli")
 

@@ -15,6 +15,7 @@ from batches import BOB, World, world
 from books_open import look
 
 from batcher.asides import Asides
+from engine.actors import Actor
 from engine.commands import Command
 from engine.outcomes import Code, Outcome, Rejected
 from engine.people import GRACE_US, SERVICE_ID_BASE, STAFF_ID_BASE
@@ -26,6 +27,7 @@ from ws.staff import Staff
 
 SECRET = "a secret that is long enough for HS256"
 HORSE = "correct horse"
+ADMIN = Actor(STAFF_ID_BASE + 9, "admin", "192.0.2.1", "http")
 NOW_US = time.time_ns() // 1000  # PyJWT has the wall clock
 
 
@@ -102,7 +104,7 @@ def test_who_registers_has_an_empty_wallet_of_his_own_and_is_logged_in(tmp_path:
 def test_secrets_are_not_in_the_file(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         told = await house.people.register("alice", HORSE, None)
-        key = await house.staff.create_key("partner", "operator", None)
+        key = await house.staff.create_key(ADMIN, "partner", "operator", None)
         assert told.refresh_token is not None
         await house.world.store.checkpoint()
         content = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
@@ -305,32 +307,35 @@ def test_a_log_out_ends_one_log_in_and_those_of_others_cannot_be_ended(tmp_path:
 
 def test_staff_log_in_with_their_role_until_they_are_removed(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        assert await house.staff.add_staff("anna", HORSE, "auditor") == STAFF_ID_BASE
-        assert await why(house.staff.add_staff("anna", HORSE, "auditor")) is Code.IDEMPOTENCY_CONFLICT
-        assert await why(house.staff.add_staff("bert", HORSE, "player")) is Code.INVALID_REQUEST
+        assert await house.staff.add_staff(ADMIN, "anna", HORSE, "auditor") == STAFF_ID_BASE
+        assert await why(house.staff.add_staff(ADMIN, "anna", HORSE, "auditor")) is Code.IDEMPOTENCY_CONFLICT
+        assert await why(house.staff.add_staff(ADMIN, "bert", HORSE, "player")) is Code.INVALID_REQUEST
         told = await house.people.log_in("anna", HORSE, "here")
         who = identify(SECRET, told.access_token)
         assert (who.user_id, who.role) == (STAFF_ID_BASE, "auditor")
-        await house.staff.set_staff_password("anna", "another horse")
+        await house.staff.set_staff_password(ADMIN, "anna", "another horse")
         assert house.ended == ["l1"]
         assert await why(house.people.log_in("anna", HORSE, "here")) is Code.UNAUTHORIZED
         await house.people.log_in("anna", "another horse", "here")
-        await house.staff.remove_staff("anna")
+        await house.staff.remove_staff(ADMIN, "anna")
         assert house.ended == ["l1", "l2"]
         assert await why(house.people.log_in("anna", "another horse", "here")) is Code.UNAUTHORIZED
-        assert await why(house.staff.remove_staff("anna")) is Code.NOT_FOUND
+        assert await why(house.staff.remove_staff(ADMIN, "anna")) is Code.NOT_FOUND
+        told_of = [("staff.add",), ("staff.password",), ("staff.remove",)]
+        assert house.rows("SELECT action FROM audit_log ORDER BY id") == told_of, "and not what was refused"
+        assert HORSE not in str(house.rows("SELECT * FROM audit_log"))
 
     run(tmp_path, scenario)
 
 
 def test_who_is_removed_while_his_password_is_checked_is_not_let_in(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        await house.staff.add_staff("anna", HORSE, "operator")
+        await house.staff.add_staff(ADMIN, "anna", HORSE, "operator")
         verify = house.passwords.verify
 
         async def and_meanwhile(password: str, kept: str | None) -> bool:
             matches = await verify(password, kept)
-            await house.staff.remove_staff("anna")
+            await house.staff.remove_staff(ADMIN, "anna")
             return matches
 
         house.passwords.verify = and_meanwhile  # type: ignore[method-assign]
@@ -342,22 +347,32 @@ def test_who_is_removed_while_his_password_is_checked_is_not_let_in(tmp_path: Pa
 
 def test_a_key_is_exchanged_for_a_token_of_its_scopes_until_it_ends(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        key = await house.staff.create_key("partner", "operator", ["money", "bets"])
+        key = await house.staff.create_key(ADMIN, "partner", "operator", ["money", "bets"])
         told = await house.people.exchange_key(key)
         who = identify(SECRET, told.access_token)
         assert (who.user_id, who.role, who.session) == (SERVICE_ID_BASE, "operator", "k1")
         assert who.scopes == {"bets", "money"}
         assert told.refresh_token is None
-        new = await house.staff.rotate_key("partner", grace_s=60)
+        new = await house.staff.rotate_key(ADMIN, "partner", grace_s=60)
         assert (await house.people.exchange_key(key)).access_life_s == 60, "no longer than the key"
         assert (await house.people.exchange_key(new)).access_life_s == 900
         house.now_us += 60_000_000
         assert await why(house.people.exchange_key(key)) is Code.UNAUTHORIZED
         assert house.ended == []
-        await house.staff.revoke_account("partner")
+        await house.staff.revoke_account(ADMIN, "partner")
         assert house.ended == ["k1", "k2"]
+        assert house.rows(
+            "SELECT actor, action, json_extract(subject, '$.name') FROM audit_log ORDER BY id"
+        ) == [
+            (ADMIN.id, "key.create", "partner"),
+            (ADMIN.id, "key.rotate", "partner"),
+            (ADMIN.id, "key.revoke", "partner"),
+        ]
+        assert key not in str(house.rows("SELECT * FROM audit_log"))
         assert await why(house.people.exchange_key(new)) is Code.UNAUTHORIZED
-        assert await why(house.staff.create_key("other", "operator", ["all"])) is Code.INVALID_REQUEST
-        assert await why(house.staff.create_key("partner", "operator", None)) is Code.IDEMPOTENCY_CONFLICT
+        assert await why(house.staff.create_key(ADMIN, "other", "operator", ["all"])) is Code.INVALID_REQUEST
+        assert (
+            await why(house.staff.create_key(ADMIN, "partner", "operator", None)) is Code.IDEMPOTENCY_CONFLICT
+        )
 
     run(tmp_path, scenario)

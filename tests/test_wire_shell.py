@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from test_shell import NEVER, ROUTES
 
 from harness.process import JWT_SECRET, PATIENT, Server, seed
 from ws.app import _listen, _uvicorn_config
+from ws.auth import identify
 from ws.messages import Limits
 from ws.rate_windows import Windows
 from ws.rates import Counted, Rates
@@ -196,7 +198,7 @@ class Door:
     async def _serve(self) -> None:
         listener = _listen(Settings(Path(), JWT_SECRET, port=0))
         self.port = listener.getsockname()[1]
-        app = shelled(ROUTES, JWT_SECRET, Rates(NEVER, Counted(Windows())), frozenset())
+        app = shelled(ROUTES, partial(identify, JWT_SECRET), Rates(NEVER, Counted(Windows())), frozenset())
         self._server = QuietServer(_uvicorn_config(app, Limits(), Traffic()))
         self._started.set()  # connections wait in the listener's queue
         await self._server.serve(sockets=[listener])

@@ -211,7 +211,7 @@ def _application(
         *v1_routes(door),
         *contract_routes(),
     ]
-    return shelled(routes, door.jwt_secret, rates, origins)
+    return shelled(routes, door.identify, rates, origins)
 
 
 def _is_welcome(websocket: WebSocket, origins: frozenset[str]) -> bool:

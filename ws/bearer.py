@@ -1,39 +1,64 @@
 """Who asks over HTTP, and with the handshake of a socket: the bearer token of a request.
 
-Source: RFC 6750; PROTOCOL, "Who is asking".
+Source: RFC 6750; PROTOCOL, "Who is asking". The token of an HTTP request is looked at once, on its way in
+(`shell_admission.py`); whoever has to know who asks is told by `asker_of`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
-from ws.auth import TokenRefused, identify
+from ws.auth import TokenRefused
 from ws.effects import Identity
+
+ASKER: Final = "asker"
+"""Where `scope["state"]` has who asks."""
+
+Identify = Callable[[str], Identity]
+"""Who an access token speaks for, now; raises `TokenRefused`."""
 
 
 class Unknown(NamedTuple):
     """Nobody that the server knows: why, and what `WWW-Authenticate` says of it."""
 
     why: str
-    challenge: str
+    challenge: str = "Bearer"
+
+
+NOBODY: Final = Unknown("Authorization: expected Bearer and an access token")
+TWICE: Final = Unknown("Authorization: there twice")
 
 
 def bearer(connection: HTTPConnection) -> str | None:
     """The token of the header `Authorization`, if there is one; tokens are taken from nowhere else."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    return _token_of(connection.headers.get("authorization", ""))
 
 
-def who_asks(secret: str, connection: HTTPConnection) -> Identity | Unknown:
-    """Whoever the token speaks for."""
-    if len(connection.headers.getlist("authorization")) > 1:
-        return Unknown("Authorization: there twice", "Bearer")
-    token = bearer(connection)
+def who_asks(identify: Identify, authorizations: Sequence[bytes]) -> Identity | Unknown:
+    """Whoever the token speaks for. `authorizations`: the values of all headers of that name."""
+    if len(authorizations) != 1:
+        return TWICE if authorizations else NOBODY
+    token = _token_of(authorizations[0].decode("latin-1"))
     if token is None:
-        return Unknown("Authorization: expected Bearer and an access token", "Bearer")
+        return NOBODY
     try:
-        return identify(secret, token)
+        return identify(token)
     except TokenRefused as refused:
         return Unknown(str(refused), f'Bearer error="invalid_token", error_description="{refused}"')
+
+
+def asker_of(scope: Scope) -> Identity | Unknown:
+    """Who asks this HTTP request. Only behind `Admission`, and not for `/health/` and `/metrics`, where
+    nobody is looked for.
+    """
+    found: Identity | Unknown = scope["state"][ASKER]
+    return found
+
+
+def _token_of(authorization: str) -> str | None:
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None

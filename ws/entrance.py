@@ -37,8 +37,7 @@ class Entrance:
 
     def routes(self) -> list[Route]:
         """All of `/v1/auth` and `/v1/admin`."""
-        identify = self._door.identify
-        return [*people_routes(self.people, identify), *staff_routes(self.staff, identify, wall_us)]
+        return [*people_routes(self.people), *staff_routes(self.staff, wall_us)]
 
     def close(self) -> None:
         """No password is checked any more. Changes that were begun end with the writer's thread."""

@@ -5,8 +5,8 @@ chain of structlog's processors (https://www.structlog.org/en/stable/standard-li
 stranger has sent is written so that it can neither begin a line of its own nor steer a terminal, and what
 looks like a secret is left out, in both formats.
 
-What is bound by `structlog.contextvars` while a request is served (its `request_id`) is on each of its lines,
-and so is what a line was given as `extra` by the names of `GIVEN`.
+What is logged while a request is answered has its name (`ws/request_ids.py`), and what a line was given as
+`extra` by the names of `GIVEN`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from structlog.contextvars import merge_contextvars
 from structlog.processors import JSONRenderer, format_exc_info
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from ws.request_ids import request_id
 
 FORMATS: Final = ("auto", "text", "json")
 """How lines may be written; `auto`: text on a terminal, JSON elsewhere."""
@@ -72,7 +73,7 @@ def formatter(format_: str, *, is_terminal: bool) -> logging.Formatter:
     as_text = format_ == "text" or (format_ == "auto" and is_terminal)
     render: Processor = _as_text if as_text else JSONRenderer()
     return ProcessorFormatter(
-        foreign_pre_chain=[merge_contextvars, _add_what_was_given, format_exc_info],
+        foreign_pre_chain=[_add_what_was_given, format_exc_info],
         processors=[_in_order, without_secrets, render],
     )
 
@@ -99,6 +100,8 @@ def _escaped(sign: str) -> str:
 
 
 def _add_what_was_given(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    if (name_of_request := request_id.get()) is not None:
+        event["request_id"] = name_of_request
     given = vars(event["_record"])
     event.update({key: given[key] for key in GIVEN if key in given})
     return event

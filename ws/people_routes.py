@@ -26,7 +26,7 @@ from starlette.routing import Route
 from engine.errors import BatchRefused, CommitUnknown, LookTooLong, StoreFault
 from engine.outcomes import Code
 from ws import problems
-from ws.auth import TokenRefused
+from ws.bearer import Unknown, asker_of
 from ws.bodies import BodyRefused, read_body
 from ws.effects import Identity
 from ws.passwords import TooManyPasswords
@@ -41,12 +41,11 @@ COOKIE_PATH: Final = "/v1/auth"
 BUSY_S: Final = 1.0
 """When whoever met a storm may come back."""
 
-Identify = Callable[[str], Identity]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def people_routes(people: People, identify: Identify) -> list[Route]:
-    """`identify`: who an access token speaks for; raises `TokenRefused`."""
+def people_routes(people: People) -> list[Route]:
+    """The routes."""
 
     @answering
     async def register(request: Request) -> Response:
@@ -70,7 +69,7 @@ def people_routes(people: People, identify: Identify) -> list[Route]:
 
     @answering
     async def log_out(request: Request) -> Response:
-        identity = identify(bearer_of(request))
+        identity = known(request)
         asked = await read_body(request, Refresh, may_be_empty=True)
         await people.log_out(identity, asked.refresh_token)
         gone = Response(status_code=204)
@@ -104,8 +103,6 @@ def answering(endpoint: Endpoint) -> Endpoint:
             return refusal(error.code, error.words, error.retry_after_s)
         except BodyRefused as error:
             return refusal(Code.INVALID_REQUEST, str(error))
-        except TokenRefused as error:
-            return refusal(Code.UNAUTHORIZED, str(error))
         except TooManyPasswords as error:
             return refusal(Code.OVERLOADED, str(error), BUSY_S)
         except LookTooLong as error:
@@ -145,10 +142,12 @@ def shown(content: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status, {"cache-control": "no-store"}, "application/json")
 
 
-def bearer_of(request: Request) -> str:
-    """The token of the request; empty where there is none."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+def known(request: Request) -> Identity:
+    """Who asks. Raises `PeopleRefused` where that is nobody."""
+    asker = asker_of(request.scope)
+    if isinstance(asker, Unknown):
+        raise PeopleRefused(Code.UNAUTHORIZED, asker.why)
+    return asker
 
 
 def address_of(request: Request) -> str:

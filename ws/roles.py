@@ -61,6 +61,9 @@ def _everybody(*scopes: str) -> Rule:
     return Rule(_EVERYBODY, scopes, "")
 
 
+MANAGE: Final = "staff.manage"
+"""Say who may act for the house: `/v1/admin`, which has no messages."""
+
 RULES: Final[dict[str, Rule]] = {
     "auth": _everybody(),  # with a token: that tells who it is
     "ping": _everybody(),
@@ -108,6 +111,8 @@ RULES: Final[dict[str, Rule]] = {
     "clock.get": _readers("read", "upkeep"),
     "clock.confirm": _operators("upkeep"),
     "audit_log.get": Rule({"auditor": Reach.ANY, "admin": Reach.ANY}, ("read",), "for auditors only"),
+    # Whoever makes keys makes any, so no key that is bounded does: this scope is none that it can have.
+    MANAGE: Rule({"admin": Reach.ANY}, ("staff",), "for admins only"),
 }
 """The table."""
 

@@ -19,28 +19,29 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.outcomes import Code
+from ws.bearer import Identify
 from ws.problems import problem
 from ws.rates import Rates
 from ws.request_ids import HEADER, named, request_id
-from ws.shell_admission import Admission, identity_of
+from ws.shell_admission import Admission
 from ws.shell_cors import Cors
 from ws.shell_headers import completed
 from ws.shell_problems import BODY_BYTES_MAX, HANDLERS, answer
 
-__all__ = ["Shell", "identity_of", "shelled"]
-
 log = logging.getLogger("solidgreen.http")
 
 
-def shelled(routes: Sequence[BaseRoute], secret: str, rates: Rates, origins: frozenset[str]) -> ASGIApp:
+def shelled(
+    routes: Sequence[BaseRoute], identify: Identify, rates: Rates, origins: frozenset[str]
+) -> ASGIApp:
     """The application of these routes with all that is around them.
 
-    `secret`: of access tokens; `origins`: of web pages.
+    `origins`: of web pages.
     """
     starlette = Starlette(routes=routes, exception_handlers=HANDLERS, max_body_size=BODY_BYTES_MAX)
     # Else `/v1/wallet/` is answered by a redirect to whatever `Host` the client has named.
     starlette.router.redirect_slashes = False
-    admitted: ASGIApp = Admission(starlette, secret, rates)
+    admitted: ASGIApp = Admission(starlette, identify, rates)
     return Shell(Cors(admitted, origins) if origins else admitted)
 
 

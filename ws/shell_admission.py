@@ -15,17 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.outcomes import Code
 from ws.addresses import network_of
-from ws.auth import TokenRefused, identify
+from ws.bearer import ASKER, Identify, who_asks
 from ws.effects import Identity
 from ws.problems import problem
 from ws.rates import Rates
 from ws.shell_problems import BODY_BYTES_MAX, answer, not_now, of_status
-
-IDENTITY: Final = "identity"
-"""Where `scope["state"]` has the `Identity` of a request, or None."""
-
-TOKEN_CHARS_MAX: Final = 4096
-"""As on the WebSocket (`ws/fields.py`): what is longer was not issued here, and is not decoded."""
 
 WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Nothing here reads one with these, and "might lead some implementations to reject the request … because of
@@ -36,12 +30,12 @@ LENGTH_DIGITS_MAX: Final = 15
 
 
 class Admission:
-    """ASGI middleware: counts a request, looks at its size, and puts its `Identity` into its scope."""
+    """ASGI middleware: counts a request, looks at its size, and puts who asks into its scope: see
+    `bearer.asker_of`."""
 
-    def __init__(self, app: ASGIApp, secret: str, rates: Rates) -> None:
-        """`secret`: of access tokens."""
+    def __init__(self, app: ASGIApp, identify: Identify, rates: Rates) -> None:
         self._app = app
-        self._secret = secret
+        self._identify = identify
         self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,50 +48,30 @@ class Admission:
         await self._app(scope, receive, send)
 
     async def _refuse(self, scope: Scope) -> Response | None:
-        authorization: bytes | None = None
+        authorizations: list[bytes] = []
         length: bytes | None = None
         is_chunked = False
         for name, value in scope["headers"]:
-            if name == b"authorization" and authorization is None:
-                authorization = value
+            if name == b"authorization":
+                authorizations.append(value)
             elif name == b"content-length":
                 length = value
             elif name == b"transfer-encoding":
                 is_chunked = True
         path = scope["path"]
         if not (path.startswith("/health/") or path == "/metrics"):
-            identity = None if authorization is None else self._identify(authorization)
-            scope.setdefault("state", {})[IDENTITY] = identity
+            asker = who_asks(self._identify, authorizations)
+            scope.setdefault("state", {})[ASKER] = asker
             client = scope.get("client")
             refusal = await self._rates.of_request(
                 scope["method"],
                 path,
                 network_of(client[0] if client else None),
-                None if identity is None else identity.user_id,
+                asker.user_id if isinstance(asker, Identity) else None,
             )
             if refusal is not None:
                 return not_now(refusal)
         return None if length is None and not is_chunked else _of_body(scope["method"], length, is_chunked)
-
-    def _identify(self, authorization: bytes) -> Identity | None:
-        scheme, _, token = authorization.partition(b" ")
-        if scheme.lower() != b"bearer" or len(token) > TOKEN_CHARS_MAX:
-            return None
-        try:
-            return identify(self._secret, token.strip().decode("latin-1"))
-        except TokenRefused:
-            return None
-
-
-def identity_of(scope: Scope) -> Identity | None:
-    """Who the token of this HTTP request speaks for: checked, and not expired; None where there is none, or
-    no valid one.
-
-    Whether the log-in behind it has been ended meanwhile is not looked at here.
-    Only behind `Admission`, and not for `/health/` and `/metrics`, where nobody is looked for.
-    """
-    found: Identity | None = scope.get("state", {}).get(IDENTITY)
-    return found
 
 
 def _of_body(method: str, length: bytes | None, is_chunked: bool) -> Response | None:

@@ -8,9 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from engine.actors import Actor
 from engine.logins import StaffMember
 from engine.outcomes import Code
 from engine.service_keys import ServiceAccount, ServiceKey
+from ws.actors import actor_of
 from ws.bodies import read_body
 from ws.people_messages import (
     AccountShown,
@@ -22,69 +24,74 @@ from ws.people_messages import (
     SetPassword,
     StaffShown,
 )
-from ws.people_routes import Endpoint, Identify, answering, bearer_of, shown
+from ws.people_routes import Endpoint, answering, known, shown
+from ws.roles import MANAGE, reach_of, why_not
 from ws.secrets_shown import PeopleRefused
 from ws.staff import Staff
 
 
-def staff_routes(staff: Staff, identify: Identify, clock: Callable[[], int]) -> list[Route]:
-    """`identify`: who an access token speaks for; `clock`: microseconds of the wall clock."""
+def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
+    """`clock`: microseconds of the wall clock."""
 
-    def check(request: Request) -> None:
-        identity = identify(bearer_of(request))
-        # Whoever makes keys makes any: so none whose own are bounded.
-        if identity.role != "admin" or identity.scopes is not None:
-            raise PeopleRefused(Code.FORBIDDEN, "for admins only")
+    def admin(request: Request) -> Actor:
+        identity = known(request)
+        if reach_of(identity, MANAGE) is None:
+            raise PeopleRefused(Code.FORBIDDEN, why_not(identity, MANAGE))
+        actor = actor_of(identity, request.client, "http")
+        assert actor is not None, "players are no admins"
+        return actor
 
     @answering
     async def list_staff(request: Request) -> Response:
-        check(request)
+        admin(request)
         return shown({"staff": [member_shown(each) for each in await staff.list_staff()]})
 
     @answering
     async def add(request: Request) -> Response:
-        check(request)
+        actor = admin(request)
         asked = await read_body(request, AddStaff)
-        user_id = await staff.add_staff(asked.username, asked.password, asked.role)
+        user_id = await staff.add_staff(actor, asked.username, asked.password, asked.role)
         return shown({"user_id": user_id}, 201)
 
     @answering
     async def remove(request: Request) -> Response:
-        check(request)
-        await staff.remove_staff(request.path_params["name"])
+        actor = admin(request)
+        await staff.remove_staff(actor, request.path_params["name"])
         return Response(status_code=204)
 
     @answering
     async def set_password(request: Request) -> Response:
-        check(request)
+        actor = admin(request)
         asked = await read_body(request, SetPassword)
-        await staff.set_staff_password(request.path_params["name"], asked.password)
+        await staff.set_staff_password(actor, request.path_params["name"], asked.password)
         return Response(status_code=204)
 
     @answering
     async def list_keys(request: Request) -> Response:
-        check(request)
+        admin(request)
         now_us = clock()
         accounts = await staff.list_accounts()
         return shown({"accounts": [account_shown(account, keys, now_us) for account, keys in accounts]})
 
     @answering
     async def create(request: Request) -> Response:
-        check(request)
+        actor = admin(request)
         asked = await read_body(request, CreateKey)
-        return shown(NewKey(asked.name, await staff.create_key(asked.name, asked.role, asked.scopes)), 201)
+        return shown(
+            NewKey(asked.name, await staff.create_key(actor, asked.name, asked.role, asked.scopes)), 201
+        )
 
     @answering
     async def rotate(request: Request) -> Response:
-        check(request)
+        actor = admin(request)
         asked = await read_body(request, RotateKey, may_be_empty=True)
         name = request.path_params["name"]
-        return shown(NewKey(name, await staff.rotate_key(name, asked.grace_s)), 201)
+        return shown(NewKey(name, await staff.rotate_key(actor, name, asked.grace_s)), 201)
 
     @answering
     async def revoke(request: Request) -> Response:
-        check(request)
-        await staff.revoke_account(request.path_params["name"])
+        actor = admin(request)
+        await staff.revoke_account(actor, request.path_params["name"])
         return Response(status_code=204)
 
     return [

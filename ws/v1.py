@@ -23,7 +23,7 @@ from engine.actors import Actor
 from engine.commands import Command
 from engine.outcomes import Code
 from ws.actors import actor_of
-from ws.bearer import Unknown, who_asks
+from ws.bearer import Unknown, asker_of
 from ws.codec import answer, to_command
 from ws.effects import Identity, Look, Looked
 from ws.fields import Reply, Request
@@ -62,7 +62,7 @@ class _Server:
 
     async def _serve(self, by_method: Mapping[str, Shape], asked: Asked) -> Response:
         shape = by_method["GET" if asked.method == "HEAD" else asked.method]
-        identity = who_asks(self._door.jwt_secret, asked)
+        identity = asker_of(asked.scope)
         if isinstance(identity, Unknown):
             return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
         message = read(shape, await _parts(shape.route, asked))
