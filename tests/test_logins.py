@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
 from books import SCHEMA
 
 from engine import logins, service_keys
+from engine.archives import TABLES
 from engine.logins import NameTaken, NoSuchName
 from engine.people import (
     GRACE_US,
@@ -187,3 +189,15 @@ def test_a_grace_never_lengthens_an_earlier_one(file: sqlite3.Connection) -> Non
     service_keys.rotate_key(file, "partner", hash_of(b"3"), "sg_3", 6000, NOW_US)
     assert service_keys.shown_key(file, hash_of(b"1"), NOW_US + 60) is None
     assert service_keys.shown_key(file, hash_of(b"2"), NOW_US + 60) is not None
+
+
+def test_no_archive_has_anybodys_secrets() -> None:
+    """They are copied table by table, and these are none of them."""
+    for table in ("credentials", "logins", "refresh_tokens", "service_accounts", "service_keys"):
+        assert table in SCHEMA
+        assert table not in TABLES
+
+
+def test_the_upgrade_makes_what_a_new_file_has() -> None:
+    step = Path(__file__).resolve().parent.parent / "upgrades" / "0003_who_may_log_in.sql"
+    assert step.read_text(encoding="utf-8") in SCHEMA
