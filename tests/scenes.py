@@ -163,11 +163,12 @@ def expire(scene: Scene) -> Command:
     return ExpireHold(scene.hold_id, **scene.named())
 
 
-def transfer(*legs: tuple[str, int] | tuple[str, int, str]) -> Step:
+def transfer(*legs: tuple[str, int] | tuple[str, int, str], among_players: bool = False) -> Step:
     def ask(scene: Scene) -> Command:
         ids = {"player": scene.player, "friend": scene.friend, "nobody": NOBODY, **scene.books}
         ids["bonus"] = scene.bonus_id
-        return Transfer(tuple(Leg(ids[leg[0]], *leg[1:]) for leg in legs), **scene.named())
+        named = tuple(Leg(ids[leg[0]], *leg[1:]) for leg in legs)
+        return Transfer(named, among_players, **scene.named())
 
     return ask
 

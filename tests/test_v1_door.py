@@ -25,7 +25,7 @@ from engine.outcomes import Code
 from engine.store import Store
 from harness.process import JWT_SECRET
 from harness.wire import new_bet_id
-from ws.hub import Hub
+from ws.hub import RESUMES_PER_USER, Hub
 from ws.messages import Limits
 from ws.session import Door
 from ws.v1 import v1_routes
@@ -151,6 +151,31 @@ def test_a_look_that_fails_is_a_problem(
             told = answer.json()
             assert (answer.status_code, told["code"], told["retryable"]) == (status, code, retryable)
             assert "the disk" not in answer.text
+
+    asyncio.run(run())
+
+
+def test_pages_of_one_user_take_turns(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page walks a wallet: who asks for many at once does not have all the reader's time."""
+    now, most = 0, 0
+    read_long = Store.read_long
+
+    async def counted(store: Store, look: Any) -> Any:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        found = await read_long(store, look)
+        now -= 1
+        return found
+
+    monkeypatch.setattr(Store, "read_long", counted)
+
+    async def run() -> None:
+        async with door_of(books) as (_, client):
+            paths = ["/v1/wallet/entries", "/v1/wallet/bets"] * 5
+            asked = [client.get(each, headers=bearing(mint(ALICE))) for each in paths]
+            assert [each.status_code for each in await asyncio.gather(*asked)] == [200] * 10
+            assert most == RESUMES_PER_USER
 
     asyncio.run(run())
 
