@@ -63,11 +63,6 @@ class Asides:
             self._committing = asyncio.create_task(self._commit_all(), name="changes beside the money")
         return await answer
 
-    async def drain(self) -> None:
-        """Wait until nothing waits any more."""
-        while self._committing is not None:
-            await asyncio.wait([self._committing])
-
     async def _commit_all(self) -> None:
         try:
             while self._waiting:

@@ -44,7 +44,7 @@ USERNAME_CHARS: Final = range(3, 65)
 PASSWORD_CHARS: Final = range(8, 257)
 """NIST SP 800-63B: at least 8, and at least 64 allowed; a bound, because all of it is hashed."""
 
-USERNAME_WORDS: Final = "username: expected 3 to 64 characters, no spaces or control characters"
+USERNAME_WORDS: Final = "username: expected 3 to 64 characters, no spaces, slashes or control characters"
 PASSWORD_WORDS: Final = "password: expected 8 to 256 characters, no control characters"  # noqa: S105  # words
 SCOPES_WORDS: Final = f"scopes: expected names out of {', '.join(SCOPES)}"
 
@@ -149,5 +149,6 @@ def normal_scopes(given: list[str] | None) -> str | None:
 
 
 def _is_no_letter(character: str) -> bool:
-    # C: control, format, surrogates, what this version of Unicode does not know. Z: spaces of all kinds.
-    return unicodedata.category(character)[0] in "CZ"
+    # C: control, format, surrogates, what this version of Unicode does not know. Z: spaces of all kinds. A
+    # slash would end a name that stands in a path.
+    return unicodedata.category(character)[0] in "CZ" or character == "/"

@@ -70,6 +70,8 @@ def test_a_successor_is_the_same_each_time_and_needs_the_secret() -> None:
         ("a" * 65, None),
         ("ß" * 33, None),  # 66 letters once it is folded
         ("a b c", None),
+        ("a/b", None),
+        ("a％b？c#d", "a%b?c#d"),
         ("abc\u00a0", None),
         ("abc\x00", None),
         ("ab\u200bc", None),  # a space of no width

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -169,16 +170,23 @@ def test_unknown_and_wrong_hear_the_same_after_the_same_time(tmp_path: Path) -> 
         await house.people.register("alice", HORSE, None)
         took_s: dict[str, list[float]] = {"alice": [], "nobody": []}
         words = set()
-        for number in range(12):
-            for name in took_s:  # interleaved, so that a busy machine is busy for both
-                began_s = time.perf_counter()
-                with pytest.raises(PeopleRefused) as raised:
-                    await house.people.log_in(name, "wrong horse", f"address {number}")
-                took_s[name].append(time.perf_counter() - began_s)
-                words.add((raised.value.code, raised.value.words, raised.value.retry_after_s))
+        addresses = itertools.count()
+        for _ in range(
+            6
+        ):  # more are taken where a busy machine blurs them; to verify nothing takes a fiftieth
+            for address in itertools.islice(addresses, 7):
+                for name in took_s:  # interleaved, so that a busy machine is busy for both
+                    began_s = time.perf_counter()
+                    with pytest.raises(PeopleRefused) as raised:
+                        await house.people.log_in(name, "wrong horse", f"address {address}")
+                    took_s[name].append(time.perf_counter() - began_s)
+                    words.add((raised.value.code, raised.value.words, raised.value.retry_after_s))
+            known, unknown = (statistics.median(times) for times in took_s.values())
+            if min(known, unknown) > 0.7 * max(known, unknown):
+                break
+        else:
+            pytest.fail(f"known {known}, unknown {unknown}")
         assert len(words) == 1
-        known, unknown = (statistics.median(times) for times in took_s.values())
-        assert min(known, unknown) > 0.6 * max(known, unknown), (known, unknown)
 
     run(tmp_path, scenario)
 

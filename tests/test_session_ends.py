@@ -248,3 +248,18 @@ def test_who_is_logged_out_while_his_wallet_is_read_is_refused() -> None:
         assert session._door.hub._by_login == {}
 
     asyncio.run(run())
+
+
+def test_of_a_session_that_has_left_its_log_in_knows_nothing() -> None:
+    async def run() -> None:
+        wire, books = MadeUpWire(), Books()
+        books.may_answer.set()
+        session = made(wire, books)
+        running = asyncio.create_task(session.run(mint(PLAYER, sid="l5")))
+        await until(lambda: wire.messages != [])
+        assert list(session._door.hub._by_login) == ["l5"]
+        running.cancel()
+        await running
+        assert session._door.hub._by_login == {}
+
+    asyncio.run(run())

@@ -187,6 +187,18 @@ def test_a_browser_keeps_its_refresh_token_in_a_cookie(world: World, http: httpx
         headers={"Host": "wallet.example"},
     )
     assert "secure" in elsewhere.headers["set-cookie"].lower()
+    for host, is_secure in {
+        "localhost:1": False,
+        "[::1]:80": False,
+        "127.0.0.1.evil.example": True,
+        "[": True,
+    }.items():
+        told = http.post(
+            "/v1/auth/login",
+            json={"username": "emma", "password": HORSE, "cookie": True},
+            headers={"Host": host},
+        )
+        assert ("secure" in told.headers["set-cookie"].lower()) == is_secure, host
 
     http.cookies = httpx.Cookies()
     cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
@@ -194,6 +206,8 @@ def test_a_browser_keeps_its_refresh_token_in_a_cookie(world: World, http: httpx
     assert code_of(forced) == (400, "INVALID_REQUEST"), "as another page could send it, without asking"
     form = http.post("/v1/auth/refresh", headers=cookie | {"Content-Type": "text/plain"}, content="{}")
     assert code_of(form) == (400, "INVALID_REQUEST")
+    script = http.post("/v1/auth/refresh", headers=cookie, json={"refresh_token": ""})
+    assert code_of(script) == (401, "UNAUTHORIZED"), "or it would be told what the cookie hides"
     refreshed = http.post("/v1/auth/refresh", headers=cookie, json={})
     assert "refresh_token" not in refreshed.json()
     assert refreshed.headers["set-cookie"].partition(";")[0] != cookie["Cookie"]

@@ -63,10 +63,12 @@ def people_routes(people: People, identify: Identify) -> list[Route]:
     @answering
     async def refresh(request: Request) -> Response:
         asked = await read_body(request, Refresh, may_be_empty=True)
-        token = asked.refresh_token or request.cookies.get(COOKIE)
+        # What came by the cookie goes by the cookie: else any script could have it told.
+        in_cookie = asked.refresh_token is None
+        token = request.cookies.get(COOKIE) if in_cookie else asked.refresh_token
         if token is None:
             raise PeopleRefused(Code.UNAUTHORIZED, NO_TOKEN)
-        return _told(request, await people.refresh(token), 200, in_cookie=asked.refresh_token is None)
+        return _told(request, await people.refresh(token), 200, in_cookie=in_cookie)
 
     @answering
     async def log_out(request: Request) -> Response:
@@ -189,9 +191,10 @@ def _set_cookie(request: Request, answer: Response, token: str, life_s: int) -> 
 
 def _is_tried_at_home(request: Request) -> bool:
     """Whether it came by http to this very machine: a browser would not keep a Secure cookie from there."""
-    host = request.url.hostname or ""
+    host = request.headers.get("host", "")  # not `request.url`, which raises for some that are none
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     try:
-        is_here = ip_address(host).is_loopback
+        is_here = ip_address(name).is_loopback
     except ValueError:
-        is_here = host == "localhost"
-    return is_here and request.url.scheme == "http"
+        is_here = name == "localhost"
+    return is_here and request.scope["scheme"] == "http"
