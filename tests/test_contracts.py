@@ -169,6 +169,11 @@ def test_every_code_and_every_close_code_is_explained() -> None:
     assert {code.value for code in CloseCode} <= CLOSE_CODES.keys()
 
 
+def test_the_subprotocol_is_the_one_that_is_asked_for() -> None:
+    headers = ASYNCAPI["channels"]["wallet"]["bindings"]["ws"]["headers"]
+    assert headers["properties"]["Sec-WebSocket-Protocol"]["const"] == app.SUBPROTOCOL
+
+
 def test_every_route_says_how_it_is_refused() -> None:
     for route in ROUTES:
         operation = OPENAPI["paths"][route.path][route.method.lower()]

@@ -350,7 +350,7 @@ def test_a_refused_bet_is_a_problem_that_tells_the_wallet(player: Player) -> Non
     assert told.pop("detail")
     assert told == {
         "type": "urn:solidgreen:problem:insufficient-funds",
-        "title": "Unprocessable Entity",
+        "title": "Unprocessable Content",
         "status": 422,
         "code": "INSUFFICIENT_FUNDS",
         "retryable": False,

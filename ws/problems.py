@@ -40,6 +40,14 @@ STATUS: Final = {
 """The one table from a code to its HTTP status."""
 
 
+TITLES: Final = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "URI Too Long",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
+"""As RFC 9110 calls them: Python does so from 3.13 on, and a title must not change with that."""
+
+
 class Problem(msgspec.Struct, gc=False):
     """What went wrong. `type` names the kind of it for ever, and can be compared; `detail` is for people."""
 
@@ -63,7 +71,7 @@ def problem(
     said = status or STATUS[code]
     return Problem(
         f"urn:solidgreen:problem:{code.name.lower().replace('_', '-')}",
-        said.phrase,
+        TITLES.get(said, said.phrase),
         said,
         detail or WORDS[code],
         code.name,
