@@ -66,7 +66,7 @@ def test_who_has_gone_is_not_missed_and_the_money_moves(
             await asyncio.wait([asking])
             this.disk.release()
             await this.batcher.drain()
-            assert this.batcher.accepted == 1
+            assert this.batcher.tally.others == {("deposit", "done"): 1}
             ((balance,),) = this.rows("SELECT balance FROM users WHERE id = ?", ALICE)
             assert balance == OPENING_MINOR + 5
         assert caplog.records == []
