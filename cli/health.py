@@ -29,7 +29,11 @@ def health(options: argparse.Namespace) -> int:
         return 1
     try:
         report = json.loads(said)
-    except ValueError:
+        # A problem (RFC 9457) has a `status` as well: it is a number.
+        is_report = isinstance(report["status"], str)
+    except (ValueError, TypeError, LookupError):
+        is_report = False
+    if not is_report:
         print(f"{url}: is no health report of Solid Green")
         return 1
     print(json.dumps(report))

@@ -191,7 +191,6 @@ def test_the_compose_file_names_nothing_that_is_not_there() -> None:
         assert secret["file"].startswith("./secrets/"), "what git ignores"
 
 
-@pytest.mark.xfail(strict=True, reason="until Prometheus' and Grafana's own files are merged")
 def test_every_file_that_is_mounted_is_there() -> None:
     for service in compose()["services"].values():
         for volume in service.get("volumes", []):
