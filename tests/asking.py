@@ -22,6 +22,7 @@ READS: Final[dict[str, dict[str, Any]]] = {
     "receipt.get": {"transaction_id": 8, "user_id": 7},
     "head.get": {"since": 1},
     "block.get": {"block": 1},
+    "audit_log.get": {"before": 9, "limit": 10, "actor": 0, "action": "bet.settle"},
     "limit.get": {"user_id": 7},
     "wallet.list": {"user_id": 7},
     "archive.get": {"archive_id": 88},

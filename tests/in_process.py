@@ -52,7 +52,7 @@ async def serving(db: Path, log_max_bytes: int = LOG_MAX_BYTES, nonces: int = 10
     rates = Rates(RateLimits(), Counted(Windows()))
     entrance = Entrance(door, Settings(db, JWT_SECRET))
     traffic = Traffic()
-    house = House(store, batcher, guard, hub, SelfCheck(db, 0), Beside(), traffic, Gauge(store))
+    house = House(store, batcher, guard, hub, SelfCheck(db, 0), Beside(), traffic, Gauge(store), rates)
     application = Watched(_application(door, house, frozenset(), rates, entrance), traffic)
     server = QuietServer(_uvicorn_config(application, door.limits, traffic))
     running = asyncio.create_task(server.serve(sockets=[listener]))

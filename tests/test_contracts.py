@@ -199,7 +199,7 @@ def test_operations_have_names_of_their_own() -> None:
 
 def test_every_path_that_is_served_is_described() -> None:
     parts = SimpleNamespace(path=ROOT / "wallet.db", gauge=None)
-    door: Any = SimpleNamespace(store=parts, batcher=parts, hub=parts, jwt_secret="", limits=parts, identify=None)
+    door: Any = SimpleNamespace(store=parts, batcher=parts, hub=parts, limits=parts, identify=None)
     guard: Any = parts
     entrance: Any = SimpleNamespace(routes=lambda: [*people_routes(guard), *staff_routes(guard, guard)])
     given: Json = {"door": door, "beside": Beside(), "origins": frozenset(), "entrance": entrance}

@@ -146,7 +146,7 @@ def test_who_asks_is_no_part_of_what_was_asked() -> None:
     assert fingerprint(command) == fingerprint(msgspec.structs.replace(command, among_players=True))
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", sorted(ASKED))
 def test_what_is_allowed_becomes_a_command_or_a_look(name: str) -> None:
     request = sound(name)
     if isinstance(request, BetPlace):

@@ -25,6 +25,8 @@ from ws.beside import Beside
 from ws.house import House
 from ws.hub import Hub
 from ws.metrics import SCRAPED_EVERY_S, Parts, Process, Scrapes
+from ws.rate_windows import Windows
+from ws.rates import Counted, RateLimits, Rates
 from ws.self_check import SelfCheck
 from ws.sizes import Gauge
 from ws.traffic import Traffic
@@ -37,7 +39,17 @@ def made_up(path: Path, **of_batcher: Any) -> House:
     )
     guard = MemoryGuard()
     batcher = Batcher(store, guard, **of_batcher)
-    return House(store, batcher, guard, Hub(), SelfCheck(path, 0), Beside(), Traffic(), Gauge(store))
+    return House(
+        store,
+        batcher,
+        guard,
+        Hub(),
+        SelfCheck(path, 0),
+        Beside(),
+        Traffic(),
+        Gauge(store),
+        Rates(RateLimits(), Counted(Windows())),
+    )
 
 
 Key = tuple[str, frozenset[tuple[str, str]]]

@@ -63,7 +63,7 @@ from ws.payouts import (
     PayoutResolve,
     PayoutStart,
 )
-from ws.reads import BetsGet, BlockGet, EntriesGet, WalletGet
+from ws.reads import AuditLogGet, BetsGet, BlockGet, EntriesGet, WalletGet
 from ws.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
 from ws.wallets import (
     BonusGrant,
@@ -201,6 +201,7 @@ REFUSALS_OF: Final[dict[type[Request], frozenset[Code]]] = {
     EntriesGet: OF_LOOKS | {Code.ACCOUNT_NOT_FOUND},
     BetsGet: OF_LOOKS | {Code.ACCOUNT_NOT_FOUND},
     BlockGet: OF_LOOKS,
+    AuditLogGet: OF_LOOKS,
 }
 """Why each may be refused, beside `AT_THE_DOOR` and, if it is a command, `OF_COMMANDS`."""
 

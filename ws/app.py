@@ -134,7 +134,7 @@ async def serve(settings: Settings) -> int:
             self_check = SelfCheck(settings.db, settings.self_check_s)
             beside = Beside()
             traffic = Traffic()
-            house = House(store, batcher, guard, hub, self_check, beside, traffic, Gauge(store))
+            house = House(store, batcher, guard, hub, self_check, beside, traffic, Gauge(store), rates)
             application = _application(door, house, settings.origins, rates, entrance)
             watched = Watched(application, traffic, access_log=settings.access_log)
             config = _uvicorn_config(watched, limits, traffic, settings.trusted_proxies, context)

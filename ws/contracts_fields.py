@@ -432,6 +432,31 @@ FIELDS_OF: Final[dict[tuple[str, str], Field]] = {
     ("BetsGet", "user_id"): Field("The wallet, if and only if an operator or auditor asks.", LEFT_OUT),
     ("EntriesGet", "user_id"): Field("The wallet, if and only if an operator or auditor asks.", LEFT_OUT),
     ("WalletGet", "user_id"): Field("The wallet, if and only if an operator or auditor asks.", LEFT_OUT),
+    ("AuditLogGet", "limit"): Field("How many at most.", 100),
+    ("AuditLogGet", "before"): Field(
+        "Shows what comes before this deed; absent: from the newest one on.",
+        LEFT_OUT,
+    ),
+    ("AuditLogGet", "actor"): Field(
+        "Only what he did: the `sub` of a token; 0: at the command line.", LEFT_OUT
+    ),
+    ("AuditLogGet", "action"): Field("Only requests of this type.", LEFT_OUT),
+    ("AuditLog", "items"): Field("A page of them, newest first."),
+    ("DeedShown", "deed"): Field("Its number; there is none missing between two.", 31),
+    ("DeedShown", "at"): Field("When it was decided: milliseconds since the Unix epoch.", AT_MS),
+    ("DeedShown", "actor"): Field(
+        "Who asked: the `sub` of his token; 0: at the command line.", 1125899906842624
+    ),
+    ("DeedShown", "role"): Field("In which role; `shell`: at the command line.", "operator"),
+    ("DeedShown", "address"): Field(
+        "From which network address; `user@machine` at the command line.", "192.0.2.1"
+    ),
+    ("DeedShown", "door"): Field("`ws`, `http` or `cli`.", "http"),
+    ("DeedShown", "action"): Field("The type of the message, whatever the door.", "bet.settle"),
+    ("DeedShown", "subject"): Field("What the request named.", {"bet_id": BET_ID}),
+    ("DeedShown", "key"): Field("The idempotency key; null where there is none.", "settle-1"),
+    ("DeedShown", "outcome"): Field("`accepted`, or the code of the refusal.", "accepted"),
+    ("DeedShown", "transaction_id"): Field("What it did in the ledger; null if nothing.", 88200),
     ("BlockGet", "block"): Field("The number of the block.", 428),
     ("Wallet", "status"): Field(
         "`blocked`: takes no bets; `closed`: for good.",

@@ -19,7 +19,7 @@ from ws.fields import Reply
 from ws.limits import LimitGet
 from ws.messages import BalanceGet, BetGet, Resume
 from ws.payouts import PayoutFollow, PayoutGet
-from ws.reads import BetsGet, BlockGet, EntriesGet, WalletGet
+from ws.reads import AuditLogGet, BetsGet, BlockGet, EntriesGet, WalletGet
 from ws.receipts import HeadGet, ReceiptGet
 from ws.wallets import WalletList
 
@@ -44,6 +44,7 @@ Looked = (
     | EntriesGet
     | BetsGet
     | BlockGet
+    | AuditLogGet
 )
 """What is answered without moving money."""
 

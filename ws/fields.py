@@ -90,6 +90,8 @@ EXPECTED: dict[str, str] = {
     "since": f"an integer from 1 to {WIRE_MAX_MINOR}: the number of a block",
     "before": "an integer: milliseconds since the Unix epoch",
     "archive_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
+    "actor": f"an integer from 0 to {WIRE_MAX_MINOR}",
+    "action": "a string of at most 64 characters, no control characters",
     "free_bet_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
     "after": f"an integer from 0 to {WIRE_MAX_MINOR}: what `next` of another page says",
     "limit": "an integer from 1 to 1000",
@@ -104,6 +106,7 @@ EXPECTED_OF: dict[tuple[str, str], str] = {
     ("payout.make", "items"): "a list of 1 to 100 items",
     ("payout.start", "items"): f"an integer from 1 to {WIRE_MAX_MINOR}: how many there are",
     ("limit.set", "amount"): f"null, or an integer from 0 to {WIRE_MAX_MINOR}",
+    ("audit_log.get", "before"): f"an integer from 0 to {WIRE_MAX_MINOR}: what `next` of another page says",
     ("wallet.bets", "before"): f"an integer from 0 to {WIRE_MAX_MINOR}: what `next` of another page says",
 }
 """The same where it depends on the type of the request."""

@@ -9,6 +9,7 @@ from batcher.nonces import NonceGuard
 from engine.store import Store
 from ws.beside import Beside
 from ws.hub import Hub
+from ws.rates import Rates
 from ws.self_check import SelfCheck
 from ws.sizes import Gauge
 from ws.traffic import Traffic
@@ -26,3 +27,4 @@ class House:
     beside: Beside
     traffic: Traffic
     gauge: Gauge
+    rates: Rates

@@ -16,6 +16,7 @@ from batcher.breaker import State
 from batcher.nonces import NonceGuard
 from batcher.steady import ClockStatus
 from ws.house import House
+from ws.rates import Rates
 from ws.sizes import Disk
 
 Report = dict[str, Any]
@@ -42,6 +43,7 @@ def health_routes(house: House) -> list[Route]:
             "breaker": _breaker(house.batcher),
             # Money never depends on nonces, so a store that is away degrades the server and does not stop it.
             "nonces": _nonces(house.guard),
+            "rates": _rates(house.rates),
             "clock": _clock(house.batcher.books_clock.status()),
             "self_check": house.self_check.health(),
             "beside": house.beside.health(),  # bets are sound without it, so it leaves the server ready
@@ -108,6 +110,11 @@ def _clock(status: ClockStatus) -> Report:
         "jumped_ms": status.jumped_us // 1000,
         "since_at": status.since_us // 1000,
     }
+
+
+def _rates(rates: Rates) -> Report:
+    why = rates.health()
+    return {"status": "ok"} if why is None else {"status": "degraded", "why": why}
 
 
 def _nonces(guard: NonceGuard) -> Report:

@@ -28,7 +28,7 @@ from ws.limits import LimitGet, limits_shown
 from ws.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
 from ws.pages import page
 from ws.payouts import PayoutFollow, PayoutGet, payout_shown
-from ws.reads import BetsGet, BlockGet, EntriesGet, WalletGet
+from ws.reads import AuditLogGet, BetsGet, BlockGet, EntriesGet, WalletGet
 from ws.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
 from ws.roles import Reach, reach_of
 from ws.wallets import WalletList, wallets_shown
@@ -79,7 +79,7 @@ async def look_up(
             return [await _confirm_clock(store, batcher, request, actor)]
         case CircuitGet():
             return [_circuit(batcher, request)]
-        case WalletGet() | EntriesGet() | BetsGet() | BlockGet():
+        case WalletGet() | EntriesGet() | BetsGet() | BlockGet() | AuditLogGet():
             return [await page(store, request)]
 
 

@@ -31,6 +31,7 @@ from engine.histograms import Histogram
 from engine.outcomes import Code
 from engine.store import Store
 from ws.house import House
+from ws.rates import RULES
 from ws.self_check import SelfCheck
 from ws.sizes import Gauge
 from ws.traffic import Traffic
@@ -76,6 +77,8 @@ class Parts(Collector):
             "task_died", "1: a task beside the bets has ended", "task", house.beside.died().items()
         )
         yield from _doors(house.traffic)
+        refused = {rule: house.rates.refused[rule] for rule in RULES}
+        yield _counted("rates_refused", "Requests that came too often, by rule", "rule", refused.items())
 
 
 class Process(Collector):

@@ -1,21 +1,37 @@
-"""What only HTTP looks up: a wallet, its entries and its bets page by page, a block. Reads beside the
-writer.
+"""What only HTTP looks up: a wallet, its entries and its bets page by page, a block, the audit log. Reads
+beside the writer.
 """
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET
 
-from engine import pages, queries, receipts
+from engine import audit_log, pages, queries, receipts
+from engine.deeds import Deed
 from engine.outcomes import Code
 from engine.store import Store
 from ws.codec import error, wallet_entry
 from ws.fields import Reply
-from ws.reads import Bets, BetsGet, BetShown, BlockGet, Entries, EntriesGet, WalletGet, WalletShown
+from ws.reads import (
+    AuditLog,
+    AuditLogGet,
+    Bets,
+    BetsGet,
+    BetShown,
+    BlockGet,
+    DeedShown,
+    Entries,
+    EntriesGet,
+    WalletGet,
+    WalletShown,
+)
 from ws.receipts import HeadShown
 
+OfHttp = WalletGet | EntriesGet | BetsGet | BlockGet | AuditLogGet
 
-async def page(store: Store, request: WalletGet | EntriesGet | BetsGet | BlockGet) -> Reply:
+
+async def page(store: Store, request: OfHttp) -> Reply:
     """The reply to `request`, whose `user_id` is filled in."""
     match request:
         case WalletGet():
@@ -26,6 +42,8 @@ async def page(store: Store, request: WalletGet | EntriesGet | BetsGet | BlockGe
             return await _bets(store, request)
         case BlockGet():
             return await _block(store, request)
+        case AuditLogGet():
+            return await _audit_log(store, request)
 
 
 async def _wallet(store: Store, request: WalletGet) -> Reply:
@@ -102,3 +120,35 @@ async def _block(store: Store, request: BlockGet) -> Reply:
     if block is None:
         return error(request.id, Code.NOT_FOUND)
     return HeadShown(request.id, receipts.as_head(block))
+
+
+async def _audit_log(store: Store, request: AuditLogGet) -> Reply:
+    # One more than is shown tells whether there is another page.
+    deeds = await store.read_long(
+        lambda connection: audit_log.read_deeds(
+            connection,
+            before=request.before,
+            limit=request.limit + 1,
+            actor_id=request.actor,
+            action=request.action,
+        )
+    )
+    shown = deeds[: request.limit]
+    next_ = shown[-1].id if len(deeds) > len(shown) else None
+    return AuditLog(request.id, [_deed(each) for each in shown], _or_none(next_))
+
+
+def _deed(deed: Deed) -> DeedShown:
+    return DeedShown(
+        deed.id,
+        deed.at_us // 1000,
+        deed.actor_id,
+        deed.role,
+        deed.address,
+        deed.door,
+        deed.action,
+        msgspec.json.decode(deed.subject),
+        deed.key,
+        deed.outcome,
+        deed.transaction_id,
+    )

@@ -68,6 +68,10 @@ class DEFAULTS:
     REFRESH: Final = "60/minute"
 
 
+RULES: Final = ("address", "handshake", "user", "money", "login", "refresh")
+"""All that are counted, by name: see `checks_of`, and `Rates.of_handshake`."""
+
+
 class RateLimits(NamedTuple):
     """How often each may be done; None: as often as one likes."""
 

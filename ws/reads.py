@@ -1,4 +1,4 @@
-"""What only HTTP asks for: a wallet, its entries and its bets page by page, a block. Pure.
+"""What only HTTP asks for: a wallet, its entries and its bets page by page, a block, the audit log. Pure.
 
 These have the form of messages, so that both doors share what is checked, who may ask, and how that is
 described.
@@ -6,12 +6,12 @@ described.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ws.fields import Id, Natural, Reply, Request, TransactionId, UserId
+from ws.fields import Id, Natural, Reply, Request, Text, TransactionId, UserId
 from ws.messages import WalletEntry
 
 PAGE: Final = 100
@@ -53,6 +53,17 @@ class BlockGet(Request, tag="block.get"):
 
     id: Id
     block: TransactionId
+
+
+class AuditLogGet(Request, tag="audit_log.get"):
+    """Deeds, newest first: those before `before` (the `deed` of one). `actor`: only his, 0 at the command
+    line; `action`: only of this type."""
+
+    id: Id
+    before: Natural | None = None
+    limit: PageSize = PAGE
+    actor: Natural | None = None
+    action: Text | None = None
 
 
 class WalletShown(Reply, tag="wallet"):
@@ -104,3 +115,27 @@ class Bets(Reply, tag="wallet.bets"):
     items: list[BetShown]
     next: str | None
     gap: bool
+
+
+class DeedShown(msgspec.Struct, gc=False):
+    """What was asked on behalf of the house: see `engine.deeds.Deed`."""
+
+    deed: int
+    at: int
+    actor: int
+    role: str
+    address: str
+    door: str
+    action: str
+    subject: dict[str, Any]
+    key: str | None
+    outcome: str
+    transaction_id: int | None
+
+
+class AuditLog(Reply, tag="audit_log"):
+    """A page of the audit log. `next`: what to ask `before` for the next one, null at the end."""
+
+    id: str
+    items: list[DeedShown]
+    next: str | None

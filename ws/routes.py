@@ -42,7 +42,17 @@ from ws.operators import (
     WalletWithdraw,
 )
 from ws.payouts import Payout, PayoutAdd, PayoutGet, PayoutMake, PayoutOpen, PayoutResolve, PayoutStart
-from ws.reads import Bets, BetsGet, BlockGet, Entries, EntriesGet, WalletGet, WalletShown
+from ws.reads import (
+    AuditLog,
+    AuditLogGet,
+    Bets,
+    BetsGet,
+    BlockGet,
+    Entries,
+    EntriesGet,
+    WalletGet,
+    WalletShown,
+)
 from ws.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
 from ws.wallets import (
     BonusGrant,
@@ -179,6 +189,7 @@ ROUTES: Final = (
     Route("POST", "/v1/free-bets", "give a free bet", FreeBetGrant, FreeBetChanged),
     Route("POST", "/v1/free-bets/{free_bet_id}/revoke", "take it back", FreeBetRevoke, FreeBetChanged),
     Route("PUT", "/v1/books/{user_id}/floor", "how far below zero a book may go", BookFloor, BookChanged),
+    Route("GET", "/v1/audit-log", "what was done on behalf of the house", AuditLogGet, AuditLog),
     Route("POST", "/v1/archives", "begin to archive what is older", ArchiveBegin, Archive),
     Route("GET", "/v1/archives", "where an archive stands", ArchiveGet, Archive),
     Route("GET", "/v1/clock", "whether the time of the books follows the wall clock", ClockGet, ClockShown),

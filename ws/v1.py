@@ -31,7 +31,7 @@ from ws.intents import Refused, authorised, staked_from
 from ws.lookups import told as looked_up
 from ws.messages import BetPlace
 from ws.operators import Move
-from ws.reads import BetsGet, EntriesGet
+from ws.reads import AuditLogGet, BetsGet, EntriesGet
 from ws.routes import IDEMPOTENCY_KEY, ROUTES, Route
 from ws.session import Door
 from ws.v1_replies import refused, told
@@ -89,8 +89,8 @@ class _Server:
 
     async def _look(self, identity: Identity, request: Looked, actor: Actor | None) -> Reply:
         door = self._door
-        # A page walks a wallet's chain, as a `resume` does: nobody has all the reader's time.
-        is_long = isinstance(request, EntriesGet | BetsGet)
+        # A page walks a wallet's chain, as a `resume` does, or the log: nobody has all the reader's time.
+        is_long = isinstance(request, EntriesGet | BetsGet | AuditLogGet)
         turn = door.hub.turn_to_resume(identity.user_id) if is_long else contextlib.nullcontext()
         async with turn:
             (reply,) = await looked_up(door.store, door.batcher, request, identity, door.miss, actor)
