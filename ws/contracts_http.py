@@ -44,7 +44,7 @@ TAGS: Final = {
     "evidence": ("Evidence", "Receipts and signed blocks."),
     "limits": ("Limits", "What a player allows himself."),
     "wallets": ("Wallets", "Of a person; bonus money and free bets."),
-    "house": ("House", "Books, archives, the clock, the circuit."),
+    "house": ("House", "Books, archives, the clock, the circuit, the audit log."),
     "identity": ("Identity", "Who is asking."),
     "watching": ("Watching", "For machines that watch, and people who read."),
 }
@@ -53,7 +53,7 @@ _TAG_OF: Final = {
     **dict.fromkeys(("receipts", "blocks"), "evidence"),
     **dict.fromkeys(("bonuses", "free-bets"), "wallets"),
     **dict.fromkeys(("auth", "admin"), "identity"),
-    **dict.fromkeys(("books", "archives", "clock", "circuit"), "house"),
+    **dict.fromkeys(("books", "archives", "clock", "circuit", "audit-log"), "house"),
 }
 
 KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
