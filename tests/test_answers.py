@@ -14,10 +14,10 @@ from ws.answers import AT_THE_DOOR, OF_COMMANDS, REFUSALS_OF, REPLIES, REPLIES_O
 from ws.fields import Reply, Request
 from ws.messages import AnyRequest, BetPlace
 from ws.operators import Move
-from ws.reads import Bets, Entries, WalletShown
+from ws.reads import AuditLog, Bets, Entries, WalletShown
 from ws.routes import ROUTES
 
-ONLY_OVER_HTTP = {WalletShown, Entries, Bets}
+ONLY_OVER_HTTP = {WalletShown, Entries, Bets, AuditLog}
 OF_REPLAYS = {Code.BET_ROLLED_BACK, Code.BET_CLOSED}
 """Of a bet: it is known, or archived. `test_precedence` asks for bets that are not."""
 

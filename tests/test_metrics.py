@@ -134,7 +134,7 @@ def test_nobody_is_named(world: World) -> None:
     assert {"breaker", "outcome", "route"} < labels
     assert labels <= {
         *("breaker", "state", "outcome", "command", "why", "table", "task", "status", "route", "code", "le"),
-        *("version", "python", "sqlite"),
+        *("version", "python", "sqlite", "rule"),
     }
 
 

@@ -16,22 +16,24 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from unittest.mock import Mock
 
 import httpx
 import pytest
-from asking import BY_NAME, ask, code_of, new_key
+from asking import BY_NAME, ask, bearing, code_of, new_key
 from server_fixture import Json, RawSocket, World, mint, running
 
 from harness.wire import connect, new_bet_id, now_ms
 from ws.messages import TYPES
-from ws.roles import MANAGE, RULES
+from ws.roles import MANAGE, RULES, SCOPES
 from ws.routes import ONLY_ON_THE_SOCKET
+from ws.staff_routes import staff_routes
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "roles.md"
 ROLES: Final = ("player", "operator", "auditor", "admin")
 REFUSALS: Final = {"FORBIDDEN", "UNAUTHORIZED"}
 NAMES: Final = [name for name in RULES if name not in ("auth", MANAGE)]
-"""Not `auth`, which is how somebody says who he is; the audit log's reader has tests of its own."""
+"""Not `auth`, which is how somebody says who he is."""
 
 BY_HAND: Final = {
     # player, operator, auditor, admin
@@ -41,6 +43,7 @@ BY_HAND: Final = {
     "bet.unsettle": ("–", "any", "–", "any"),
     "bet.rollback": ("–", "any", "–", "any"),
     "bet.cashout": ("–", "any", "–", "any"),
+    "audit_log.get": ("–", "–", "any", "any"),
     "wallet.get": ("own", "any", "any", "any"),
     "wallet.entries": ("own", "any", "any", "any"),
     "wallet.bets": ("own", "any", "any", "any"),
@@ -320,6 +323,31 @@ def test_nobody_is_told_nothing_over_a_socket(table: Table, name: str) -> None:
     assert table.ledger() == before
 
 
+# -- what has no message: who may act for the house
+
+ADMIN: Final = [
+    (method, each.path.format(name="nobody"))
+    for each in staff_routes(Mock(), Mock())
+    for method in sorted(each.methods or ())
+    if method != "HEAD"
+]
+
+
+def test_only_an_admin_says_who_may_act_for_the_house(table: Table) -> None:
+    assert len(ADMIN) >= 8
+    for method, path in ADMIN:
+        body = {} if method == "GET" else {"json": {}}
+        for role in ROLES:
+            answer = table.http.request(method, path, headers=bearing(table.token(role)), **body)
+            is_allowed = role in RULES[MANAGE].reach
+            assert (answer.status_code == 403) is not is_allowed, (method, path, role)
+        bounded = mint(1, "admin", scope=" ".join(SCOPES))
+        assert table.http.request(method, path, headers=bearing(bounded), **body).status_code == 403
+        assert table.http.request(method, path, **body).status_code == 401
+    listed = table.http.get("/v1/admin/staff", headers=bearing(table.token("admin")))
+    assert listed.json() == {"staff": []}, "and nothing has come of all that"
+
+
 # -- the page
 
 
@@ -333,6 +361,10 @@ def page_of(cells: Cells) -> str:
         scopes = " ".join(f"`{scope}`" for scope in RULES[name].scopes) or "none"
         message = f"`{name}`" if name in TYPES else f"({name})"
         lines.append("| " + " | ".join([message, where, *reach, scopes]) + " |")
+    reach = ["any" if role in RULES[MANAGE].reach else "–" for role in ROLES]
+    lines.append(
+        "| " + " | ".join([f"({MANAGE})", "all of `/v1/admin`", *reach, "no key with scopes"]) + " |"
+    )
     return "\n".join(lines)
 
 

@@ -111,8 +111,7 @@ RULES: Final[dict[str, Rule]] = {
     "clock.get": _readers("read", "upkeep"),
     "clock.confirm": _operators("upkeep"),
     "audit_log.get": Rule({"auditor": Reach.ANY, "admin": Reach.ANY}, ("read",), "for auditors only"),
-    # Whoever makes keys makes any, so no key that is bounded does: this scope is none that it can have.
-    MANAGE: Rule({"admin": Reach.ANY}, ("staff",), "for admins only"),
+    MANAGE: Rule({"admin": Reach.ANY}, (), "for admins only"),
 }
 """The table."""
 

@@ -37,6 +37,9 @@ def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
         identity = known(request)
         if reach_of(identity, MANAGE) is None:
             raise PeopleRefused(Code.FORBIDDEN, why_not(identity, MANAGE))
+        # Whoever makes keys makes any: so none whose own is bounded.
+        if identity.scopes is not None:
+            raise PeopleRefused(Code.FORBIDDEN, "this key is bounded by scopes, and makes no others")
         actor = actor_of(identity, request.client, "http")
         assert actor is not None, "players are no admins"
         return actor
