@@ -18,7 +18,7 @@ from batcher.log_keeper import LOG_MAX_BYTES, LogKeeper
 from batcher.memory_nonces import MemoryGuard
 from engine.store import Store
 from harness.process import JWT_SECRET
-from ws.app import _application, _uvicorn_config
+from ws.application import application
 from ws.beside import Beside
 from ws.entrance import Entrance
 from ws.house import House
@@ -27,6 +27,7 @@ from ws.messages import Limits
 from ws.rate_windows import Windows
 from ws.rates import Counted, RateLimits, Rates
 from ws.self_check import SelfCheck
+from ws.server import uvicorn_config
 from ws.session import Door
 from ws.settings import Settings
 from ws.sizes import Gauge
@@ -53,8 +54,8 @@ async def serving(db: Path, log_max_bytes: int = LOG_MAX_BYTES, nonces: int = 10
     entrance = Entrance(door, Settings(db, JWT_SECRET))
     traffic = Traffic()
     house = House(store, batcher, guard, hub, SelfCheck(db, 0), Beside(), traffic, Gauge(store), rates)
-    application = Watched(_application(door, house, frozenset(), rates, entrance), traffic)
-    server = QuietServer(_uvicorn_config(application, door.limits, traffic))
+    watched = Watched(application(door, house, frozenset(), rates, entrance), traffic)
+    server = QuietServer(uvicorn_config(watched, door.limits, traffic))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     keeping = asyncio.create_task(LogKeeper(store, log_max_bytes=log_max_bytes).run())
     try:

@@ -23,7 +23,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.applications import Starlette
 
 from engine.outcomes import Code
-from ws import app
+from ws.application import SUBPROTOCOL, application
 from ws.beside import Beside
 from ws.contracts import contract_routes
 from ws.contracts_examples import EXAMPLES
@@ -171,7 +171,7 @@ def test_every_code_and_every_close_code_is_explained() -> None:
 
 def test_the_subprotocol_is_the_one_that_is_asked_for() -> None:
     headers = ASYNCAPI["channels"]["wallet"]["bindings"]["ws"]["headers"]
-    assert headers["properties"]["Sec-WebSocket-Protocol"]["const"] == app.SUBPROTOCOL
+    assert headers["properties"]["Sec-WebSocket-Protocol"]["const"] == SUBPROTOCOL
 
 
 def test_every_route_says_how_it_is_refused() -> None:
@@ -203,11 +203,11 @@ def test_every_path_that_is_served_is_described() -> None:
     guard: Any = parts
     entrance: Any = SimpleNamespace(routes=lambda: [*people_routes(guard), *staff_routes(guard, guard)])
     given: Json = {"door": door, "beside": Beside(), "origins": frozenset(), "entrance": entrance}
-    needed = inspect.signature(app._application).parameters
-    application: Any = app._application(**{name: given.get(name, guard) for name in needed})
-    while not hasattr(application, "routes"):  # what is around it
-        application = application._app
-    served = {route.path for route in application.routes}
+    needed = inspect.signature(application).parameters
+    served_by: Any = application(**{name: given.get(name, guard) for name in needed})
+    while not hasattr(served_by, "routes"):  # what is around it
+        served_by = served_by._app
+    served = {route.path for route in served_by.routes}
     assert served - UNDESCRIBED == {*OPENAPI["paths"]}
 
 

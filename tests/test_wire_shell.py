@@ -27,11 +27,11 @@ from server_fixture import RawSocket
 from test_shell import NEVER, ROUTES
 
 from harness.process import JWT_SECRET, PATIENT, Server, seed
-from ws.app import _listen, _uvicorn_config
 from ws.auth import identify
 from ws.messages import Limits
 from ws.rate_windows import Windows
 from ws.rates import Counted, Rates
+from ws.server import listen, uvicorn_config
 from ws.settings import Settings
 from ws.shell import shelled
 from ws.shell_headers import ALWAYS
@@ -196,10 +196,10 @@ class Door:
         return self
 
     async def _serve(self) -> None:
-        listener = _listen(Settings(Path(), JWT_SECRET, port=0))
+        listener = listen(Settings(Path(), JWT_SECRET, port=0))
         self.port = listener.getsockname()[1]
         app = shelled(ROUTES, partial(identify, JWT_SECRET), Rates(NEVER, Counted(Windows())), frozenset())
-        self._server = QuietServer(_uvicorn_config(app, Limits(), Traffic()))
+        self._server = QuietServer(uvicorn_config(app, Limits(), Traffic()))
         self._started.set()  # connections wait in the listener's queue
         await self._server.serve(sockets=[listener])
 

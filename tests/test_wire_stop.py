@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 
 from harness.process import Server, seed
 from harness.wire import bet
-from ws import app, heads
+from ws import app, heads, server
 
 SOCKETS = 30
 IN_FLIGHT = 40
@@ -109,5 +109,13 @@ def test_who_shakes_hands_while_the_others_are_sent_away_hears_1001_as_well(tmp_
 
 def test_all_that_may_hang_at_a_stop_hangs_for_less_than_was_promised() -> None:
     """A COMMIT, a peer that reads slowly, a session, a self-check, the keeper of heads, and the disk."""
-    steps = (app.DRAIN_S, app.READ_S, UVICORN_S, app.GRACE_S, app.BESIDE_S, heads.STOP_S, app.CLOSE_S)
+    steps = (
+        server.DRAIN_S,
+        server.READ_S,
+        UVICORN_S,
+        server.GRACE_S,
+        app.BESIDE_S,
+        heads.STOP_S,
+        app.CLOSE_S,
+    )
     assert sum(steps) + PYTHON_S <= STOPPED_WITHIN_S

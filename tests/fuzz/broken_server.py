@@ -11,7 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.routing import Route
 
-import ws.app
+import ws.application
 import ws.codec
 import ws.protocol
 import ws.session
@@ -82,12 +82,12 @@ def leaks() -> None:
 
 def fails() -> None:
     """A route answers 500."""
-    routes = ws.app.health_routes
+    routes = ws.application.health_routes
 
     async def failing(request: Request) -> Any:
         raise LookupError("no such thing")
 
-    ws.app.health_routes = lambda *given: [*routes(*given), Route("/no/such", failing)]
+    ws.application.health_routes = lambda *given: [*routes(*given), Route("/no/such", failing)]
 
 
 FAULTS: Final = {each.__name__: each for each in (raises, is_lenient, is_silent, trusts, leaks, fails)}

@@ -30,11 +30,12 @@ from engine.store import Store
 from tests.sim.loop import Loop, Scheduler
 from tests.sim.network import Link, ServerEnd
 from tests.sim.weather import Weather
-from ws.app import BESIDE_S, CLOSE_S, DRAIN_S, ECHO_S, READ_S
+from ws.app import BESIDE_S, CLOSE_S
 from ws.auth import TokenRefused
 from ws.effects import Identity
 from ws.hub import Hub
 from ws.messages import Limits
+from ws.server import DRAIN_S, ECHO_S, READ_S
 from ws.session import Door, Session
 
 KEY: Final = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
@@ -49,7 +50,7 @@ LOG_MAX_BYTES: Final = 1024 * 1024
 """Of the write-ahead log, beyond which bets wait for it to be cut: as `disk.CHECKPOINT_PAGES`, a little."""
 
 LOSE_TASKS_S: Final = 1.0
-"""`timeout_graceful_shutdown` of uvicorn, as `ws/app.py` sets it."""
+"""`timeout_graceful_shutdown` of uvicorn, as `ws/server.py` sets it."""
 
 
 class NonceStore:
@@ -244,7 +245,7 @@ class Server:
         self.is_up = True
 
     async def _stop(self) -> None:
-        """The steps of `ws.app._Server.shutdown`, uvicorn's, and those of `ws.app.serve` behind them."""
+        """The steps of `ws.server.Server.shutdown`, uvicorn's, and those of `ws.app.serve` behind them."""
         draining = self.loop.create_task(self.batcher.drain(), name="drain")
         if not (await asyncio.wait([draining], timeout=DRAIN_S))[0]:
             draining.cancel()

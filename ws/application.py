@@ -1,0 +1,68 @@
+"""What is served: the WebSocket, the routes, and what is around them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
+
+from engine.outcomes import Code
+from ws.addresses import network_of
+from ws.bearer import bearer
+from ws.contracts import contract_routes
+from ws.effects import CloseCode
+from ws.entrance import Entrance
+from ws.house import House
+from ws.http import health_routes
+from ws.metrics import metrics_route
+from ws.problems import problem
+from ws.rates import Rates
+from ws.session import Door, Session
+from ws.shell import shelled
+from ws.shell_problems import answer, deny, not_now
+from ws.v1 import v1_routes
+
+SUBPROTOCOL: Final = "wallet.v1"
+
+
+def application(
+    door: Door, house: House, origins: frozenset[str], rates: Rates, entrance: Entrance
+) -> ASGIApp:
+    """The application. `origins`: of web pages that may speak to it, besides its own."""
+
+    async def wallet_socket(websocket: WebSocket) -> None:
+        refusal = await rates.of_handshake(network_of(websocket.client.host if websocket.client else None))
+        if refusal is not None:
+            await deny(websocket, not_now(refusal))
+            return
+        if not _is_welcome(websocket, origins):
+            await deny(websocket, answer(problem(Code.FORBIDDEN, "pages of this origin may not connect")))
+            return
+        if SUBPROTOCOL not in websocket.scope["subprotocols"]:
+            await websocket.accept()
+            await websocket.close(CloseCode.NOT_THIS_PROTOCOL, f"ask for the subprotocol {SUBPROTOCOL}")
+            return
+        await websocket.accept(SUBPROTOCOL)
+        session = Session(websocket, door)
+        session.traceparent = websocket.headers.get("traceparent")
+        await session.run(bearer(websocket))
+
+    routes = [
+        WebSocketRoute("/ws", wallet_socket),
+        *health_routes(house),
+        metrics_route(house),
+        *entrance.routes(),
+        *v1_routes(door),
+        *contract_routes(),
+    ]
+    return shelled(routes, door.identify, rates, origins)
+
+
+def _is_welcome(websocket: WebSocket, origins: frozenset[str]) -> bool:
+    """A page may connect from the server's own origin or a configured one; programs send no Origin at all."""
+    origin = websocket.headers.get("origin")
+    # Compared as text: an origin is scheme://host[:port] (RFC 6454, section 6.2), and parsers raise for
+    # others.
+    return origin is None or origin in origins or origin.partition("://")[2] == websocket.headers.get("host")
