@@ -359,4 +359,4 @@ def _log_each(part: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
     for job, outcome in zip(part, outcomes, strict=True):
         if isinstance(job.command, PlaceBet):
             ended = outcome.code.name if isinstance(outcome, Rejected) else "confirmed"
-            log.debug("a bet was told: %s", ended, extra={"bet_id": job.command.bet_id})
+            log.debug("a bet was decided: %s", ended, extra={"bet_id": job.command.bet_id})

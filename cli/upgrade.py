@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 from pathlib import Path
+from typing import Final
 
 from cli.audit import count_of, line_of
 from cli.audit_log import at_the_shell
@@ -16,11 +17,14 @@ from engine.deeds import ACCEPTED
 from engine.upgrades import Upgraded, rehearse
 from engine.upgrades import upgrade as upgrade_file
 
+LOGGED_FROM_VERSION: Final = 2
+"""The first schema version with an audit log."""
+
 
 def upgrade(options: argparse.Namespace) -> int:
     """Upgrade the file, or say what that would do; 1 if a check finds something, and then nothing is done."""
     if options.check:
-        done = rehearse(options.db, tell=teller())
+        done = rehearse(options.db, tell=teller(), record=_record)
     else:
         backup = None if options.no_backup else _backup_name(options.db)
         done = upgrade_file(options.db, backup, tell=teller(), record=_record)
@@ -34,6 +38,9 @@ def upgrade(options: argparse.Namespace) -> int:
 def _record(connection: sqlite3.Connection, done: Upgraded) -> None:
     """Have the audit log say who did it. By the wall clock, since nobody serves the file."""
     subject = {"from_version": done.from_version, "to_version": done.to_version}
+    if done.from_version < LOGGED_FROM_VERSION:  # what was done before has no deeds (engine/deed_checks.py)
+        ((newest,),) = connection.execute("SELECT coalesce(max(id), 0) FROM transactions").fetchall()
+        subject["logged_after"] = newest
     audit_log.record(connection, at_the_shell(), "schema.upgrade", subject, ACCEPTED, time.time_ns() // 1000)
 
 

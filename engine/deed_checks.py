@@ -44,6 +44,10 @@ _UNTOLD = (
     SELECT done.id, done.scope FROM transactions AS done
     WHERE done.id > ? AND done.id <= ? AND CAST(done.scope AS INTEGER) >= ?
       AND NOT EXISTS (SELECT 1 FROM audit_log WHERE transaction_id = done.id)
+      -- A file that is older than the log has it from its upgrade on.
+      AND done.id > (
+        SELECT coalesce(max(json_extract(subject, '$.logged_after')), 0) FROM audit_log
+        WHERE action = 'schema.upgrade' AND door = 'cli')
     ORDER BY done.id
     """,
     Shape("id:i scope:t", "transactions"),

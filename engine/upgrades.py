@@ -110,9 +110,14 @@ def upgrade(
         lock.release()
 
 
-def rehearse(path: Path, steps: Sequence[Step] = (), tell: Tell = lambda done, total: None) -> Upgraded:
-    """Upgrade a copy of `path`, verify all of it, and throw it away. Works beside a server of the old
-    version. Raises `FileUnusable`.
+def rehearse(
+    path: Path,
+    steps: Sequence[Step] = (),
+    tell: Tell = lambda done, total: None,
+    record: Record = lambda connection, done: None,
+) -> Upgraded:
+    """As `upgrade`, of a copy of `path`; verify all of that, and throw it away. Works beside a server of the
+    old version. Raises `FileUnusable`.
     """
     steps = steps or known_steps()
     found = _look(path, steps, writing=False)
@@ -122,7 +127,7 @@ def rehearse(path: Path, steps: Sequence[Step] = (), tell: Tell = lambda done, t
         copied = copy_outdated(path, draft, found.schema, tell)
         if not copied.report.ok:
             return Upgraded(found.version, found.version, findings=copied.report.findings)
-        done = _apply(draft.path, steps, lambda connection, done: None)
+        done = _apply(draft.path, steps, record)
         if done.ok:
             done.findings.extend(verify(draft.path, Asked(alone=True)).findings)
         return done

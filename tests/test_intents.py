@@ -114,6 +114,7 @@ def test_a_player_with_scopes_places_his_own_bets_only_with_the_right_one() -> N
         ([(42, -5, "TRANSFER"), (7, 5, "TRANSFER")], None),
         ([(7, 5, "TRANSFER"), (42, -3, "TRANSFER"), (42, -2, "TRANSFER")], None),
         ([(7, -5, "TRANSFER"), (42, 5, "TRANSFER")], "legs[0].user_id"),
+        ([(42, 5, "TRANSFER"), (42, -5, "TRANSFER")], "legs[0].user_id"),
         ([(42, -5, "TRANSFER"), (7, 5, "FEE")], "legs[1].name"),
         ([(42, -5, "TAX"), (7, 5, "TRANSFER")], "legs[0].name"),
     ],

@@ -207,8 +207,8 @@ def test_not_even_a_debugging_server_logs_messages(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     told = {line["bet_id"]: line["message"] for line in lines if "bet_id" in line}
     assert told == {
-        placed["bet_id"]: "a bet was told: confirmed",
-        refused["bet_id"]: "a bet was told: INSUFFICIENT_FUNDS",
+        placed["bet_id"]: "a bet was decided: confirmed",
+        refused["bet_id"]: "a bet was decided: INSUFFICIENT_FUNDS",
     }
     assert placed["nonce"] not in log.read_text()
     assert player["token"] not in log.read_text()

@@ -175,7 +175,7 @@ def test_the_counts_are_those_of_the_file_whoever_asks_again(world: World) -> No
     assert told[named("ledger_rows_total", table="transactions")] == rows
     assert told[named("ledger_rows_total", table="transaction_ledger")] == world.entries()
     assert told[named("batch_commands_sum")] == told[named("confirmation_seconds_count")]
-    assert "a bet was told" not in world.log()
+    assert "a bet was decided" not in world.log()
 
 
 def test_commands_of_operators_are_counted_by_kind_and_apart_from_bets(world: World) -> None:

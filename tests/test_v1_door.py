@@ -13,7 +13,6 @@ import pytest
 from asking import bearing, new_key
 from books_open import ALICE, BOB, seed
 from server_fixture import mint
-from starlette.applications import Starlette
 
 from batcher.batcher import Batcher
 from batcher.jobs import Asker
@@ -27,7 +26,10 @@ from harness.process import JWT_SECRET
 from harness.wire import new_bet_id
 from ws.hub import RESUMES_PER_USER, Hub
 from ws.messages import Limits
+from ws.rate_windows import Windows
+from ws.rates import Counted, RateLimits, Rates
 from ws.session import Door
+from ws.shell import shelled
 from ws.v1 import v1_routes
 
 
@@ -48,6 +50,9 @@ class Watched(Batcher):
         super().submit(command, asker, request_id, objection, actor)
 
 
+NEVER = RateLimits(None, None, None, None, None)
+
+
 @contextlib.asynccontextmanager
 async def door_of(
     path: Path, limits: Limits | None = None
@@ -56,7 +61,8 @@ async def door_of(
     batcher = Watched(store, MemoryGuard())
     batcher.asked = []
     door = Door(store, batcher, Hub(), JWT_SECRET, limits or Limits())
-    transport = httpx.ASGITransport(Starlette(routes=v1_routes(door)), client=("192.0.2.7", 4711))
+    app = shelled(v1_routes(door), door.identify, Rates(NEVER, Counted(Windows())), frozenset())
+    transport = httpx.ASGITransport(app, client=("192.0.2.7", 4711), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         try:
             yield batcher, client

@@ -168,8 +168,8 @@ class Wallets:
         )
         if why:
             return no(why)
-        first = next((user for user in players if known[user]["kind"] == "player"), None)
-        return self.post(first, *((user, amount, name, None) for user, amount, name in legs))
+        alone = players[0] if len(players) == 1 and known[players[0]]["kind"] == "player" else None
+        return self.post(alone, *((user, amount, name, None) for user, amount, name in legs))
 
     def _status(self, ask: Request) -> Answer:
         user, status = ask["user"], ask["status"]

@@ -173,8 +173,10 @@ class Wallet:
             user_id=user_id,
             free_bet_id=free_bet_id,
         )
+        is_doubtful = bet.bet_id in self.unresolved()  # of an earlier call: it may have left
         await asyncio.to_thread(self._journal.keep, KeptBet(self.user_id, bet))
-        result = await self._bet_settled(bet, self._state.start(bet), within_s)
+        task = self._state.start(bet, is_doubtful=is_doubtful)
+        result = await self._bet_settled(bet, task, within_s)
         assert isinstance(result, BetConfirmed | BetRejected)
         return result
 

@@ -160,6 +160,14 @@ class Link:
         try:
             if self._token is None or self.state.needs_token:
                 self._token = await self._new_token()
+        except GivenUp as fault:
+            self.state.end(fault)
+            return None
+        except Exception as trouble:  # whoever gives tokens may be away as well
+            self.trouble = trouble
+            self.state.disconnected(None, _now_ms())
+            return None
+        try:
             return await connect(
                 self._url,
                 subprotocols=[SUBPROTOCOL],
@@ -171,8 +179,6 @@ class Link:
                 ping_interval=None,  # the state asks by itself, as a browser must
                 max_size=FRAME_BYTES_MAX,
             )
-        except GivenUp as fault:
-            self.state.end(fault)
         except InvalidStatus as refused:
             self.trouble = refused
             status = refused.response.status_code

@@ -167,7 +167,7 @@ class Hub:
         for entry in accepted.entries:
             told = None  # one message for all: they may be 256
             for listener in self._by_user.get(entry.user_id, ()):
-                if listener is not asker:
+                if listener is not asker or accepted.wallet is None:  # else its answer says it
                     told = told or wallet_entry(entry, accepted.at_us)
                     listener.push(told)
         if accepted.payout is not None:

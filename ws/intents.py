@@ -76,8 +76,9 @@ def _whose(identity: Identity, reach: Reach, user_id: int | None) -> int | Refus
 def _own_transfer(identity: Identity, request: WalletTransfer) -> Transfer | Refused:
     """Whether the others are players' wallets is for the books to tell (`decide.cash.transfer`)."""
     for at, leg in enumerate(request.legs):
-        if leg.amount < 0 and leg.user_id != identity.user_id:
-            return Refused(Code.FORBIDDEN, f"legs[{at}].user_id: only your own wallet may give")
+        # One that gets before it gives would have an entry, and a receipt, of money that was never there.
+        if (leg.amount < 0) is not (leg.user_id == identity.user_id):
+            return Refused(Code.FORBIDDEN, f"legs[{at}].user_id: your own wallet gives, and no other")
         if leg.name != "TRANSFER":
             return Refused(Code.FORBIDDEN, f"legs[{at}].name: for operators only")
     command = request.to_command(caller=str(identity.user_id))

@@ -28,6 +28,10 @@ NO_ID: Final = "-"
 """The `id` of a request that has none: replies over HTTP do not show it."""
 
 
+NONCE_CHARS_MIN: Final = 8
+"""Of a nonce (PROTOCOL); a key may be shorter."""
+
+
 class Parts(NamedTuple):
     """What of an HTTP request counts. `query` and `keys` (the values of `Idempotency-Key`) as they came, in
     order and with what is there twice; `now_ms`: wall clock."""
@@ -138,7 +142,7 @@ def _keyed_bet(parts: Parts, found: dict[str, Any], key: str | None) -> str | No
         if key is None or not is_bet_id(key):
             return f"bet_id: expected {EXPECTED['bet_id']}; or the same as the header {IDEMPOTENCY_KEY}"
         found["bet_id"] = key
-    found.setdefault("nonce", key or found["bet_id"])
+    found.setdefault("nonce", key if key is not None and len(key) >= NONCE_CHARS_MIN else found["bet_id"])
     found.setdefault("sent_at", parts.now_ms)
     return None
 

@@ -150,8 +150,9 @@ export class Wallet {
   async place(bet, options) {
     const nonce = hexOf(crypto.getRandomValues(new Uint8Array(12)));
     const request = {type: "bet.place", bet_id: newBetId(), ...bet, nonce};
+    const isDoubtful = this.#storage.getItem(STORED + request.bet_id) !== null; // an earlier call's: it may have left
     this.#storage.setItem(STORED + request.bet_id, JSON.stringify({user_id: this.userId, bet: request}));
-    return this.#betSettled(this.#state.start(request), options);
+    return this.#betSettled(this.#state.start(request, {isDoubtful}), options);
   }
 
   /** The bets of this user whose fate is not known. @returns {string[]} */

@@ -68,8 +68,8 @@ def withdraw(view: View, command: Withdraw, mark: bytes) -> Outcome:
 
 
 def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
-    """Move money among accounts. The answer shows the first player's wallet, if there is one; where a player
-    asks, his own, which is the only one that gives.
+    """Move money among accounts. The answer shows a player's wallet only where no other wallet is concerned:
+    it is a part of the receipt, which each of them may have.
 
     Rejections: INVALID_REQUEST (fewer than two legs, too many, one of nothing or on a book that is
     `KEPT_FOR` something, or they do not sum to zero), ACCOUNT_NOT_FOUND (also a book or a bonus wallet where
@@ -115,14 +115,9 @@ def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
         view.post(account, leg.amount_minor, leg.name, ref_id)
         for leg, account in zip(legs, holders, strict=True)
     )
-    shown = next(
-        (
-            account
-            for account, amount_minor in zip(holders, amounts, strict=True)
-            if account.kind == "player" and (amount_minor < 0 or not command.among_players)
-        ),
-        None,
-    )
+    wallets = {account.id: account for account in holders if account.is_wallet}
+    alone = next(iter(wallets.values())) if len(wallets) == 1 else None
+    shown = alone if alone is not None and alone.kind == "player" else None
     return accept(view, "TRANSFER", command, mark, shown, entries)
 
 
