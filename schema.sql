@@ -1032,7 +1032,8 @@ CREATE TABLE refresh_tokens (
     successor BLOB CHECK (length(successor) = 32),
     CONSTRAINT what_is_used_has_a_successor CHECK ((used_at IS NULL) = (successor IS NULL))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX refresh_tokens_of_a_login ON refresh_tokens (login_id);
+-- With its time: the oldest are found without a look at all that a log-in has used.
+CREATE INDEX refresh_tokens_of_a_login ON refresh_tokens (login_id, used_at);
 -- However many refresh at once, one wins: the database holds no second token that is good.
 CREATE UNIQUE INDEX one_good_token_of_a_login ON refresh_tokens (login_id) WHERE used_at IS NULL;
 CREATE TRIGGER refresh_tokens_are_used_once BEFORE UPDATE ON refresh_tokens WHEN OLD.used_at IS NOT NULL

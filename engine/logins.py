@@ -20,8 +20,11 @@ from engine.people import (
 )
 
 OVER_A_LOGIN: Final = 2
-"""How many log-ins that are over go with each new one: more than come, so that they do not pile up, and few,
-since each may have hundreds of used tokens."""
+"""How many log-ins that are over go with each new one: more than come, so that they do not pile up."""
+
+OVER_A_REFRESH: Final = 8
+"""How many old tokens of its log-in go with each refresh, and a hundred times as many of a log-in that is
+over with a new one. Bounded, because bets wait behind it: who refreshes as often as he may has 600,000."""
 
 
 class NameTaken(SolidGreenError):
@@ -181,8 +184,28 @@ def _forget_some(connection: sqlite3.Connection, now_us: int) -> None:
     over = connection.execute(
         "SELECT id FROM logins WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", (now_us, OVER_A_LOGIN)
     ).fetchall()
-    connection.executemany("DELETE FROM refresh_tokens WHERE login_id = ?", over)
-    connection.executemany("DELETE FROM logins WHERE id = ?", over)
+    connection.executemany(
+        "DELETE FROM refresh_tokens WHERE hash IN "
+        "(SELECT hash FROM refresh_tokens WHERE login_id = ? LIMIT ?)",
+        [(id_, 100 * OVER_A_REFRESH) for (id_,) in over],
+    )
+    connection.executemany(
+        "DELETE FROM logins WHERE id = ? AND NOT EXISTS "
+        "(SELECT 1 FROM refresh_tokens WHERE login_id = logins.id)",
+        over,
+    )
+
+
+def is_over(connection: sqlite3.Connection, user_id: int) -> bool:
+    """Whether whoever acted under this number, one of the staff or a service account, does so no more."""
+    ((is_over,),) = connection.execute(
+        """
+        SELECT EXISTS (SELECT 1 FROM credentials WHERE user_id = :id AND removed_at IS NOT NULL)
+            OR EXISTS (SELECT 1 FROM service_accounts WHERE id = :id AND revoked_at IS NOT NULL)
+        """,
+        {"id": user_id},
+    ).fetchall()
+    return bool(is_over)
 
 
 def family(connection: sqlite3.Connection, token_hash: bytes, successor_hash: bytes) -> Family | None:
@@ -210,8 +233,9 @@ def rotate(connection: sqlite3.Connection, token_hash: bytes, successor_hash: by
     meaning = presented(found, now_us)
     if found is not None and meaning is Presented.GOOD:
         connection.execute(
-            "DELETE FROM refresh_tokens WHERE login_id = ? AND used_at < ?",
-            (found.login_id, now_us - USED_KEPT_US),
+            "DELETE FROM refresh_tokens WHERE hash IN (SELECT hash FROM refresh_tokens "
+            "WHERE login_id = ? AND used_at < ? ORDER BY used_at LIMIT ?)",
+            (found.login_id, now_us - USED_KEPT_US, OVER_A_REFRESH),
         )
         connection.execute(
             "UPDATE refresh_tokens SET used_at = ?, successor = ? WHERE hash = ?",

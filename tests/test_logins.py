@@ -115,6 +115,30 @@ def test_used_tokens_are_forgotten_after_a_week_and_the_good_one_is_not(file: sq
     assert show(file, third, NOW_US + USED_KEPT_US + 3)[0] is Presented.GOOD
 
 
+def test_a_refresh_takes_no_longer_however_many_were_before_it(file: sqlite3.Connection) -> None:
+    """Bets wait behind it, and somebody may refresh for a week as often as he may."""
+    logins.begin_login(file, 7, hash_of(FIRST), NOW_US)
+    many = 20_000
+    file.executemany(
+        "INSERT INTO refresh_tokens (hash, login_id, issued_at, used_at, successor) VALUES (?, 1, ?, ?, ?)",
+        [(hash_of(n.to_bytes(32, "big")), NOW_US, NOW_US + n, bytes(32)) for n in range(many)],
+    )
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    file.set_progress_handler(step, 100)
+    _, second = show(file, FIRST, NOW_US + USED_KEPT_US // 2)
+    assert steps < 20, "nothing is old yet"
+    show(file, second, NOW_US + 2 * USED_KEPT_US)
+    file.set_progress_handler(None, 0)
+    assert steps < 40, "all of it is"
+    (left,) = file.execute("SELECT count(*) FROM refresh_tokens").fetchone()
+    assert left == many + 3 - logins.OVER_A_REFRESH
+
+
 def test_log_ins_that_are_over_do_not_pile_up(file: sqlite3.Connection) -> None:
     for number in range(100):
         token = number.to_bytes(32, "big")

@@ -113,6 +113,7 @@ SECRETS = [
     "authorization: dXNlcjpwYXNz",
     "BEARER  abcdefghijkl",
     "key sg_live_0123456789",
+    "sgr_0123456789abcdef in a path",
     '{"type":"auth","token":"abcdefghijkl"}',
     "LogIn(user='me', password='abc\\'def ghi', again=1)",
     '{"refresh_token": "abcdefghijkl", "password" : "abc def ghi"}',

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
@@ -113,6 +115,49 @@ def test_who_waits_too_long_is_told_so_too(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.undo()
         passwords._process.send_signal(signal.SIGCONT)
         assert not await passwords.verify("correct horse", None), "the answer that came too late is nobody's"
+        passwords.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_process_that_does_not_read_holds_up_nobody_but_log_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is handed over stays within what a pipe takes, or writing to it would stop the event loop."""
+
+    async def scenario() -> None:
+        passwords = Passwords()
+        await passwords.hash("correct horse")
+        assert passwords._process is not None
+        passwords._process.send_signal(signal.SIGSTOP)
+        handed: list[bytes] = []
+        hand_over = passwords._hand_over
+        monkeypatch.setattr(passwords, "_hand_over", lambda line: (handed.append(line), hand_over(line)))
+        monkeypatch.setattr(passwords_module, "WITHIN_S", 0.001)
+        for _ in range(20):
+            with pytest.raises(TooManyPasswords):
+                await passwords.verify("\N{HORSE}" * 256, None)
+        assert 0 < sum(map(len, handed)) < 65_536
+        assert len(handed) < 20
+        monkeypatch.undo()
+        passwords._process.send_signal(signal.SIGCONT)
+        assert not await passwords.verify("correct horse", None), "and all is well again"
+        passwords.close()
+
+    asyncio.run(scenario())
+
+
+def test_where_memory_is_short_nobody_is_told_that_his_password_is_wrong() -> None:
+    async def scenario() -> None:
+        passwords = Passwords()
+        kept = await passwords.hash("correct horse")
+        assert passwords._process is not None
+        used = (
+            int(Path(f"/proc/{passwords._process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        )
+        resource.prlimit(passwords._process.pid, resource.RLIMIT_AS, (used + 4 * 2**20,) * 2)
+        with pytest.raises(TooManyPasswords, match="memory"):
+            await passwords.verify("correct horse", kept)
+        with pytest.raises(TooManyPasswords, match="memory"):
+            await passwords.hash("correct horse")
         passwords.close()
 
     asyncio.run(scenario())

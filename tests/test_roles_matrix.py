@@ -23,9 +23,10 @@ import pytest
 from asking import BY_NAME, ask, bearing, code_of, new_key
 from server_fixture import Json, RawSocket, World, mint, running
 
+from engine.people import SCOPES
 from harness.wire import connect, new_bet_id, now_ms
 from ws.messages import TYPES
-from ws.roles import MANAGE, RULES, SCOPES
+from ws.roles import MANAGE, RULES
 from ws.routes import ONLY_ON_THE_SOCKET
 from ws.staff_routes import staff_routes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -264,6 +265,43 @@ def test_only_admins_without_bounds_say_who_may_act(http: httpx.Client) -> None:
     bounded = bearer(mint(1, "admin", scope="read"))
     assert code_of(http.post("/v1/admin/staff", headers=bounded, json=body)) == (403, "FORBIDDEN")
     assert code_of(http.get("/v1/admin/staff")) == (401, "UNAUTHORIZED")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/admin/keys", {"name": "backdoor", "role": "admin"}),
+        ("/v1/deposits", {"user_id": 7, "amount": 5, "key": "held"}),
+        ("/v1/clock/confirm", {}),
+    ],
+)
+def test_who_was_removed_while_he_sends_does_nothing_more(
+    world: World, http: httpx.Client, path: str, body: Json
+) -> None:
+    """His token is looked at with the head of a request, and the body may take ten seconds."""
+    admin = bearer(mint(1, "admin"))
+    name = f"mallory{path.replace('/', '-')}"
+    made = http.post(
+        "/v1/admin/staff", headers=admin, json={"username": name, "password": HORSE, "role": "admin"}
+    )
+    assert made.status_code == 201
+    told = http.post("/v1/auth/login", json={"username": name, "password": HORSE}).json()
+    content = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {told['access_token']}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+    )
+    before = world.entries()
+    with socket.create_connection(("127.0.0.1", world.server.port), timeout=10) as held:
+        held.sendall(head.encode() + content[:-1])
+        # Behind it on the same loop: by its answer the head has been looked at.
+        assert http.get("/v1/clock", headers=bearer(told["access_token"])).status_code == 200
+        assert http.delete(f"/v1/admin/staff/{name}", headers=admin).status_code == 204
+        held.sendall(content[-1:])
+        answer = held.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert world.entries() == before
+    assert "backdoor" not in http.get("/v1/admin/keys", headers=admin).text
 
 
 HOSTILE: list[tuple[str, bytes]] = [

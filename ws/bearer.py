@@ -18,6 +18,9 @@ from ws.effects import Identity
 ASKER: Final = "asker"
 """Where `scope["state"]` has who asks."""
 
+AGAIN: Final = "ask_again"
+"""And what tells it anew."""
+
 Identify = Callable[[str], Identity]
 """Who an access token speaks for, now; raises `TokenRefused`."""
 
@@ -35,7 +38,8 @@ TWICE: Final = Unknown("Authorization: there twice")
 
 def bearer(connection: HTTPConnection) -> str | None:
     """The token of the header `Authorization`, if there is one; tokens are taken from nowhere else."""
-    return _token_of(connection.headers.get("authorization", ""))
+    given = connection.headers.getlist("authorization")
+    return _token_of(given[0]) if len(given) == 1 else "" if given else None  # "": two are no token
 
 
 def who_asks(identify: Identify, authorizations: Sequence[bytes]) -> Identity | Unknown:
@@ -57,6 +61,13 @@ def asker_of(scope: Scope) -> Identity | Unknown:
     """
     found: Identity | Unknown = scope["state"][ASKER]
     return found
+
+
+def asker_still(scope: Scope) -> Identity | Unknown:
+    """The same, looked at anew: behind a body, which may have come so slowly that the log-in has ended
+    meanwhile."""
+    again: Callable[[], Identity | Unknown] = scope["state"][AGAIN]
+    return again()
 
 
 def _token_of(authorization: str) -> str | None:

@@ -7,7 +7,7 @@ that are being checked have to be counted in, and a list of a stranger's making 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from typing import Final
 
 FAILURES_HERE: Final = 5
@@ -36,7 +36,7 @@ class Lockout:
 
     def __init__(self, names_max: int = NAMES_MAX) -> None:
         self._names_max = names_max
-        self._failures: dict[Place, deque[float]] = {}  # the one that failed last comes last
+        self._failures: dict[Place, tuple[float, ...]] = {}  # the one that failed last comes last
         self._in_flight: Counter[Place] = Counter()
 
     def __len__(self) -> int:
@@ -60,9 +60,9 @@ class Lockout:
             if not self._in_flight[place]:
                 del self._in_flight[place]
             if failed:
-                times = self._failures.pop(place, None) or deque(maxlen=_bounds(place)[0])
-                times.append(now_s)
-                self._failures[place] = times
+                # A deque of one has ten times the size of a tuple of one, which most are.
+                times = *self._failures.pop(place, ()), now_s
+                self._failures[place] = times[-_bounds(place)[0] :]
         self._forget(now_s)
 
     def _wait_s(self, place: Place, now_s: float) -> float:

@@ -37,7 +37,7 @@ LEFT_OUT: Final = "[left out]"
 _SECRETS: Final = (
     # What our own tokens begin with is {" in base64, whatever follows (RFC 7515, section 3.1).
     (re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}"), LEFT_OUT),
-    (re.compile(r"\bsg_[\w-]{6,}"), LEFT_OUT),
+    (re.compile(r"\bsgr?_[\w-]{6,}"), LEFT_OUT),
     (re.compile(r"(?i)\b(bearer|basic)\s{1,9}[\w.~+/=-]{6,}"), rf"\1 {LEFT_OUT}"),
     (
         re.compile(r"(?i)\b(authorization['\"]?[\s:=,]{1,9}b?['\"]?(?:[a-z]{1,20}\s)?)[^\s'\"]+"),

@@ -12,7 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher, Type
-from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
 LOWEST_PRIORITY = 19
 
@@ -24,22 +24,26 @@ def main(memory_kib: int, passes: int, lanes: int, at_a_time: int) -> None:
     hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=lanes, type=Type.ID)
     one_line = threading.Lock()
 
-    def answer(line: bytes) -> None:
+    def serve(line: bytes) -> None:
         number, password, kept = json.loads(line)
-        told = json.dumps([number, _matches(hasher, kept, password) if kept else hasher.hash(password)])
+        try:
+            answer = _matches(hasher, kept, password) if kept else hasher.hash(password)
+        except (Argon2Error, MemoryError):
+            answer = None  # no memory: nothing is known of this one
+        told = json.dumps([number, answer])
         with one_line:
             sys.stdout.write(told + "\n")
             sys.stdout.flush()
 
     with ThreadPoolExecutor(at_a_time) as threads:  # argon2 lets go of the interpreter's lock
         for line in sys.stdin.buffer:
-            threads.submit(answer, line)
+            threads.submit(serve, line)
 
 
 def _matches(hasher: PasswordHasher, kept: str, password: str) -> bool:
     try:
         return hasher.verify(kept, password)
-    except (Argon2Error, InvalidHashError):
+    except (VerifyMismatchError, InvalidHashError):
         return False
 
 

@@ -99,7 +99,10 @@ class Passwords:
         self._waiting += 1
         number = next(self._numbers)
         try:
-            async with asyncio.timeout(WITHIN_S), self._handed_over:
+            async with asyncio.timeout(WITHIN_S):
+                await self._handed_over.acquire()
+                # Released by the answer, also where nobody waits for it any more: else a process that does
+                # not read would find the pipe full some day, and the event loop would wait for it.
                 answer = self._answers[number] = asyncio.get_running_loop().create_future()
                 self._hand_over(json.dumps([number, password, kept]).encode() + b"\n")
                 return await answer
@@ -107,11 +110,15 @@ class Passwords:
             raise TooManyPasswords("log-ins take too long at the moment") from error
         finally:
             self._waiting -= 1
-            self._answers.pop(number, None)
 
     def _hand_over(self, line: bytes) -> None:
         if self._process is None:
-            self._process = self._started()
+            try:
+                self._process = self._started()
+            except OSError as error:  # no descriptor, or no memory
+                self._told(next(reversed(self._answers)), None)
+                log.error("the process that checks passwords cannot be started: %s", error)
+                return
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended: whoever reads from it finds that, and says so
             self._process.stdin.write(line)
@@ -140,9 +147,16 @@ class Passwords:
             with contextlib.suppress(OSError):
                 pipe.close()
 
-    def _told(self, number: int, answer: str | bool) -> None:
-        waiting = self._answers.get(number)
-        if waiting is not None and not waiting.done():
+    def _told(self, number: int, answer: str | bool | None) -> None:
+        waiting = self._answers.pop(number, None)
+        if waiting is None:
+            return
+        self._handed_over.release()
+        if waiting.done():
+            return
+        if answer is None:
+            waiting.set_exception(TooManyPasswords("there is no memory for log-ins at the moment"))
+        else:
             waiting.set_result(answer)
 
     def _ended(self, process: subprocess.Popen[bytes]) -> None:
@@ -151,6 +165,8 @@ class Passwords:
         log.error("the process that checks passwords has ended; the next log-in starts another")
         self._process = None
         process.wait()
-        for waiting in self._answers.values():
+        for number in [*self._answers]:
+            waiting = self._answers.pop(number)
+            self._handed_over.release()
             if not waiting.done():
                 waiting.set_exception(TooManyPasswords("log-ins are interrupted; try again"))

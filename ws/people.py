@@ -174,8 +174,11 @@ class People:
         return await self._passwords.hash(normal)
 
     def _welcome(self, connection: sqlite3.Connection, known: Credential, kept: str | None) -> LoggedIn:
-        if logins.credential(connection, known.username) != known:  # removed, or changed, since it was read
+        now = logins.credential(connection, known.username)
+        if now is None or now.is_removed:  # since it was read
             raise PeopleRefused(Code.UNAUTHORIZED, WRONG)
+        if now != known:  # perhaps only hashed anew, by another log-in of his
+            raise PeopleRefused(Code.OVERLOADED, "the password was changed meanwhile; try again", 1.0)
         if kept is not None:
             logins.hash_anew(connection, known, kept)
         return self._log_in(connection, known.user_id, known.role, self._clock())

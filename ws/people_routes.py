@@ -26,7 +26,8 @@ from starlette.routing import Route
 from engine.errors import BatchRefused, CommitUnknown, LookTooLong, StoreFault
 from engine.outcomes import Code
 from ws import problems
-from ws.bearer import Unknown, asker_of
+from ws.addresses import network_of
+from ws.bearer import Unknown, asker_of, asker_still
 from ws.bodies import BodyRefused, read_body
 from ws.effects import Identity
 from ws.passwords import TooManyPasswords
@@ -152,9 +153,17 @@ def known(request: Request) -> Identity:
     return asker
 
 
+def still_known(request: Request) -> Identity:
+    """The same behind a body, which may have come slowly."""
+    asker = asker_still(request.scope)
+    if isinstance(asker, Unknown):
+        raise PeopleRefused(Code.UNAUTHORIZED, asker.why)
+    return asker
+
+
 def address_of(request: Request) -> str:
-    """Whence it comes, as the network says; empty where it does not."""
-    return "" if request.client is None else request.client.host
+    """Whence it comes, as it is counted elsewhere: see `ws/addresses.py`."""
+    return network_of(None if request.client is None else request.client.host)
 
 
 def _told(request: Request, told: LoggedIn, status: int, *, in_cookie: bool) -> Response:

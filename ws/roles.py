@@ -14,9 +14,6 @@ from typing import Final, NamedTuple
 
 from ws.effects import Identity
 
-SCOPES: Final = ("bets", "money", "payouts", "bonus", "wallets", "upkeep", "read")
-"""What a service account can be for."""
-
 
 class Reach(Enum):
     """Whose wallets a role may do something with."""

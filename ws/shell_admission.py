@@ -7,6 +7,7 @@ with it. What has to be told while all else is refused, health and figures, is n
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.outcomes import Code
 from ws.addresses import network_of
-from ws.bearer import ASKER, Identify, who_asks
+from ws.bearer import AGAIN, ASKER, Identify, who_asks
 from ws.effects import Identity
 from ws.problems import problem
 from ws.rates import Rates
@@ -61,7 +62,9 @@ class Admission:
         path = scope["path"]
         if not (path.startswith("/health/") or path == "/metrics"):
             asker = who_asks(self._identify, authorizations)
-            scope.setdefault("state", {})[ASKER] = asker
+            scope.setdefault("state", {}).update(
+                {ASKER: asker, AGAIN: partial(who_asks, self._identify, authorizations)}
+            )
             client = scope.get("client")
             refusal = await self._rates.of_request(
                 scope["method"],

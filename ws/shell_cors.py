@@ -2,8 +2,8 @@
 Source: the Fetch standard, CORS.
 
 Pages of other origins get answers without a word about CORS, which their browsers then keep from them; their
-preflights are requests like any others. There are no cookies here: a page sends a token, so no credentials
-are allowed by browsers' own means.
+preflights are requests like any others. The one cookie (`ws/people_routes.py`) is SameSite=Strict and for
+this origin only: a page of another sends a token, so no credentials are allowed by browsers' own means.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from engine.outcomes import Code
 from engine.people import normal_scopes
 from engine.service_keys import ServiceAccount, ServiceKey
 from engine.store import Store
+from ws.effects import ENDED_WORDS
 from ws.passwords import Passwords
 from ws.secrets_shown import PeopleRefused, check_role, name_of, new_key, password_of
 
@@ -136,6 +137,8 @@ class Staff:
         """Change it, and have the audit log say so in the same transaction."""
 
         def recorded(connection: sqlite3.Connection) -> Answer:
+            if logins.is_over(connection, deed.actor.id):  # since he asked: a password takes its time
+                raise PeopleRefused(Code.UNAUTHORIZED, ENDED_WORDS)
             changed = change(connection)
             audit_log.record(connection, deed.actor, deed.action, deed.subject, ACCEPTED, self._clock())
             return changed

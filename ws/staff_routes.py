@@ -13,7 +13,8 @@ from engine.logins import StaffMember
 from engine.outcomes import Code
 from engine.service_keys import ServiceAccount, ServiceKey
 from ws.actors import actor_of
-from ws.bodies import read_body
+from ws.bodies import Some, read_body
+from ws.effects import Identity
 from ws.people_messages import (
     AccountShown,
     AddStaff,
@@ -24,7 +25,7 @@ from ws.people_messages import (
     SetPassword,
     StaffShown,
 )
-from ws.people_routes import Endpoint, answering, known, shown
+from ws.people_routes import Endpoint, answering, known, shown, still_known
 from ws.roles import MANAGE, reach_of, why_not
 from ws.secrets_shown import PeopleRefused
 from ws.staff import Staff
@@ -34,7 +35,17 @@ def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
     """`clock`: microseconds of the wall clock."""
 
     def admin(request: Request) -> Actor:
-        identity = known(request)
+        return may_manage(request, known(request))
+
+    async def asked_of(
+        request: Request, kind: type[Some], *, may_be_empty: bool = False
+    ) -> tuple[Actor, Some]:
+        """Who asks for what; looked at anew behind the body."""
+        admin(request)
+        asked = await read_body(request, kind, may_be_empty=may_be_empty)
+        return may_manage(request, still_known(request)), asked
+
+    def may_manage(request: Request, identity: Identity) -> Actor:
         if reach_of(identity, MANAGE) is None:
             raise PeopleRefused(Code.FORBIDDEN, why_not(identity, MANAGE))
         # Whoever makes keys makes any: so none whose own is bounded.
@@ -51,8 +62,7 @@ def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
 
     @answering
     async def add(request: Request) -> Response:
-        actor = admin(request)
-        asked = await read_body(request, AddStaff)
+        actor, asked = await asked_of(request, AddStaff)
         user_id = await staff.add_staff(actor, asked.username, asked.password, asked.role)
         return shown({"user_id": user_id}, 201)
 
@@ -64,8 +74,7 @@ def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
 
     @answering
     async def set_password(request: Request) -> Response:
-        actor = admin(request)
-        asked = await read_body(request, SetPassword)
+        actor, asked = await asked_of(request, SetPassword)
         await staff.set_staff_password(actor, request.path_params["name"], asked.password)
         return Response(status_code=204)
 
@@ -78,16 +87,14 @@ def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
 
     @answering
     async def create(request: Request) -> Response:
-        actor = admin(request)
-        asked = await read_body(request, CreateKey)
+        actor, asked = await asked_of(request, CreateKey)
         return shown(
             NewKey(asked.name, await staff.create_key(actor, asked.name, asked.role, asked.scopes)), 201
         )
 
     @answering
     async def rotate(request: Request) -> Response:
-        actor = admin(request)
-        asked = await read_body(request, RotateKey, may_be_empty=True)
+        actor, asked = await asked_of(request, RotateKey, may_be_empty=True)
         name = request.path_params["name"]
         return shown(NewKey(name, await staff.rotate_key(actor, name, asked.grace_s)), 201)
 

@@ -23,7 +23,7 @@ from engine.actors import Actor
 from engine.commands import Command
 from engine.outcomes import Code
 from ws.actors import actor_of
-from ws.bearer import Unknown, asker_of
+from ws.bearer import Unknown, asker_of, asker_still
 from ws.codec import answer, to_command
 from ws.effects import Identity, Look, Looked
 from ws.fields import Reply, Request
@@ -66,6 +66,8 @@ class _Server:
         if isinstance(identity, Unknown):
             return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
         message = read(shape, await _parts(shape.route, asked))
+        if shape.route.has_body and isinstance(identity := asker_still(asked.scope), Unknown):
+            return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
         if isinstance(message, Unread):
             return refused(Code.INVALID_REQUEST, message.message, status=message.status)
         reply = await self._reply(identity, message, actor_of(identity, asked.client, "http"))
