@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from command import seed
 from server_fixture import mint
-from structlog.contextvars import bound_contextvars
 
 from harness.process import Server
 from harness.wire import bet, connect
 from ws.logs import FORMATS, LEFT_OUT, configure, formatter, printable, redacted
+from ws.request_ids import request_id
 
 TOKEN = mint(7)
 BEGIN = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ [\w.]+: ")
@@ -100,8 +100,9 @@ def test_an_exception_is_told_as_a_text() -> None:
 
 @pytest.mark.parametrize("format_", ["text", "json"])
 def test_what_is_bound_while_a_request_is_served_is_on_its_lines(format_: str) -> None:
-    with bound_contextvars(request_id="r-7"):
-        assert "r-7" in line_of(format_, "words")
+    before = request_id.set("r-7")
+    assert "r-7" in line_of(format_, "words")
+    request_id.reset(before)
     assert "r-7" not in line_of(format_, "words")
 
 

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -146,7 +147,10 @@ class Table(NamedTuple):
         return known.get(name, {})
 
     def ledger(self) -> list[tuple[Any, ...]]:
-        """All that a command can leave behind, in a few numbers."""
+        """All that a command can leave behind, in a few numbers; once the server has paid what is started."""
+        until_s = time.monotonic() + 10
+        while self.world.query("SELECT 1 FROM payouts WHERE state = 'paying'"):
+            assert time.monotonic() < until_s, "a payout does not end"
         return self.world.query(
             """
             SELECT (SELECT count(*) FROM transactions), (SELECT count(*) FROM transaction_ledger),

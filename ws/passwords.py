@@ -155,7 +155,7 @@ class Passwords:
         if waiting.done():
             return
         if answer is None:
-            waiting.set_exception(TooManyPasswords("there is no memory for log-ins at the moment"))
+            waiting.set_exception(TooManyPasswords("log-ins cannot be checked at the moment"))
         else:
             waiting.set_result(answer)
 
