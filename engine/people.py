@@ -3,7 +3,7 @@
 Refresh tokens rotate (RFC 9700, section 4.14.2): each is good once, and its use brings the one that takes its
 place. One that is used again is in two hands, so its whole family ends; but for a short while after its use,
 as long as nobody has used its successor, it may be its owner who has not got the reply: he gets the very same
-successor again (docs/adr/0022).
+successor again (docs/adr/0023).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ All steps are one transaction, with every check inside it: rules that are word f
 references, the same newest block as before, and `reconcile`. So whatever happens (a step that fails, books
 that do not add up, a full disk, `kill -9`, a power cut) the file is of the old version or of the new one, and
 running it again goes on. History cannot have changed: its newest hash is the same, and `reconcile` has
-recomputed it from the rows. Archives have a version of their own and are left alone. `docs/adr/0029`.
+recomputed it from the rows. Archives have a version of their own and are left alone. `docs/adr/0025`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 well.
 
 A request never waits for Redis for longer than `BUDGET_S`, and after one that has, none waits: a task beside
-the requests looks for Redis until it has been well for a while (docs/adr/0026). What was counted in one place
+the requests looks for Redis until it has been well for a while (docs/adr/0024). What was counted in one place
 is not known in the other: an outage begins with fresh windows, and so does its end.
 """
 
