@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -283,7 +283,7 @@ class Server:
             self._failed = error
 
 
-def identify(secret: str, token: str) -> Identity:
+def identify(secret: str, token: str, ended: Container[str] = frozenset()) -> Identity:
     """Stands for `ws.auth.identify`, which asks the real clock: a token is `user:role:expiry`."""
     user_id, role, expires_at_s = token.split(":")
     if int(expires_at_s) <= time.time():
