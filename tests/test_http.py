@@ -33,6 +33,7 @@ def test_ready_says_what_it_is_made_of(http: httpx.Client) -> None:
         "storage": {"status": "ok"},
         "breaker": {"status": "closed", "why": None, "stable_for_another_ms": 0},
         "nonces": {"status": "ok"},
+        "rates": {"status": "ok"},
         "clock": {"status": "sure"},
         "self_check": {"status": "never"},
         "beside": {"status": "ok"},

@@ -89,7 +89,7 @@ def test_money_goes_in_out_across_and_aside(desk: Desk, player: Player, world: W
     assert desk.done("hold.release", hold_id=held["hold_id"])["hold_state"] == "released"
     held = desk.done("wallet.hold", user_id=user_id, amount=50, expires_at=now_ms() + 60_000)
     legs = [{"user_id": user_id, "amount": -30}, {"user_id": friend, "amount": 30}]
-    assert own.done("wallet.transfer", legs=legs)["held"] == 50
+    assert own.done("wallet.transfer", legs=legs).keys() == {"type", "transaction_id", "block", "replayed"}
     shown = own.done("wallet.get")
     assert (shown["user_id"], shown["balance"], shown["held"]) == (user_id, OPENING + 370, 50)
     assert shown == desk.done("wallet.get", user_id=user_id)

@@ -162,7 +162,8 @@ def test_a_transfer_is_posted_leg_by_leg_with_its_fee(world: World) -> None:
         ]
         async with connect(world.server.ws, token) as friend:
             moved = await table.move("wallet.transfer", legs=legs)
-            assert (moved["type"], moved["balance"]) == ("wallet.moved", OPENING - 1000)
+            assert moved["type"] == "wallet.moved"
+            assert "balance" not in moved, "two players may have the receipt"
             received = await friend.push("wallet.entry")
             assert (received["kind"], received["amount"]) == ("TRANSFER", 970)
             assert received["balance"] == OPENING + 970
