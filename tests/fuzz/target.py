@@ -102,7 +102,9 @@ class Target:
         names = self._books.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
         found = {}
         for (name,) in names:
-            rows = sorted(map(repr, self._books.execute(f'SELECT * FROM "{name}"')))
+            # What operators tried in vain is kept in the audit log, as it should be.
+            which = "WHERE transaction_id IS NOT NULL" if name == "audit_log" else ""
+            rows = sorted(map(repr, self._books.execute(f'SELECT * FROM "{name}" {which}')))
             found[name] = len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest()
         return found
 
