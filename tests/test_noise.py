@@ -52,3 +52,10 @@ def test_a_stranger_who_breaks_http_and_utf_8_on_many_connections_adds_a_line_of
                 assert raw.close_code() == 1007
     told = world.log()[before:].splitlines()
     assert sorted(line.partition("uvicorn.error: ")[2] for line in told) == sorted(BY_STRANGERS)
+
+
+def test_a_handshake_that_is_refused_is_no_fault(world: World) -> None:
+    with RawSocket(world.server.port, upgrade=False) as stranger:
+        stranger.shake_hands("Origin: https://elsewhere.example")
+        assert stranger.status == 403
+    assert "handshake" not in world.log()

@@ -275,6 +275,8 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
             # to the session the peer has gone. uvicorn would call it a bug of ours.
             raise ClientDisconnected
         await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True  # by an answer that refuses it: uvicorn would log that as a fault
         self._was_open = self._was_open or self.conn.state is State.OPEN
         if self.close_sent:
             self._go_on()  # to the peer's close, which may lie behind what is not parsed yet
