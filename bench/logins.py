@@ -38,7 +38,7 @@ def measure(folder: Path, rounds: int, seconds: float, people: int) -> dict[str,
     as they must be."""
     db = folder / "logins.db"
     tokens = [each["token"] for each in seed(db, BETTORS, balance=10**9)]
-    with Server(db, settings={}) as server:
+    with Server(db, settings={"rate_login": "off", "rate_refresh": "off"}) as server:
         asyncio.run(_register(server.port, people))
         bets(server, tokens, seconds)  # warms up; told by nobody
         figures: list[Round] = []

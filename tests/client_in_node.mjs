@@ -27,7 +27,13 @@ class FolderStorage {
 
   get length() { return this.names.length; }
   key(place) { return this.names[place] ?? null; }
-  getItem(name) { return readFileSync(`${this.folder}/${name}`, "utf8"); }
+  getItem(name) {
+    try {
+      return readFileSync(`${this.folder}/${name}`, "utf8");
+    } catch {
+      return null; // as localStorage says of what is not there
+    }
+  }
   setItem(name, text) {
     this.names.push(name);
     writeFileSync(`${this.folder}/${name}`, text);
