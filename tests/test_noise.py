@@ -58,4 +58,7 @@ def test_a_handshake_that_is_refused_is_no_fault(world: World) -> None:
     with RawSocket(world.server.port, upgrade=False) as stranger:
         stranger.shake_hands("Origin: https://elsewhere.example")
         assert stranger.status == 403
+    with RawSocket(world.server.port, upgrade=False) as other:  # behind it: what is logged of it is there
+        other.socket.sendall(GET)
+        assert other.socket.recv(65_536)
     assert "handshake" not in world.log()
