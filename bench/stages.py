@@ -25,13 +25,13 @@ REDIS: Final = "nonces, in Redis' own process"
 # exact one wins. Files are as py-spy shortens them: from the outermost package on.
 STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "receive and parse frames": (
-        "ws/transport.py",
-        "ws/turns.py",
+        "ws/transport/websocket_door.py",
+        "ws/transport/turns.py",
         "uvicorn/protocols/websockets/websockets_sansio_impl.py",
     ),
     "decode": ("ws/codec.py", "ws/protocol.py:Conversation.read"),
     "protocol and admission": (
-        "ws/session.py:Session.take",
+        "ws/sockets/session.py:Session.take",
         "ws/protocol.py",
         "batcher/batcher.py:Batcher.submit",
         "batcher/breaker.py",
@@ -89,17 +89,17 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "batcher/copies.py",
         "batcher/undecided.py:Undecided.leave",
         "batcher/batcher.py:Batcher._tell",
-        "ws/session.py:Session.answer",
+        "ws/sockets/session.py:Session.answer",
         "ws/protocol.py:Conversation.answered",
         "ws/codec.py:answer",
         "ws/codec.py:bet_answer",
-        "ws/hub.py:Hub.posted",
+        "ws/sockets/hub.py:Hub.posted",
     ),
     "encode": ("ws/codec.py:encode_frame",),
     "send": (
-        "ws/hub.py:Hub._deliver",
-        "ws/session.py:Session.deliver",
-        "ws/transport.py:WebSocketDoor.write",
+        "ws/sockets/hub.py:Hub._deliver",
+        "ws/sockets/session.py:Session.deliver",
+        "ws/transport/websocket_door.py:WebSocketDoor.write",
     ),
 }
 """In the order in which a bet comes through them."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from cli.parser import WRONG_CALL, build_parser
 from engine.errors import SolidGreenError
-from ws.logs import configure
+from ws.watching.logs import configure
 
 BROKEN_PIPE = 128 + 13
 """What a shell reports of a program that SIGPIPE ended. 0 would say that all is well, unread."""

@@ -31,9 +31,9 @@ from engine.queries import wallet
 from engine.store import Asked, Store
 from ws import app
 from ws.auth import issue
-from ws.noise import Hushed
-from ws.rates import RateLimits
+from ws.rates.rates import RateLimits
 from ws.settings import Settings, jwt_secret, variable
+from ws.watching.noise import Hushed
 
 SEED_BATCH = 5000
 """Deposits in one commit."""

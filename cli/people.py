@@ -27,11 +27,11 @@ from engine.errors import FileServed, SolidGreenError
 from engine.files import check_is_ours, served_at
 from engine.store import Store
 from ws.auth import issue
-from ws.passwords import Passwords
-from ws.people_messages import AddStaff, Body, CreateKey, RotateKey, SetPassword
+from ws.people.messages import AddStaff, Body, CreateKey, RotateKey, SetPassword
+from ws.people.passwords import Passwords
+from ws.people.staff import Staff
+from ws.people.staff_routes import account_shown, member_shown
 from ws.settings import jwt_secret, variable
-from ws.staff import Staff
-from ws.staff_routes import account_shown, member_shown
 
 CLI_ID: Final = 1
 """The `sub` of this machine's own tokens, as `archive` has it: whoever can read the secret acts as

@@ -8,7 +8,7 @@ from pathlib import Path
 from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
 from cli import values
-from ws.rates import DEFAULTS
+from ws.rates.rates import DEFAULTS
 from ws.settings import SOCKETS_PER_USER, variable
 
 

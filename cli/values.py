@@ -10,8 +10,8 @@ from limits import RateLimitItem
 
 from cli.times import parse_time_us
 from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
-from ws import rates
-from ws.logs import FORMATS
+from ws.rates import rates
+from ws.watching.logs import FORMATS
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -131,7 +131,7 @@ def on_off(text: str) -> bool:
 
 
 def log_format(text: str) -> str:
-    """One of `ws.logs.FORMATS`."""
+    """One of `ws.watching.logs.FORMATS`."""
     if text not in FORMATS:
         raise argparse.ArgumentTypeError(f"expected one of {', '.join(FORMATS)}, not {text[:40]!r}")
     return text

@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 from operator_messages import BET_ID, SOUND
 
-from ws.routes import IDEMPOTENCY_KEY, ROUTES, Route, Where
+from ws.v1.routes import IDEMPOTENCY_KEY, ROUTES, Route, Where
 
 BY_NAME: Final = {route.name: route for route in ROUTES}
 

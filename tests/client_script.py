@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from ws.client_errors import Gap, NotPlaced
-from ws.client_state import ClientState, Phase, Task
-from ws.fields import Reply, Request
-from ws.messages import AnyRequest
+from ws.client.errors import Gap, NotPlaced
+from ws.client.state import ClientState, Phase, Task
+from ws.wire.fields import Reply, Request
+from ws.wire.messages import AnyRequest
 
 Json = dict[str, Any]
 

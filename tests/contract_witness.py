@@ -13,8 +13,8 @@ from typing import Any, Final
 from json_schema import validator
 
 from harness.wire import Wire
-from ws.answers import REPLIES_OF
-from ws.contracts_ws import asyncapi, tag
+from ws.contracts.asyncapi import asyncapi, tag
+from ws.wire.answers import REPLIES_OF
 
 Json = dict[str, Any]
 

@@ -19,19 +19,19 @@ from batcher.memory_nonces import MemoryGuard
 from engine.store import Store
 from harness.process import JWT_SECRET
 from ws.application import application
-from ws.beside import Beside
-from ws.entrance import Entrance
-from ws.house import House
-from ws.hub import Hub
-from ws.messages import Limits
-from ws.rate_windows import Windows
-from ws.rates import Counted, RateLimits, Rates
-from ws.self_check import SelfCheck
+from ws.beside.self_check import SelfCheck
+from ws.beside.tasks import Beside
+from ws.people.entrance import Entrance
+from ws.rates.rates import Counted, RateLimits, Rates
+from ws.rates.windows import Windows
 from ws.server import uvicorn_config
-from ws.session import Door
 from ws.settings import Settings
-from ws.sizes import Gauge
-from ws.traffic import Traffic, Watched
+from ws.sockets.hub import Hub
+from ws.sockets.session import Door
+from ws.transport.traffic import Traffic, Watched
+from ws.watching.house import House
+from ws.watching.sizes import Gauge
+from ws.wire.messages import Limits
 
 
 class QuietServer(uvicorn.Server):

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from harness.process import JWT_SECRET
-from ws.allowance import Allowance
 from ws.effects import Identity
-from ws.hub import Hub
-from ws.messages import Limits, WalletEntry
-from ws.session import Door, Session
-from ws.transport import FAST_LANE
+from ws.sockets.hub import Hub
+from ws.sockets.session import Door, Session
+from ws.transport.websocket_door import FAST_LANE
+from ws.wire.allowance import Allowance
+from ws.wire.messages import Limits, WalletEntry
 
 FAR_S = 2**40
 

@@ -11,11 +11,11 @@ from books_open import NOW_US
 
 from engine import commands
 from engine.commands import Keyed, Leg, Result
-from ws.allowance import Allowance
 from ws.codec import Malformed, decode_frame
 from ws.effects import Identity, Submit
-from ws.messages import AnyRequest, Limits
 from ws.protocol import Conversation
+from ws.wire.allowance import Allowance
+from ws.wire.messages import AnyRequest, Limits
 
 BET_ID = "0199a5f0-1111-7222-8333-444455556666"
 NOW_MS = NOW_US // 1000

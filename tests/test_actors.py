@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.actors import Actor
-from ws.actors import ADDRESS_MAX, actor_of
+from ws.asking.actors import ADDRESS_MAX, actor_of
 from ws.effects import ROLES, Identity
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ws.addresses import CHARS_MAX, UNKNOWN, _network_of, network_of
+from ws.rates.addresses import CHARS_MAX, UNKNOWN, _network_of, network_of
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from ws.allowance import CAPACITY, CHARS_A_TOKEN, MESSAGES_PER_S, REFUSED_COST, Allowance
 from ws.effects import Identity
-from ws.messages import Limits
 from ws.protocol import Conversation
+from ws.wire.allowance import CAPACITY, CHARS_A_TOKEN, MESSAGES_PER_S, REFUSED_COST, Allowance
+from ws.wire.messages import Limits
 
 
 def test_what_is_spent_comes_back_with_time_and_no_faster() -> None:

@@ -10,12 +10,12 @@ from test_precedence import CASES
 
 from engine.commands import PlaceBet
 from engine.outcomes import Code
-from ws.answers import AT_THE_DOOR, OF_COMMANDS, REFUSALS_OF, REPLIES, REPLIES_OF, codes_of
-from ws.fields import Reply, Request
-from ws.messages import AnyRequest, BetPlace
-from ws.operators import Move
-from ws.reads import AuditLog, Bets, Entries, WalletShown
-from ws.routes import ROUTES
+from ws.v1.routes import ROUTES
+from ws.wire.answers import AT_THE_DOOR, OF_COMMANDS, REFUSALS_OF, REPLIES, REPLIES_OF, codes_of
+from ws.wire.fields import Reply, Request
+from ws.wire.messages import AnyRequest, BetPlace
+from ws.wire.operators import Move
+from ws.wire.reads import AuditLog, Bets, Entries, WalletShown
 
 ONLY_OVER_HTTP = {WalletShown, Entries, Bets, AuditLog}
 OF_REPLAYS = {Code.BET_ROLLED_BACK, Code.BET_CLOSED}

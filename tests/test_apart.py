@@ -11,7 +11,7 @@ import time
 import pytest
 
 from engine.errors import ArchiveMissing, FileUnusable
-from ws.apart import NICE, EndedEarly, apart
+from ws.beside.apart import NICE, EndedEarly, apart
 
 
 def where(given: str) -> tuple[str, int, int]:

@@ -10,94 +10,46 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "ws", "batcher", "engine")  # each may import those after it
+DOORS = (  # modules and rooms of `ws`: each may import those after it
+    *("app", "application", "server", "watching", "docs", "contracts", "people", "v1", "sockets"),
+    *("protocol", "asking", "transport", "http", "auth", "codec", "effects", "strict_json"),
+    *("tls", "beside", "settings", "rates", "client", "wire"),
+)
 OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room imports them
 PURE = {
-    *(
-        "engine.actors",
-        "engine.deeds",
-        "engine.money",
-        "engine.commands",
-        "engine.outcomes",
-        "engine.people",
-        "engine.records",
-        "engine.view",
-        "engine.now",
-    ),
-    *("engine.blocks", "engine.histograms", "engine.merkle"),
-    *(
-        "engine.archived_keys",
-        "engine.decide",
-        "engine.decide.answers",
-        "engine.decide.place",
-        "engine.decide.bets",
-    ),
-    *(
-        "engine.decide.archive",
-        "engine.decide.books",
-        "engine.decide.cash",
-        "engine.decide.holds",
-        "engine.decide.limits",
-        "engine.decide.payouts",
-    ),
-    *(
-        "engine.decide.bonus",
-        "engine.decide.shares",
-        "engine.bonus",
-        "engine.subjects",
-        "engine.lifecycle",
-        "engine.limits",
-    ),
-    *("engine.errors", "engine.checks", "engine.snapshots", "engine.warm", "engine.counterparties"),
-    *("engine.leg_checks", "engine.life_checks", "engine.hold_checks", "engine.payout_checks"),
-    *("engine.bonus_checks", "engine.floor_checks", "engine.archive_checks", "engine.origin"),
-    *("batcher.policy", "batcher.breaker", "batcher.steady", "batcher.undecided", "batcher.copies"),
-    *(
-        "ws.actors",
-        "ws.addresses",
-        "ws.allowance",
-        "ws.answers",
-        "ws.archives",
-        "ws.contracts_common",
-        "ws.contracts_examples",
-        "ws.contracts_fields",
-        "ws.contracts_http",
-        "ws.contracts_others",
-        "ws.contracts_schemas",
-        "ws.contracts_ws",
-        "ws.docs_html",
-        "ws.docs_http",
-        "ws.docs_pages",
-        "ws.docs_schema",
-        "ws.docs_socket",
-        "ws.books",
-        "ws.clock",
-        "ws.circuit",
-        "ws.ended",
-        "ws.expiries",
-        "ws.fields",
-        "ws.lockout",
-        "ws.messages",
-        "ws.operators",
-        "ws.people_messages",
-        "ws.payouts",
-        "ws.problems",
-        "ws.intents",
-        "ws.reads",
-        "ws.roles",
-        "ws.routes",
-        "ws.v1_requests",
-        "ws.limits",
-        "ws.receipts",
-        "ws.shell_headers",
-        "ws.wallets",
-        "ws.client_errors",
-        "ws.client_state",
-        "ws.client_view",
-        "ws.client_wire",
-        "ws.codec",
-        "ws.effects",
-        "ws.protocol",
-    ),
+    *("batcher.breaker", "batcher.copies", "batcher.policy", "batcher.steady"),
+    *("batcher.undecided",),
+    *("engine.actors", "engine.archive_checks", "engine.archived_keys", "engine.blocks"),
+    *("engine.bonus", "engine.bonus_checks", "engine.checks", "engine.commands"),
+    *("engine.counterparties", "engine.decide"),
+    *("engine.decide.answers", "engine.decide.archive", "engine.decide.bets"),
+    *("engine.decide.bonus", "engine.decide.books", "engine.decide.cash", "engine.decide.holds"),
+    *("engine.decide.limits", "engine.decide.payouts", "engine.decide.place"),
+    *("engine.decide.shares",),
+    *("engine.deeds", "engine.errors", "engine.floor_checks", "engine.histograms"),
+    *("engine.hold_checks", "engine.leg_checks", "engine.life_checks", "engine.lifecycle"),
+    *("engine.limits", "engine.merkle", "engine.money", "engine.now", "engine.origin"),
+    *("engine.outcomes", "engine.payout_checks", "engine.people", "engine.records"),
+    *("engine.snapshots", "engine.subjects", "engine.view", "engine.warm"),
+    *("ws.asking.actors", "ws.asking.ended", "ws.asking.intents", "ws.asking.roles"),
+    *("ws.client.errors", "ws.client.state", "ws.client.view", "ws.client.wire"),
+    *("ws.codec",),
+    *("ws.contracts.asyncapi", "ws.contracts.common", "ws.contracts.examples"),
+    *("ws.contracts.fields", "ws.contracts.openapi", "ws.contracts.others"),
+    *("ws.contracts.schemas",),
+    *("ws.docs.html", "ws.docs.http", "ws.docs.pages", "ws.docs.schema", "ws.docs.socket"),
+    *("ws.effects",),
+    *("ws.http.headers", "ws.http.problems"),
+    *("ws.people.lockout", "ws.people.messages"),
+    *("ws.protocol",),
+    *("ws.rates.addresses",),
+    *("ws.sockets.expiries",),
+    *("ws.strict_json",),
+    *("ws.v1.requests", "ws.v1.routes"),
+    *("ws.wire.allowance", "ws.wire.answers", "ws.wire.archives", "ws.wire.books"),
+    *("ws.wire.circuit", "ws.wire.clock", "ws.wire.fields", "ws.wire.limits", "ws.wire.messages"),
+    *("ws.wire.operators", "ws.wire.payouts", "ws.wire.reads", "ws.wire.receipts"),
+    *("ws.wire.wallets",),
 }
 NOT_PURE = {
     *(
@@ -127,14 +79,14 @@ NOT_PURE = {
 }
 ONLY_IMPORTER = {
     "aiosqlite": {"engine.store"},
-    "argon2": {"ws.password_process", "ws.passwords"},
+    "argon2": {"ws.people.password_process", "ws.people.passwords"},
     "cryptography": {"engine.keys", "verifier.check", "ws.tls"},
     "redis": {"batcher.redis_nonces"},
-    "limits": {"cli.values", "ws.rates", "ws.rate_windows", "ws.rates_in_redis"},
+    "limits": {"cli.values", "ws.rates.rates", "ws.rates.windows", "ws.rates.in_redis"},
     "jwt": {"ws.auth"},
-    "opentelemetry": {"ws.traces"},
-    "prometheus_client": {"ws.metrics"},
-    "structlog": {"ws.logs"},
+    "opentelemetry": {"ws.watching.traces"},
+    "prometheus_client": {"ws.watching.metrics"},
+    "structlog": {"ws.watching.logs"},
 }
 # The engine measured in its own process; every other load comes through the door.
 IN_PROCESS = {
@@ -165,10 +117,9 @@ def imports_of(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide who imports whom"
             assert node.module is not None
-            if node.module in ROOMS:
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+            room = ROOT.joinpath(*node.module.split("."))
+            for alias in node.names:  # of a room, its modules; of a module, what is in it
+                yield f"{node.module}.{alias.name}" if (room / f"{alias.name}.py").exists() else node.module
 
 
 def by_name(paths: list[Path]) -> pytest.MarkDecorator:
@@ -180,6 +131,15 @@ def test_arrows_run_one_way(path: Path) -> None:
     room = ROOMS.index(name_of(path).split(".")[0])
     above = set(ROOMS[:room]) | set(OUTSIDE)
     assert not {name for name in imports_of(path) if name.split(".")[0] in above}
+
+
+@by_name([path for path in MODULES if name_of(path).startswith("ws.")])
+def test_arrows_between_the_doors_rooms_run_one_way(path: Path) -> None:
+    here = name_of(path).split(".")[1]
+    for name in imports_of(path):
+        if name.startswith("ws."):
+            there = name.split(".")[1]
+            assert there == here or DOORS.index(there) > DOORS.index(here), f"{here} may not know {there}"
 
 
 @by_name([path for path in MODULES if name_of(path) in PURE])

@@ -33,15 +33,16 @@ def line_of(file: str, text: str) -> int:
 
 RUN = "_run_module_as_main (<frozen runpy>:198);serve (cli/operate.py:49);Runner.run (asyncio/runners.py:118)"
 SANSIO = "uvicorn/protocols/websockets/websockets_sansio_impl.py"
+DOOR = "ws/transport/websocket_door.py"
 RECEIVED = (
-    f"{RUN};WebSocketDoor.data_received (ws/transport.py:139);WebSocketDoor._parse (ws/transport.py:160);"
+    f"{RUN};WebSocketDoor.data_received ({DOOR}:139);WebSocketDoor._parse ({DOOR}:160);"
     f"WebSocketsSansIOProtocol.data_received ({SANSIO}:199)"
 )
 TAKEN = (
     f"{RECEIVED};WebSocketsSansIOProtocol.handle_text ({SANSIO}:281);"
-    "WebSocketDoor.send_receive_event_to_app (ws/transport.py:116);Session.take (ws/session.py:142)"
+    f"WebSocketDoor.send_receive_event_to_app ({DOOR}:116);Session.take (ws/sockets/session.py:142)"
 )
-DELIVERED = f"{RUN};Hub._deliver (ws/hub.py:82);Session.deliver (ws/session.py:168)"
+DELIVERED = f"{RUN};Hub._deliver (ws/sockets/hub.py:82);Session.deliver (ws/sockets/session.py:168)"
 HANDED = f"{RUN};Pipeline.gather (batcher/pipeline.py:113);Pipeline._hand_over (batcher/pipeline.py:127)"
 PREPARED = f"{HANDED};Store.prepare (engine/store.py:149)"
 SETTLED = f"{RUN};Pipeline.write (batcher/pipeline.py:180);Pipeline._settle (batcher/pipeline.py:230)"
@@ -74,11 +75,11 @@ THREAD = "Thread.run (threading.py:982);_connection_worker_thread (aiosqlite/cor
         (f"{SETTLED};Undecided.leave (batcher/undecided.py:46)", "resolve"),
         (f"{SETTLED};Undecided.leave (batcher/undecided.py:46);"
          "Pipeline._settle.<locals>.<genexpr> (batcher/pipeline.py:219)", "resolve"),
-        (f"{SETTLED};Batcher._tell (batcher/batcher.py:210);Session.answer (ws/session.py:156);"
+        (f"{SETTLED};Batcher._tell (batcher/batcher.py:210);Session.answer (ws/sockets/session.py:156);"
          "Conversation.answered (ws/protocol.py:191);bet_answer (ws/codec.py:136)", "resolve"),
         (f"{DELIVERED};encode_frame (ws/codec.py:113)", "encode"),
-        (f"{DELIVERED};WebSocketDoor.write (ws/transport.py:130)", "send"),
-        (f"{DELIVERED};WebSocketDoor.write (ws/transport.py:129);Frame.serialize (websockets/frames.py:200)",
+        (f"{DELIVERED};WebSocketDoor.write ({DOOR}:130)", "send"),
+        (f"{DELIVERED};WebSocketDoor.write ({DOOR}:129);Frame.serialize (websockets/frames.py:200)",
          "send"),
         (RUN, "event loop and recv(2)"),
         (f"{RUN};something_new (ws/news.py:3)", OTHER),  # called by the loop, but not the loop
@@ -310,7 +311,7 @@ def test_the_driver_is_none_of_the_others(table: StageTable) -> None:
 
 def test_what_is_not_known_is_told(table: StageTable) -> None:
     assert found_in(table)["doubts"] == []  # 12 of 162 µs
-    unknown = RAW.replace("Session.take (ws/session.py:142)", "news (ws/news.py:3)").replace(
+    unknown = RAW.replace("Session.take (ws/sockets/session.py:142)", "news (ws/news.py:3)").replace(
         f"{TAKEN.rpartition(';')[0]};", f"{RUN};"
     )
     (doubt,) = found_in(table, unknown)["doubts"]

@@ -13,7 +13,7 @@ import pytest
 
 from harness.process import Server, seed
 from harness.wire import bet, connect
-from ws.beside import Beside
+from ws.beside.tasks import Beside
 
 WITHIN_S = 10.0
 

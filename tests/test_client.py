@@ -26,9 +26,9 @@ from ws.client import (
     WalletEntry,
     new_bet_id,
 )
-from ws.client_journal import KeptBet
-from ws.messages import Balance, BalanceGet, BetPlace, Ping, Pong
-from ws.operators import WalletStatus
+from ws.client.journal import KeptBet
+from ws.wire.messages import Balance, BalanceGet, BetPlace, Ping, Pong
+from ws.wire.operators import WalletStatus
 
 UNSEEN = "0199a5f0-1111-7222-8333-444455556666"
 

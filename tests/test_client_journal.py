@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ws import client_journal
-from ws.client_journal import FileJournal, KeptBet
-from ws.messages import BetPlace
+from ws.client import journal as client_journal
+from ws.client.journal import FileJournal, KeptBet
+from ws.wire.messages import BetPlace
 
 
 def bet(number: int, user_id: int = 42) -> KeptBet:
@@ -118,7 +118,7 @@ def test_a_file_is_written_anew_when_it_has_grown(path: Path, monkeypatch: pytes
     assert kept_in(path) == [bet(1), bet(100)]
 
 
-OPENS = "import sys; from ws.client_journal import FileJournal; FileJournal(sys.argv[1])"
+OPENS = "import sys; from ws.client.journal import FileJournal; FileJournal(sys.argv[1])"
 
 
 def test_a_file_belongs_to_one_process(path: Path) -> None:

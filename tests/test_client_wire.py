@@ -9,13 +9,13 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from ws import reads
-from ws.client_wire import AnyReply, decode_frame, encode, in_frames
+from ws.client.wire import AnyReply, decode_frame, encode, in_frames
 from ws.codec import decode_frame as decode_requests
-from ws.fields import Reply
-from ws.limits import LimitSet
-from ws.messages import BetPlace, Pong
-from ws.operators import BetSettle, WalletTransfer
+from ws.wire import reads
+from ws.wire.fields import Reply
+from ws.wire.limits import LimitSet
+from ws.wire.messages import BetPlace, Pong
+from ws.wire.operators import BetSettle, WalletTransfer
 
 PONG = {"type": "pong", "id": "c1", "server_time": 7}
 
@@ -27,7 +27,7 @@ def replies(kind: type[Reply] = Reply) -> Iterator[type[Reply]]:
 
 
 def test_every_reply_of_the_server_is_known() -> None:
-    """On the socket; what `ws.reads` has is only for HTTP."""
+    """On the socket; what `ws.wire.reads` has is only for HTTP."""
     of_the_server = {
         each for each in replies() if each.__module__.startswith("ws.") and each.__module__ != reads.__name__
     }

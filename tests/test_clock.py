@@ -17,12 +17,12 @@ from batcher.clock import Clock
 from batcher.steady import ClockStatus
 from engine.actors import Actor
 from engine.outcomes import Code
-from ws.allowance import Allowance
-from ws.clock import ClockConfirm, ClockGet, ClockShown, clock_shown
+from ws.asking.lookups import look_up
 from ws.effects import Identity, Look
-from ws.lookups import look_up
-from ws.messages import Error, Limits
 from ws.protocol import Conversation
+from ws.wire.allowance import Allowance
+from ws.wire.clock import ClockConfirm, ClockGet, ClockShown, clock_shown
+from ws.wire.messages import Error, Limits
 
 S = 1_000_000
 HOUR_US = 3600 * S

@@ -24,7 +24,7 @@ from ws.codec import (
     to_command,
     wallet_entry,
 )
-from ws.messages import TYPES, AnyRequest, BetPlace, Ping, Pong, Resume
+from ws.wire.messages import TYPES, AnyRequest, BetPlace, Ping, Pong, Resume
 
 BET_ID = "0199a5f0-1111-7222-8333-444455556666"
 BET = {

@@ -24,18 +24,18 @@ from starlette.applications import Starlette
 
 from engine.outcomes import Code
 from ws.application import SUBPROTOCOL, application
-from ws.beside import Beside
-from ws.contracts import contract_routes
-from ws.contracts_examples import EXAMPLES
-from ws.contracts_fields import FIELDS, FIELDS_OF
-from ws.contracts_http import openapi
-from ws.contracts_schemas import schemas
-from ws.contracts_ws import CLOSE_CODES, asyncapi
+from ws.beside.tasks import Beside
+from ws.contracts.asyncapi import CLOSE_CODES, asyncapi
+from ws.contracts.examples import EXAMPLES
+from ws.contracts.fields import FIELDS, FIELDS_OF
+from ws.contracts.openapi import openapi
+from ws.contracts.schemas import schemas
+from ws.docs.served import contract_routes
 from ws.effects import CloseCode
-from ws.people_routes import people_routes
-from ws.problems import STATUS
-from ws.routes import ROUTES
-from ws.staff_routes import staff_routes
+from ws.http.problems import STATUS
+from ws.people.routes import people_routes
+from ws.people.staff_routes import staff_routes
+from ws.v1.routes import ROUTES
 
 Json = dict[str, Any]
 

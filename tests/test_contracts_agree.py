@@ -15,10 +15,10 @@ from typing import Any, Final
 import pytest
 from json_schema import validator
 
-from ws.answers import REPLIES_OF
 from ws.codec import Malformed, decode_frame
-from ws.contracts_schemas import name_of
-from ws.contracts_ws import asyncapi, tag
+from ws.contracts.asyncapi import asyncapi, tag
+from ws.contracts.schemas import name_of
+from ws.wire.answers import REPLIES_OF
 
 Json = dict[str, Any]
 

@@ -269,7 +269,7 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
 def test_operations_lists_every_setting() -> None:
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     source = "".join(
-        path.read_text(encoding="utf-8") for room in ("cli", "ws") for path in (ROOT / room).glob("*.py")
+        path.read_text(encoding="utf-8") for room in ("cli", "ws") for path in (ROOT / room).rglob("*.py")
     )
     read = {f"SOLIDGREEN_{name.upper()}" for name in re.findall(r'\bvariable\("(\w+)"', source)}
     assert read, "how settings are read has changed: teach this test"
@@ -285,7 +285,7 @@ def test_operations_explains_every_log_line() -> None:
 def log_lines() -> Iterator[tuple[str, str]]:
     """The level and the format of every call of a module's `log`, with … for what is filled in."""
     for room in ("engine", "batcher", "ws", "cli"):
-        for path in (ROOT / room).glob("*.py"):
+        for path in (ROOT / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 match node:
                     case ast.Call(

@@ -13,12 +13,12 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from ws.contracts import contract_routes
-from ws.contracts_http import openapi
-from ws.contracts_ws import asyncapi
-from ws.docs_html import Html, element, join, prose
-from ws.docs_pages import STYLE_PATH, pages
-from ws.docs_schema import kind
+from ws.contracts.asyncapi import asyncapi
+from ws.contracts.openapi import openapi
+from ws.docs.html import Html, element, join, prose
+from ws.docs.pages import STYLE_PATH, pages
+from ws.docs.schema import kind
+from ws.docs.served import contract_routes
 
 ASYNCAPI: Final = asyncapi()
 OPENAPI: Final = openapi()
@@ -159,7 +159,7 @@ def test_pages_are_served_with_a_policy_that_lets_only_their_style_in() -> None:
         assert policy.startswith("default-src 'none'; style-src 'self'; img-src data:;")
         assert "script-src" not in policy
     assert style.headers["content-type"] == "text/css; charset=utf-8"
-    css = (Path(__file__).resolve().parent.parent / "ws/docs_style.css").read_text(encoding="utf-8")
+    css = (Path(__file__).resolve().parent.parent / "ws/docs/style.css").read_text(encoding="utf-8")
     assert style.text == css
     assert "url(" not in css
     assert "prefers-color-scheme: dark" in css

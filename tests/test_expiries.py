@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from ws.expiries import Expiries
+from ws.sockets.expiries import Expiries
 
 
 def test_each_is_told_once_when_its_second_has_begun() -> None:

@@ -17,7 +17,7 @@ from command import run
 
 from harness.process import Server
 from harness.process import seed as seed_players
-from ws.heads import Heads, append, keeper
+from ws.beside.heads import Heads, append, keeper
 from ws.settings import SettingInvalid
 
 PATIENCE_S = 10.0

@@ -16,9 +16,9 @@ from batcher.breaker import Reason, State, Status
 from batcher.policy import BatchLimits
 from batcher.steady import ClockStatus
 from engine.writer import ROOM_BYTES
-from ws.house import House
-from ws.http import health_routes
-from ws.sizes import Disk
+from ws.watching.health import health_routes
+from ws.watching.house import House
+from ws.watching.sizes import Disk
 
 CLOSED = Status(State.CLOSED, None, 0)
 LIMITS = BatchLimits()

@@ -32,11 +32,11 @@ from engine.outcomes import Accepted, Outcome
 from engine.store import Store
 from harness.process import Server, seed
 from harness.wire import bet, connect
-from ws.http_door import HttpDoor
-from ws.messages import BetPlace
-from ws.outbox import FRAME_REPLIES_MAX, Outbox
-from ws.session import Session
-from ws.transport import SLICE_BYTES, WebSocketDoor
+from ws.sockets.outbox import FRAME_REPLIES_MAX, Outbox
+from ws.sockets.session import Session
+from ws.transport.http_door import HttpDoor
+from ws.transport.websocket_door import SLICE_BYTES, WebSocketDoor
+from ws.wire.messages import BetPlace
 
 # --- frames ----------------------------------------------------------------------------------------------
 

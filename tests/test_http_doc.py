@@ -8,10 +8,10 @@ from pathlib import Path
 
 from operator_messages import leaves
 
-from ws.fields import Reply
-from ws.problems import STATUS, Problem
-from ws.routes import ROUTES, Route, Where
-from ws.v1_replies import OF_A_BET
+from ws.http.problems import STATUS, Problem
+from ws.v1.replies import OF_A_BET
+from ws.v1.routes import ROUTES, Route, Where
+from ws.wire.fields import Reply
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "http.md").read_text(encoding="utf-8")
 REPLIES = {each.__struct_config__.tag: each for each in leaves(Reply)}

@@ -16,8 +16,8 @@ from peer import Peer
 from server_fixture import RawSocket, World
 from uvicorn.server import ServerState
 
-from ws.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX, REQUEST_BYTES, HttpDoor
-from ws.turns import TURN_BYTES, Turns
+from ws.transport.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX, REQUEST_BYTES, HttpDoor
+from ws.transport.turns import TURN_BYTES, Turns
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"

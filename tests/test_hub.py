@@ -9,10 +9,10 @@ import pytest
 
 from engine.commands import Command
 from engine.outcomes import Outcome
-from ws import hub as hub_module
-from ws.hub import Hub
-from ws.messages import WalletEntry
-from ws.payouts import PayoutProgress
+from ws.sockets import hub as hub_module
+from ws.sockets.hub import Hub
+from ws.wire.messages import WalletEntry
+from ws.wire.payouts import PayoutProgress
 
 
 class Socket:

@@ -15,13 +15,13 @@ from operator_messages import BET_ID, NOW_MS
 from engine.commands import Keyed, Transfer, fingerprint
 from engine.outcomes import Code
 from engine.people import SCOPES
+from ws.asking.intents import NAMES, Refused, authorised, staked_from, stakes_own
+from ws.asking.roles import RULES, Reach, reach_of, why_not
 from ws.codec import read_request
 from ws.effects import ROLES, Identity, Look, Looked
-from ws.fields import Request
-from ws.intents import NAMES, Refused, authorised, staked_from, stakes_own
-from ws.messages import BetPlace
-from ws.operators import Move, WalletTransfer
-from ws.roles import RULES, Reach, reach_of, why_not
+from ws.wire.fields import Request
+from ws.wire.messages import BetPlace
+from ws.wire.operators import Move, WalletTransfer
 
 KINDS = {name: kind for kind, name in NAMES.items()}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from engine.people import ACCESS_LIFE_S
-from ws.ended import REMEMBERED_S, Ended
-from ws.lockout import ANYWHERE_S, FAILURES_ANYWHERE, FAILURES_HERE, HERE_S, Lockout
-from ws.people_routes import address_of
+from ws.asking.ended import REMEMBERED_S, Ended
+from ws.people.lockout import ANYWHERE_S, FAILURES_ANYWHERE, FAILURES_HERE, HERE_S, Lockout
+from ws.people.routes import address_of
 
 
 def fail(lockout: Lockout, name: str, address: str, now_s: float, times: int = 1) -> None:
@@ -73,7 +73,7 @@ def test_what_has_ended_is_remembered_as_long_as_a_token_lives() -> None:
 
 
 def test_a_house_is_one_place_however_many_addresses_it_has() -> None:
-    """Of IPv6 everybody has 2^64 (ws/addresses.py): else the name would soon be locked for all the world."""
+    """Of IPv6 everybody has 2^64 (ws/rates/addresses.py): else the name would soon be locked for all."""
     from_house = {address_of(asked_from(f"2001:db8:0:7::{n:x}")) for n in range(1, 60)}
     assert len(from_house) == 1
     assert address_of(asked_from("2001:db8:0:8::1")) not in from_house

@@ -18,8 +18,8 @@ from server_fixture import mint
 
 from harness.process import Server
 from harness.wire import bet, connect
-from ws.logs import FORMATS, LEFT_OUT, configure, formatter, printable, redacted
-from ws.request_ids import request_id
+from ws.http.request_ids import request_id
+from ws.watching.logs import FORMATS, LEFT_OUT, configure, formatter, printable, redacted
 
 TOKEN = mint(7)
 BEGIN = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ [\w.]+: ")

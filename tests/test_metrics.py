@@ -21,15 +21,15 @@ from batcher.memory_nonces import MemoryGuard
 from engine.histograms import Histogram
 from engine.outcomes import Code
 from harness.wire import bet, connect
-from ws.beside import Beside
-from ws.house import House
-from ws.hub import Hub
-from ws.metrics import SCRAPED_EVERY_S, Parts, Process, Scrapes
-from ws.rate_windows import Windows
-from ws.rates import Counted, RateLimits, Rates
-from ws.self_check import SelfCheck
-from ws.sizes import Gauge
-from ws.traffic import Traffic
+from ws.beside.self_check import SelfCheck
+from ws.beside.tasks import Beside
+from ws.rates.rates import Counted, RateLimits, Rates
+from ws.rates.windows import Windows
+from ws.sockets.hub import Hub
+from ws.transport.traffic import Traffic
+from ws.watching.house import House
+from ws.watching.metrics import SCRAPED_EVERY_S, Parts, Process, Scrapes
+from ws.watching.sizes import Gauge
 
 
 def made_up(path: Path, **of_batcher: Any) -> House:

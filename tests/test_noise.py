@@ -9,7 +9,7 @@ import pytest
 from server_fixture import RawSocket, World, frame
 from test_http_door import GET
 
-from ws.noise import BY_STRANGERS, TOLD_S, Hushed
+from ws.watching.noise import BY_STRANGERS, TOLD_S, Hushed
 
 UPGRADE = GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 

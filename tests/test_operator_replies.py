@@ -30,8 +30,8 @@ from engine.outcomes import (
 )
 from engine.records import Entry
 from ws.codec import WORDS, answer, wallet_entry
-from ws.fields import Reply
-from ws.operators import Move
+from ws.wire.fields import Reply
+from ws.wire.operators import Move
 
 RECEIVABLE = 6
 WALLET = Wallet(918, 99750, 5, 99745)

@@ -15,14 +15,14 @@ from operator_messages import BET_ID, COMMANDS, ITEMS, LEGS, NOW_MS, SOUND, comm
 from engine.decide.cash import LEGS_MAX
 from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import Code, Rejected
-from ws.allowance import Allowance
 from ws.codec import Malformed, decode_frame
 from ws.effects import Identity, Looked, Submit
-from ws.fields import EXPECTED, EXPECTED_OF
-from ws.messages import AnyRequest, Error, Limits
-from ws.operators import Move, TransferLeg
-from ws.payouts import PayoutWinner
 from ws.protocol import Conversation
+from ws.wire.allowance import Allowance
+from ws.wire.fields import EXPECTED, EXPECTED_OF
+from ws.wire.messages import AnyRequest, Error, Limits
+from ws.wire.operators import Move, TransferLeg
+from ws.wire.payouts import PayoutWinner
 
 OPTIONAL = {
     "bet.settle": {"payout"},

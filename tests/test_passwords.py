@@ -10,8 +10,8 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import VerifyMismatchError
 
-from ws import passwords as passwords_module
-from ws.passwords import LANES, MEMORY_KIB, PASSES, Passwords, TooManyPasswords
+from ws.people import passwords as passwords_module
+from ws.people.passwords import LANES, MEMORY_KIB, PASSES, Passwords, TooManyPasswords
 
 
 def test_what_is_kept_is_argon2id_with_the_parameters_of_owasp_and_verifies() -> None:

@@ -21,10 +21,10 @@ from engine.commands import Command
 from engine.outcomes import Code, Outcome, Rejected
 from engine.people import GRACE_US, SERVICE_ID_BASE, STAFF_ID_BASE
 from ws.auth import identify
-from ws.passwords import Passwords
-from ws.people import People
-from ws.secrets_shown import PeopleRefused
-from ws.staff import Staff
+from ws.people.log_ins import People
+from ws.people.passwords import Passwords
+from ws.people.secrets_shown import PeopleRefused
+from ws.people.staff import Staff
 
 SECRET = "a secret that is long enough for HS256"
 HORSE = "correct horse"

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from engine.outcomes import RETRYABLE, Code
-from ws.problems import STATUS, TITLES, problem
+from ws.http.problems import STATUS, TITLES, problem
 
 
 @pytest.mark.parametrize("code", Code)

@@ -9,13 +9,23 @@ import pytest
 from engine.commands import Exclude, PlaceBet, SetLimit
 from engine.outcomes import Accepted, Code, Rejected, Wallet
 from engine.snapshots import WalletState
-from ws.allowance import Allowance
 from ws.effects import Authenticate, Close, CloseCode, Effect, Identity, Look, Submit
-from ws.limits import LimitGet
-from ws.messages import BalanceGet, BetConfirmed, BetGet, BetPending, BetRejected, Error, Limits, Pong, Resume
 from ws.protocol import Conversation, State
-from ws.receipts import HeadGet, ReceiptGet
-from ws.wallets import WalletList
+from ws.wire.allowance import Allowance
+from ws.wire.limits import LimitGet
+from ws.wire.messages import (
+    BalanceGet,
+    BetConfirmed,
+    BetGet,
+    BetPending,
+    BetRejected,
+    Error,
+    Limits,
+    Pong,
+    Resume,
+)
+from ws.wire.receipts import HeadGet, ReceiptGet
+from ws.wire.wallets import WalletList
 
 BET_ID = "0199a5f0-1111-7222-8333-444455556666"
 NOW_MS = 1_760_000_000_000

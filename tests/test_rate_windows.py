@@ -10,7 +10,7 @@ import pytest
 from limits import RateLimitItem, parse
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from ws.rate_windows import KEYS_MAX, Windows, wait_ms
+from ws.rates.windows import KEYS_MAX, Windows, wait_ms
 
 
 class Clock:

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from ws.rate_windows import Windows
-from ws.rates import AMOUNT_MAX, Counted, RateInvalid, RateLimits, Rates, checks_of, rate
+from ws.rates.rates import AMOUNT_MAX, Counted, RateInvalid, RateLimits, Rates, checks_of, rate
+from ws.rates.windows import Windows
 
 ALICE, BOB = 1001, 1002
 HERE, THERE = "192.0.2.1", "192.0.2.2"

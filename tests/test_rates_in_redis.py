@@ -13,9 +13,9 @@ import pytest
 from redis_proxy import RedisProxy
 from redis_server import RedisServer
 
-from ws.rate_windows import Windows
-from ws.rates import Check, Counted, rate
-from ws.rates_in_redis import BUDGET_S, UNDER_WAY_MAX, RedisCounts, redis_storage
+from ws.rates.in_redis import BUDGET_S, UNDER_WAY_MAX, RedisCounts, redis_storage
+from ws.rates.rates import Check, Counted, rate
+from ws.rates.windows import Windows
 
 TEN = rate("10/minute")
 assert TEN is not None

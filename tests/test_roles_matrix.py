@@ -1,8 +1,8 @@
 """Every message and every route, asked by every role and by nobody, for the asker's own wallet and for
 another player's, on a running server: what comes of it is `docs/roles.md`.
 
-Each cell is held against the table that the server asks (`ws/roles.py`), and what matters most against a list
-written by hand, so that a table that is wrong is noticed. What is forbidden leaves the file as it was.
+Each cell is held against the table that the server asks (`ws/asking/roles.py`), and what matters most against
+a list written by hand, so that a table that is wrong is noticed. What is forbidden leaves the file as it was.
 
 To write the page anew: `python tests/test_roles_matrix.py`
 """
@@ -26,10 +26,10 @@ from server_fixture import Json, RawSocket, World, mint, running
 
 from engine.people import SCOPES
 from harness.wire import connect, new_bet_id, now_ms
-from ws.messages import TYPES
-from ws.roles import MANAGE, RULES
-from ws.routes import ONLY_ON_THE_SOCKET
-from ws.staff_routes import staff_routes
+from ws.asking.roles import MANAGE, RULES
+from ws.people.staff_routes import staff_routes
+from ws.v1.routes import ONLY_ON_THE_SOCKET
+from ws.wire.messages import TYPES
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "roles.md"
 ROLES: Final = ("player", "operator", "auditor", "admin")

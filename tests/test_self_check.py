@@ -18,7 +18,7 @@ from books_open import ALICE, BOB, place, play, seed
 from forgeries import forge
 
 from harness.process import PATIENT, Server
-from ws.self_check import LOGGED_MAX, SelfCheck, Verdict
+from ws.beside.self_check import LOGGED_MAX, SelfCheck, Verdict
 
 
 @pytest.fixture

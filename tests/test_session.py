@@ -10,11 +10,11 @@ import pytest
 from made_up_wire import MadeUpWire, entry, made, opened
 
 from harness.wire import bet
-from ws.allowance import CAPACITY
 from ws.effects import CloseCode
-from ws.messages import Pong, Resumed
-from ws.outbox import LONG_REPLIES_MAX
-from ws.transport import BUFFER_BYTES
+from ws.sockets.outbox import LONG_REPLIES_MAX
+from ws.transport.websocket_door import BUFFER_BYTES
+from ws.wire.allowance import CAPACITY
+from ws.wire.messages import Pong, Resumed
 
 ENTRIES = 3 * LONG_REPLIES_MAX
 
@@ -67,7 +67,7 @@ def test_what_is_pushed_during_a_long_answer_comes_behind_it_or_not_at_all(ends:
 
 def test_pushes_that_are_never_sent_cost_nobody_his_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by the simulator: closed with 4401 behind a resume, and eight answers were gone."""
-    monkeypatch.setattr("ws.outbox.BUFFER_BYTES", 2_000)
+    monkeypatch.setattr("ws.sockets.outbox.BUFFER_BYTES", 2_000)
 
     async def run() -> None:
         wire = MadeUpWire()

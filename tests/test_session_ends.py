@@ -17,14 +17,14 @@ from engine.records import Entry
 from engine.snapshots import WalletState
 from harness.process import JWT_SECRET
 from harness.wire import bet
-from ws import session as session_module
 from ws.auth import identify
 from ws.effects import Authenticate
-from ws.hub import Hub
-from ws.messages import Pong, Resumed
-from ws.outbox import LONG_REPLIES_MAX
-from ws.session import Session
-from ws.transport import BUFFER_BYTES
+from ws.sockets import session as session_module
+from ws.sockets.hub import Hub
+from ws.sockets.outbox import LONG_REPLIES_MAX
+from ws.sockets.session import Session
+from ws.transport.websocket_door import BUFFER_BYTES
+from ws.wire.messages import Pong, Resumed
 
 PLAYER = 7
 WALLET = WalletState(PLAYER, "EUR", "open", 100, 0, 100, 600)

@@ -24,13 +24,13 @@ from starlette.types import ASGIApp
 
 from harness.process import JWT_SECRET
 from ws.auth import identify
-from ws.bearer import NOBODY, TWICE, asker_of
-from ws.rate_windows import Windows
-from ws.rates import Counted, RateLimits, Rates, rate
-from ws.request_ids import request_id
-from ws.shell import Shell, shelled
-from ws.shell_headers import ALWAYS
-from ws.shell_problems import BODY_BYTES_MAX
+from ws.http.answers import BODY_BYTES_MAX
+from ws.http.bearer import NOBODY, TWICE, asker_of
+from ws.http.headers import ALWAYS
+from ws.http.request_ids import request_id
+from ws.http.shell import Shell, shelled
+from ws.rates.rates import Counted, RateLimits, Rates, rate
+from ws.rates.windows import Windows
 
 ALICE = 1001
 

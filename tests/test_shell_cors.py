@@ -10,7 +10,7 @@ import pytest
 from asgi import Answer, ask
 from test_shell import application
 
-from ws.rates import RateLimits, rate
+from ws.rates.rates import RateLimits, rate
 
 OURS = "https://wallet.example"
 OTHERS = [

@@ -17,7 +17,7 @@ from engine.files import open_read_only
 from engine.sizes import rows_of_tables, sizes
 from engine.store import Store
 from engine.writer import ROOM_BYTES
-from ws.sizes import Disk, Gauge
+from ws.watching.sizes import Disk, Gauge
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_file_that_is_not_there_has_no_size(tmp_path: Path) -> None:
 def test_a_reader_that_hangs_is_not_waited_for_nor_asked_twice(
     books: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ws.sizes.READ_WITHIN_S", 0.01)
+    monkeypatch.setattr("ws.watching.sizes.READ_WITHIN_S", 0.01)
     asked: list[Any] = []
 
     async def run() -> None:
@@ -106,7 +106,7 @@ def test_a_reader_that_hangs_is_not_waited_for_nor_asked_twice(
             assert len(asked) == 1
             released.set()
             await hanging
-            monkeypatch.setattr("ws.sizes.READ_WITHIN_S", 10.0)
+            monkeypatch.setattr("ws.watching.sizes.READ_WITHIN_S", 10.0)
             await gauge.read()
             assert gauge.newest is not None
         finally:

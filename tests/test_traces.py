@@ -27,7 +27,7 @@ from harness.process import Server, solidgreen
 from harness.wire import bet as bet_message
 from harness.wire import connect
 from ws.settings import SettingInvalid
-from ws.traces import PATH, Traces, endpoint_of
+from ws.watching.traces import PATH, Traces, endpoint_of
 
 URL = "http://127.0.0.1:9"
 WALL_NS = 1_800_000_000_000_000_000

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ws.effects import CloseCode
-from ws.traffic import KNOWN_CODES, Traffic, Watched
+from ws.transport.traffic import KNOWN_CODES, Traffic, Watched
 
 
 async def told(asked: Request) -> PlainTextResponse:

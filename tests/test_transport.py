@@ -13,9 +13,9 @@ from server_fixture import CONTINUATION, PING, PONG, frame
 from uvicorn.server import ServerState
 
 from ws.effects import CloseCode
-from ws.traffic import Traffic
-from ws.transport import FRAME_BYTES, PIECE_BYTES, SLICE_BYTES, WebSocketDoor
-from ws.turns import SMALL_ROOM, TURN_BYTES, Turns
+from ws.transport.traffic import Traffic
+from ws.transport.turns import SMALL_ROOM, TURN_BYTES, Turns
+from ws.transport.websocket_door import FRAME_BYTES, PIECE_BYTES, SLICE_BYTES, WebSocketDoor
 
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ws.turns import SMALL_BYTES, SMALL_ROOM, TURN_BYTES, Turns
+from ws.transport.turns import SMALL_BYTES, SMALL_ROOM, TURN_BYTES, Turns
 
 SLICE = TURN_BYTES // 4
 

@@ -25,13 +25,13 @@ from engine.outcomes import Code
 from engine.store import Store
 from harness.process import JWT_SECRET
 from harness.wire import new_bet_id
-from ws.hub import RESUMES_PER_USER, Hub
-from ws.messages import Limits
-from ws.rate_windows import Windows
-from ws.rates import Counted, RateLimits, Rates
-from ws.session import Door
-from ws.shell import shelled
-from ws.v1 import v1_routes
+from ws.http.shell import shelled
+from ws.rates.rates import Counted, RateLimits, Rates
+from ws.rates.windows import Windows
+from ws.sockets.hub import RESUMES_PER_USER, Hub
+from ws.sockets.session import Door
+from ws.v1.endpoints import v1_routes
+from ws.wire.messages import Limits
 
 
 class Watched(Batcher):
@@ -193,7 +193,7 @@ def test_a_bug_is_a_problem_and_a_line_in_the_log(
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr("ws.v1.authorised", fail)
+    monkeypatch.setattr("ws.v1.endpoints.authorised", fail)
 
     async def run() -> None:
         async with door_of(books) as (_, client):

@@ -15,7 +15,7 @@ import pytest
 from asking import BY_NAME, EVERY, as_http, bearing, new_key
 from server_fixture import RawSocket, World
 
-from ws.routes import IDEMPOTENCY_KEY, ROUTES, Route, Where
+from ws.v1.routes import IDEMPOTENCY_KEY, ROUTES, Route, Where
 
 NEVER: Final[list[Any]] = [0.5, [], {}, {"a": 1}, [[]], 10**30, -(2**63) - 1, "\x00", "x" * 65, "\u0085"]
 """What is right for no field of any request."""

@@ -10,12 +10,12 @@ from asking import BY_NAME, EVERY
 from operator_messages import BET_ID, NOW_MS
 
 from ws.codec import read_request
-from ws.fields import Request
-from ws.messages import BetPlace
-from ws.operators import BetSettle, WalletDeposit
-from ws.reads import EntriesGet
-from ws.routes import Where
-from ws.v1_requests import NO_ID, Parts, Unread, read, shape_of
+from ws.v1.requests import NO_ID, Parts, Unread, read, shape_of
+from ws.v1.routes import Where
+from ws.wire.fields import Request
+from ws.wire.messages import BetPlace
+from ws.wire.operators import BetSettle, WalletDeposit
+from ws.wire.reads import EntriesGet
 
 KEY = "0199a5f0-1111-7222-8333-444455557777"
 

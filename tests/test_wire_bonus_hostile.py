@@ -13,7 +13,7 @@ from server_fixture import OPENING, Json, RawSocket, World, mint, of_type
 
 from engine.commands import BONUS_BOOK_ID_BASE
 from harness.wire import bet, connect, now_ms
-from ws.lookups import FREE_BETS_MAX
+from ws.asking.lookups import FREE_BETS_MAX
 
 MOST = 2**53 - 1
 AT_ONCE = 1000

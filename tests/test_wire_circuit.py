@@ -14,9 +14,9 @@ from server_fixture import World
 from batcher.batcher import UNTIL_RESTART
 from engine.outcomes import Code
 from harness.wire import connect
-from ws.circuit import CircuitGet
+from ws.asking.lookups import look_up
 from ws.effects import Identity
-from ws.lookups import look_up
+from ws.wire.circuit import CircuitGet
 
 ANYBODY = Identity(7, "player", 2**40)
 CLOSED = {

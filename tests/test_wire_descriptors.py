@@ -16,9 +16,9 @@ from server_fixture import RawSocket, World, of_type, running
 
 from harness.process import Server, seed
 from harness.wire import bet
-from ws import descriptors
-from ws.descriptors import FOR_FILES, FOR_HEALTH
-from ws.http_door import ANSWERED_CROWDED_S
+from ws.transport import descriptors
+from ws.transport.descriptors import FOR_FILES, FOR_HEALTH
+from ws.transport.http_door import ANSWERED_CROWDED_S
 
 LIMIT = 128
 

@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from operator_messages import SOUND, leaves, one
 
-from ws.fields import Reply, Request
-from ws.messages import AnyRequest
+from ws.wire.fields import Reply, Request
+from ws.wire.messages import AnyRequest
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = (DOCS / "wire.md").read_text(encoding="utf-8")

@@ -19,9 +19,9 @@ from server_fixture import OPENING, Json, RawSocket, World, mint, running
 from engine.commands import Command
 from engine.outcomes import Accepted, Outcome, PayoutTold
 from harness.wire import SocketClosed, Wire, bet, connect
-from ws.hub import FOLLOWED_MAX, Hub
-from ws.messages import WalletEntry
-from ws.payouts import PayoutProgress
+from ws.sockets.hub import FOLLOWED_MAX, Hub
+from ws.wire.messages import WalletEntry
+from ws.wire.payouts import PayoutProgress
 
 MOST = 2**53 - 1
 NOBODY = 10**12

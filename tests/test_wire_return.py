@@ -15,7 +15,7 @@ import pytest
 from server_fixture import PING, PONG, RawSocket, running
 
 from harness.process import Server, environment, seed
-from ws.transport import PING_EVERY_S
+from ws.transport.websocket_door import PING_EVERY_S
 
 pytestmark = pytest.mark.long
 

@@ -28,15 +28,15 @@ from test_shell import NEVER, ROUTES
 
 from harness.process import JWT_SECRET, PATIENT, Server, seed
 from ws.auth import identify
-from ws.messages import Limits
-from ws.rate_windows import Windows
-from ws.rates import Counted, Rates
+from ws.http.answers import BODY_BYTES_MAX
+from ws.http.headers import ALWAYS
+from ws.http.shell import shelled
+from ws.rates.rates import Counted, Rates
+from ws.rates.windows import Windows
 from ws.server import listen, uvicorn_config
 from ws.settings import Settings
-from ws.shell import shelled
-from ws.shell_headers import ALWAYS
-from ws.shell_problems import BODY_BYTES_MAX
-from ws.traffic import Traffic
+from ws.transport.traffic import Traffic
+from ws.wire.messages import Limits
 
 LOGIN = "/v1/auth/login"
 FEW = PATIENT | {"rate_login": "2/minute", "rate_address": "10/minute"}

@@ -23,7 +23,7 @@ from test_wire_slow import GONE_WITHIN_S, place, resume
 from harness.process import PATIENT, Server, seed
 from harness.wire import bet, connect
 from ws.tls import HANDSHAKE_S, Pair
-from ws.transport import BUFFER_BYTES, KERNEL_BYTES, LEAVE_S, STALL_S
+from ws.transport.websocket_door import BUFFER_BYTES, KERNEL_BYTES, LEAVE_S, STALL_S
 
 WITHIN_S = 10.0
 

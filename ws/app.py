@@ -26,26 +26,26 @@ from engine.archive_copy import Copied, copy
 from engine.keys import newest_key_id, signing_key
 from engine.queries import newest_block_at
 from engine.store import Store
-from ws.apart import apart
 from ws.application import application
-from ws.beside import Beside
-from ws.descriptors import raise_limit
-from ws.entrance import Entrance
-from ws.heads import Heads, keeper
-from ws.house import House
-from ws.hub import Hub
-from ws.messages import Limits
-from ws.rate_windows import Windows
-from ws.rates import Counted, Rates
-from ws.rates_in_redis import RedisCounts, redis_storage
-from ws.self_check import SelfCheck
+from ws.beside.apart import apart
+from ws.beside.heads import Heads, keeper
+from ws.beside.self_check import SelfCheck
+from ws.beside.tasks import Beside
+from ws.people.entrance import Entrance
+from ws.rates.in_redis import RedisCounts, redis_storage
+from ws.rates.rates import Counted, Rates
+from ws.rates.windows import Windows
 from ws.server import Server, handled, listen, uvicorn_config
-from ws.session import Door
 from ws.settings import SettingInvalid, Settings
-from ws.sizes import Gauge
+from ws.sockets.hub import Hub
+from ws.sockets.session import Door
 from ws.tls import context_of, pair_of, warn_if_it_ends_soon
-from ws.traces import Traces
-from ws.traffic import Traffic, Watched
+from ws.transport.descriptors import raise_limit
+from ws.transport.traffic import Traffic, Watched
+from ws.watching.house import House
+from ws.watching.sizes import Gauge
+from ws.watching.traces import Traces
+from ws.wire.messages import Limits
 
 log = logging.getLogger("solidgreen")
 

@@ -9,20 +9,20 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from engine.outcomes import Code
-from ws.addresses import network_of
-from ws.bearer import bearer
-from ws.contracts import contract_routes
+from ws.docs.served import contract_routes
 from ws.effects import CloseCode
-from ws.entrance import Entrance
-from ws.house import House
-from ws.http import health_routes
-from ws.metrics import metrics_route
-from ws.problems import problem
-from ws.rates import Rates
-from ws.session import Door, Session
-from ws.shell import shelled
-from ws.shell_problems import answer, deny, not_now
-from ws.v1 import v1_routes
+from ws.http.answers import answer, deny, not_now
+from ws.http.bearer import bearer
+from ws.http.problems import problem
+from ws.http.shell import shelled
+from ws.people.entrance import Entrance
+from ws.rates.addresses import network_of
+from ws.rates.rates import Rates
+from ws.sockets.session import Door, Session
+from ws.v1.endpoints import v1_routes
+from ws.watching.health import health_routes
+from ws.watching.house import House
+from ws.watching.metrics import metrics_route
 
 SUBPROTOCOL: Final = "wallet.v1"
 

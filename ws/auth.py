@@ -14,8 +14,8 @@ import jwt
 
 from engine.money import WIRE_MAX_MINOR
 from engine.people import SCOPES
-from ws.bodies import named_once
 from ws.effects import ENDED_WORDS, ROLES, Identity
+from ws.strict_json import named_once
 
 ALGORITHM: Final = "HS256"
 NAME: Final = "solidgreen"

@@ -17,14 +17,23 @@ from engine.commands import Command, PlaceBet
 from engine.outcomes import RETRYABLE, Accepted, Code, Outcome
 from engine.records import Entry
 from engine.snapshots import KINDS_OF_BETS, PostedEntry
-from ws.archives import archive_begun
-from ws.books import book_changed
-from ws.fields import EXPECTED, EXPECTED_OF, Id, Reply, Request
-from ws.limits import limit_changed
-from ws.messages import TYPES, AnyRequest, BetConfirmed, BetGet, BetPlace, BetRejected, Error, WalletEntry
-from ws.operators import BetCashout, BetRollback, BetSettle, BetUnsettle, moved, why_refused
-from ws.payouts import payout_moved
-from ws.wallets import bonus_granted, free_bet_changed, wallet_opened
+from ws.wire.archives import archive_begun
+from ws.wire.books import book_changed
+from ws.wire.fields import EXPECTED, EXPECTED_OF, Id, Reply, Request
+from ws.wire.limits import limit_changed
+from ws.wire.messages import (
+    TYPES,
+    AnyRequest,
+    BetConfirmed,
+    BetGet,
+    BetPlace,
+    BetRejected,
+    Error,
+    WalletEntry,
+)
+from ws.wire.operators import BetCashout, BetRollback, BetSettle, BetUnsettle, moved, why_refused
+from ws.wire.payouts import payout_moved
+from ws.wire.wallets import bonus_granted, free_bet_changed, wallet_opened
 
 AS_BET_REJECTED = frozenset(
     {
@@ -296,7 +305,7 @@ def _decode_one(text: str | msgspec.Raw, is_plain: bool) -> AnyRequest | Malform
 
 
 def _checked(request: AnyRequest, is_plain: bool) -> AnyRequest | Malformed:
-    """`request`, unless one of its texts breaks a pattern of `ws/fields.py`."""
+    """`request`, unless one of its texts breaks a pattern of `ws/wire/fields.py`."""
     wrong = _wrong_in(request, is_plain)
     if wrong is None:
         return request

@@ -1,6 +1,6 @@
 """What a conversation asks its shell to do, and who a token says is asking. Pure.
 
-`ws/protocol.py` decides on these, `ws/session.py` carries them out.
+`ws/protocol.py` decides on these, `ws/sockets/session.py` carries them out.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import msgspec
 
 from engine.commands import Command
 from engine.outcomes import Code
-from ws.archives import ArchiveGet
-from ws.circuit import CircuitGet
-from ws.clock import ClockConfirm, ClockGet
-from ws.fields import Reply
-from ws.limits import LimitGet
-from ws.messages import BalanceGet, BetGet, Resume
-from ws.payouts import PayoutFollow, PayoutGet
-from ws.reads import AuditLogGet, BetsGet, BlockGet, EntriesGet, WalletGet
-from ws.receipts import HeadGet, ReceiptGet
-from ws.wallets import WalletList
+from ws.wire.archives import ArchiveGet
+from ws.wire.circuit import CircuitGet
+from ws.wire.clock import ClockConfirm, ClockGet
+from ws.wire.fields import Reply
+from ws.wire.limits import LimitGet
+from ws.wire.messages import BalanceGet, BetGet, Resume
+from ws.wire.payouts import PayoutFollow, PayoutGet
+from ws.wire.reads import AuditLogGet, BetsGet, BlockGet, EntriesGet, WalletGet
+from ws.wire.receipts import HeadGet, ReceiptGet
+from ws.wire.wallets import WalletList
 
 ROLES: Final = frozenset({"player", "operator", "auditor", "admin"})
-"""What each may do: `ws/roles.py`."""
+"""What each may do: `ws/asking/roles.py`."""
 
 Looked = (
     BetGet

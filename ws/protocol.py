@@ -35,7 +35,7 @@ from typing import Final
 from engine.commands import Command
 from engine.outcomes import Code, Outcome
 from engine.snapshots import WalletState
-from ws.allowance import CHARS_A_TOKEN, REFUSED_COST, Allowance
+from ws.asking.intents import Refused, authorised, staked_from, stakes_own
 from ws.codec import Malformed, answer, decode_frame, error, to_command
 from ws.effects import (
     Authenticate,
@@ -47,9 +47,9 @@ from ws.effects import (
     Looked,
     Submit,
 )
-from ws.fields import Reply
-from ws.intents import Refused, authorised, staked_from, stakes_own
-from ws.messages import (
+from ws.wire.allowance import CHARS_A_TOKEN, REFUSED_COST, Allowance
+from ws.wire.fields import Reply
+from ws.wire.messages import (
     AnyRequest,
     Auth,
     BetPending,
@@ -60,7 +60,7 @@ from ws.messages import (
     Pong,
     Welcome,
 )
-from ws.operators import Move
+from ws.wire.operators import Move
 
 EXPIRED_WORDS: Final = "the token has expired"
 

@@ -21,14 +21,14 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from ws.http_door import HttpDoor
-from ws.messages import Limits
-from ws.session import Door
 from ws.settings import SettingInvalid, Settings
+from ws.sockets.session import Door
 from ws.tls import HANDSHAKE_S, SHUTDOWN_S, Pair, renew
-from ws.traffic import Traffic
-from ws.transport import KERNEL_BYTES, PING_EVERY_S, PONG_WITHIN_S, WebSocketDoor
-from ws.turns import Turns
+from ws.transport.http_door import HttpDoor
+from ws.transport.traffic import Traffic
+from ws.transport.turns import Turns
+from ws.transport.websocket_door import KERNEL_BYTES, PING_EVERY_S, PONG_WITHIN_S, WebSocketDoor
+from ws.wire.messages import Limits
 
 log = logging.getLogger("solidgreen")
 

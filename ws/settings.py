@@ -12,7 +12,7 @@ from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
 from engine.errors import SolidGreenError
 from engine.files import make_secret
-from ws.rates import RateLimits
+from ws.rates.rates import RateLimits
 
 SECRET_BYTES_MIN = 32
 """HS256 wants a key at least as long as its hash (RFC 7518, section 3.2)."""

@@ -1,5 +1,5 @@
 // A client of `wallet.v1` as a state machine: what comes in, what is to be sent, when to connect. No socket,
-// no clock, no chance: they are arguments. It is ws/client_state.py and ws/client_view.py in JavaScript, where
+// no clock, no chance: they are arguments. It is ws/client/state.py and ws/client/view.py in JavaScript, where
 // the table of what follows what stands, and clients/scenarios.json keeps the two languages together.
 
 /** @typedef {{type: string, [field: string]: any}} Message  a request or a reply, as PROTOCOL has it */
@@ -205,7 +205,7 @@ class Task {
 }
 
 /** One client of one wallet, over any number of sockets: what comes in, what is to be sent, when to connect.
- * See the table in ws/client_state.py. All times (`…Ms`) are of one clock that never goes back. */
+ * See the table in ws/client/state.py. All times (`…Ms`) are of one clock that never goes back. */
 export class State {
   phase = "offline";
   view = new View();

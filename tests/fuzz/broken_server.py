@@ -14,13 +14,13 @@ from starlette.routing import Route
 import ws.application
 import ws.codec
 import ws.protocol
-import ws.session
+import ws.sockets.session
 from cli.main import main
 from ws.auth import TokenRefused
 from ws.codec import Malformed
 from ws.effects import Identity
-from ws.messages import AnyRequest
-from ws.transport import WebSocketDoor
+from ws.transport.websocket_door import WebSocketDoor
+from ws.wire.messages import AnyRequest
 
 LEAKED_BYTES: Final = 64 * 1024
 
@@ -57,7 +57,7 @@ def is_silent() -> None:
 
 def trusts() -> None:
     """Whoever has a bad token is taken for a player."""
-    checked = ws.session.identify
+    checked = ws.sockets.session.identify
 
     def identify(secret: str, token: str, ended: Container[str] = frozenset()) -> Identity:
         try:
@@ -65,7 +65,7 @@ def trusts() -> None:
         except TokenRefused:
             return Identity(7, "player", 2**40)
 
-    ws.session.identify = identify
+    ws.sockets.session.identify = identify
 
 
 def leaks() -> None:

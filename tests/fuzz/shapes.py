@@ -1,7 +1,7 @@
 """Requests of every type, made from the types that the server decodes: sound ones, and each way to break one.
 
-Nothing here is a list of messages: a request type that is added to `ws/messages.py` is fuzzed from then on.
-What is sound comes in two forms. A *live* one would be carried out if it came through the right door: its
+Nothing here is a list of messages: a request type that is added to `ws/wire/messages.py` is fuzzed from then
+on. What is sound comes in two forms. A *live* one would be carried out if it came through the right door: its
 wallets exist and have money, its bets and holds are open, it is sent now. A *doomed* one is sound as well and
 finds nothing: its ids are of nobody.
 """
@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from ws.messages import AnyRequest
+from ws.wire.messages import AnyRequest
 
 Json = dict[str, Any]
 Path = tuple[str | int, ...]

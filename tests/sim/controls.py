@@ -21,9 +21,9 @@ from engine.outcomes import Code, Outcome, Rejected
 from engine.store import Asked, Store
 from engine.writer import Prepared, Writer
 from ws.effects import CloseCode, Effect
-from ws.expiries import Expiries
-from ws.outbox import Outbox
 from ws.protocol import Conversation
+from ws.sockets.expiries import Expiries
+from ws.sockets.outbox import Outbox
 
 
 @contextlib.contextmanager

@@ -3,9 +3,9 @@
 `Link` stands for a WebSocket over one connection. Each direction keeps its order and takes its time;
 different links overtake each other. A cut loses what is on its way; a peer that vanishes is not noticed for a
 while; a reader that stalls lets what is sent to it pile up, first in the kernel and then in the server. To
-the session it is Starlette's WebSocket and the `WebSocketDoor` of `ws/transport.py`: the same bounds and
-timers, the former smaller (`scaled`), since a seed does not send so much. What parses bytes, and takes turns
-at it, is left out.
+the session it is Starlette's WebSocket and the `WebSocketDoor` of `ws/transport/websocket_door.py`: the same
+bounds and timers, the former smaller (`scaled`), since a seed does not send so much. What parses bytes, and
+takes turns at it, is left out.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from unittest import mock
 
 from tests.sim.loop import Loop, Scheduler
 from tests.sim.weather import Weather
-from ws import outbox
-from ws.allowance import Allowance
 from ws.effects import CloseCode
-from ws.transport import (
+from ws.sockets import outbox
+from ws.transport.websocket_door import (
     BUFFER_BYTES,
     FAST_LANE,
     KERNEL_BYTES,
@@ -35,6 +34,7 @@ from ws.transport import (
     STALL_S,
     Take,
 )
+from ws.wire.allowance import Allowance
 
 LATE_US: Final = (50_000, 3_000_000)
 DEAD_PEER_US: Final = round((PING_EVERY_S + PONG_WITHIN_S) * 1_000_000)

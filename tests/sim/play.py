@@ -57,7 +57,7 @@ def play(seed: int) -> Verdict:
             world.scheduler.as_the_time(),
             seams(world.disk),
             scaled(world.scale),
-            mock.patch("ws.session.identify", identify),
+            mock.patch("ws.sockets.session.identify", identify),
             mock.patch.object(Queue, "_shed", partialmethod(_shed, world)),
         ):
             try:

@@ -33,10 +33,10 @@ from tests.sim.weather import Weather
 from ws.app import BESIDE_S, CLOSE_S
 from ws.auth import TokenRefused
 from ws.effects import Identity
-from ws.hub import Hub
-from ws.messages import Limits
 from ws.server import DRAIN_S, ECHO_S, READ_S
-from ws.session import Door, Session
+from ws.sockets.hub import Hub
+from ws.sockets.session import Door, Session
+from ws.wire.messages import Limits
 
 KEY: Final = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 

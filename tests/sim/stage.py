@@ -41,7 +41,7 @@ class Stage:
         stack.enter_context(self.scheduler.as_the_time())
         stack.enter_context(seams(self.disk))
         stack.enter_context(scaled(40))
-        stack.enter_context(mock.patch("ws.session.identify", identify))
+        stack.enter_context(mock.patch("ws.sockets.session.identify", identify))
         guard = StoreGuard(NonceStore(), self.scheduler, self.weather, random.Random(3))
         chance = random.Random(5)
         self.server = Server(path, self.scheduler, self.loop, guard, BatchLimits(), 1000, chance)

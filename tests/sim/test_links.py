@@ -13,9 +13,9 @@ import pytest
 from tests.sim.loop import Loop, Scheduler
 from tests.sim.network import DEAD_PEER_US, STALL_US, Link
 from tests.sim.weather import Weather
-from ws import outbox, session
 from ws.effects import CloseCode
-from ws.transport import LEAVE_S, STALL_S, WebSocketDoor
+from ws.sockets import outbox, session
+from ws.transport.websocket_door import LEAVE_S, STALL_S, WebSocketDoor
 
 FRAME = b"x" * 1000
 SCALE = 40

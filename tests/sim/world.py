@@ -34,7 +34,7 @@ from tests.sim.supervisor import Supervisor
 from tests.sim.template import OPERATOR
 from tests.sim.trace import Trace
 from tests.sim.weather import Crash, Weather
-from ws.messages import Limits
+from ws.wire.messages import Limits
 
 TURNS_MAX: Final = 1_000_000
 

@@ -1,0 +1,154 @@
+"""What only HTTP looks up: a wallet, its entries and its bets page by page, a block, the audit log. Reads
+beside the writer.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET
+
+from engine import audit_log, pages, queries, receipts
+from engine.deeds import Deed
+from engine.outcomes import Code
+from engine.store import Store
+from ws.codec import error, wallet_entry
+from ws.wire.fields import Reply
+from ws.wire.reads import (
+    AuditLog,
+    AuditLogGet,
+    Bets,
+    BetsGet,
+    BetShown,
+    BlockGet,
+    DeedShown,
+    Entries,
+    EntriesGet,
+    WalletGet,
+    WalletShown,
+)
+from ws.wire.receipts import HeadShown
+
+OfHttp = WalletGet | EntriesGet | BetsGet | BlockGet | AuditLogGet
+
+
+async def page(store: Store, request: OfHttp) -> Reply:
+    """The reply to `request`, whose `user_id` is filled in."""
+    match request:
+        case WalletGet():
+            return await _wallet(store, request)
+        case EntriesGet():
+            return await _entries(store, request)
+        case BetsGet():
+            return await _bets(store, request)
+        case BlockGet():
+            return await _block(store, request)
+        case AuditLogGet():
+            return await _audit_log(store, request)
+
+
+async def _wallet(store: Store, request: WalletGet) -> Reply:
+    user_id = request.user_id
+    assert user_id is not None
+    wallet = await store.read(lambda connection: queries.wallet(connection, user_id))
+    if wallet is None:
+        return error(request.id, Code.ACCOUNT_NOT_FOUND)
+    return WalletShown(
+        request.id,
+        wallet.user_id,
+        wallet.currency,
+        wallet.status,
+        wallet.balance_minor,
+        wallet.held_minor,
+        wallet.available_minor,
+        wallet.seq,
+    )
+
+
+async def _entries(store: Store, request: EntriesGet) -> Reply:
+    user_id = request.user_id
+    assert user_id is not None
+    if await store.read(lambda connection: queries.wallet(connection, user_id)) is None:
+        return error(request.id, Code.ACCOUNT_NOT_FOUND)
+    entries, more, gap = await store.read_long(
+        lambda connection: queries.entries_after(connection, user_id, request.after, request.limit)
+    )
+    return Entries(
+        request.id,
+        [wallet_entry(entry, entry.at_us) for entry in entries],
+        str(entries[-1].id) if more else None,
+        gap,
+    )
+
+
+async def _bets(store: Store, request: BetsGet) -> Reply:
+    user_id = request.user_id
+    assert user_id is not None
+    if await store.read(lambda connection: queries.wallet(connection, user_id)) is None:
+        return error(request.id, Code.ACCOUNT_NOT_FOUND)
+    found = await store.read_long(
+        lambda connection: pages.bets_before(
+            connection, user_id, request.before, request.state, request.limit
+        )
+    )
+    if found is None:
+        return error(request.id, Code.INVALID_REQUEST, "before: expected what `next` of another page says")
+    return Bets(request.id, [_shown(each) for each in found.bets], _or_none(found.next), found.gap)
+
+
+def _shown(bet: pages.StakedBet) -> BetShown:
+    return BetShown(
+        bet.bet_id,
+        bet.state,
+        bet.stake_minor,
+        bet.payout_minor,
+        bet.transaction_id,
+        bet.seq,
+        bet.at_us // 1000,
+        UNSET if bet.game is None else bet.game,
+        UNSET if bet.round is None else bet.round,
+        UNSET if bet.selection is None else bet.selection,
+        UNSET if bet.odds_milli is None else bet.odds_milli,
+    )
+
+
+def _or_none(cursor: int | None) -> str | None:
+    return None if cursor is None else str(cursor)
+
+
+async def _block(store: Store, request: BlockGet) -> Reply:
+    block = await store.read(lambda connection: receipts.read_block(connection, request.block))
+    if block is None:
+        return error(request.id, Code.NOT_FOUND)
+    return HeadShown(request.id, receipts.as_head(block))
+
+
+async def _audit_log(store: Store, request: AuditLogGet) -> Reply:
+    # One more than is shown tells whether there is another page.
+    deeds = await store.read_long(
+        lambda connection: audit_log.read_deeds(
+            connection,
+            before=request.before,
+            limit=request.limit + 1,
+            actor_id=request.actor,
+            action=request.action,
+        )
+    )
+    shown = deeds[: request.limit]
+    next_ = shown[-1].id if len(deeds) > len(shown) else None
+    return AuditLog(request.id, [_deed(each) for each in shown], _or_none(next_))
+
+
+def _deed(deed: Deed) -> DeedShown:
+    return DeedShown(
+        deed.id,
+        deed.at_us // 1000,
+        deed.actor_id,
+        deed.role,
+        deed.address,
+        deed.door,
+        deed.action,
+        msgspec.json.decode(deed.subject),
+        deed.key,
+        deed.outcome,
+        deed.transaction_id,
+    )

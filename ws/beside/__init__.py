@@ -1,0 +1,1 @@
+"""Tasks and processes beside the bets."""

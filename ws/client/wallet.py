@@ -1,0 +1,314 @@
+"""A client of the wallet: place bets, see them through, follow the balance. For programs that use asyncio.
+
+    async with Wallet("ws://127.0.0.1:8000/ws", token) as wallet:
+        answer = await wallet.place(250, game="roulette")
+
+A `Wallet` is one user's connection, over as many sockets as it takes: when one breaks, another is opened, and
+what was not answered is sent again with the same `bet_id` and `nonce`, or the same `key`, so that no money
+moves twice. All decisions are in `ws/client/state.py`, the sockets in `ws/client/link.py`; docs/clients.md
+tells how to use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Final, TypeVar
+
+from engine.commands import Result
+from ws.client.errors import Gap, NotPlaced, Refused, Unresolved
+from ws.client.journal import Journal, KeptBet, MemoryJournal
+from ws.client.link import Link, Token
+from ws.client.state import Task
+from ws.client.view import Funds
+from ws.wire.fields import Reply, Request
+from ws.wire.messages import (
+    Balance,
+    BalanceGet,
+    BetConfirmed,
+    BetGet,
+    BetPlace,
+    BetRejected,
+    BetState,
+    WalletEntry,
+    Welcome,
+)
+from ws.wire.operators import (
+    BetCashedOut,
+    BetCashout,
+    BetRollback,
+    BetRolledBack,
+    BetSettle,
+    BetSettled,
+    BetUnsettle,
+    BetUnsettled,
+    WalletDeposit,
+    WalletMoved,
+    WalletWithdraw,
+)
+
+WITHIN_S: Final = 10.0
+"""How long an answer is waited for, through however many sockets: the server promises one in 2 s."""
+LATE_MAX: Final = 1000
+"""Answers, some 300 bytes each, that came too late for a call and are kept for `resolve`."""
+
+R = TypeVar("R", bound=Reply)
+
+
+class Wallet:
+    """A user's connection to the wallet engine. Use as an async context manager, in one event loop.
+
+    `token`: of a player, whose wallet this then is, or of an operator. `journal`: where bets are kept that
+    are not answered yet, so that a crash of this process forgets none; by default its memory. `within_s`: how
+    long to wait for an answer, and for the first `welcome`, unless a call says otherwise.
+
+    Entering raises `NotAuthenticated`, or `GivenUp` where no socket could be opened in time. Every method
+    that asks raises `Refused`, `Unresolved` or `GivenUp` (ws/client/errors.py). A call that is cancelled
+    leaves nothing behind but a bet that may be placed: its `bet_id` is among `unresolved()`.
+    """
+
+    def __init__(
+        self, url: str, token: Token, *, journal: Journal | None = None, within_s: float = WITHIN_S
+    ) -> None:
+        self._link = Link(url, token, within_s, self._keep_late)
+        self._state = self._link.state
+        self._journal: Journal = MemoryJournal() if journal is None else journal
+        self._within_s = within_s
+        self._late: dict[str, BetConfirmed | BetRejected] = {}
+        """Last words on bets that nobody waited for any more."""
+
+    async def __aenter__(self) -> Wallet:
+        await self._link.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection. Whoever still waits hears `Unresolved`."""
+        await self._link.close()
+
+    # -- who and how much
+
+    @property
+    def user_id(self) -> int:
+        """Of the token."""
+        return self._welcome.user_id
+
+    @property
+    def role(self) -> str:
+        """Of the token: `player`, `operator`, `auditor` or `admin`."""
+        return self._welcome.role
+
+    @property
+    def balance(self) -> Funds:
+        """The newest that is known, in minor units. Raises `TypeError` for whoever has no wallet."""
+        if self._state.view.funds is None:
+            raise TypeError(f"{self.role}s have no wallet")
+        return self._state.view.funds
+
+    async def refresh(self, *, within_s: float | None = None) -> Funds:
+        """The balance as it stands now, with what is held: a hold is the one thing that is not pushed."""
+        await self.ask(BalanceGet(""), Balance, within_s=within_s)
+        return self.balance
+
+    # -- bets
+
+    async def place(
+        self,
+        stake: int,
+        *,
+        bet_id: str | None = None,
+        currency: str | None = None,
+        game: str | None = None,
+        round: str | None = None,  # noqa: A002  the wire's name
+        selection: str | None = None,
+        odds_milli: int | None = None,
+        free_bet_id: int | None = None,
+        user_id: int | None = None,
+        within_s: float | None = None,
+    ) -> BetConfirmed | BetRejected:
+        """Place a bet of `stake` minor units, and see it through.
+
+        A `BetRejected` with `retryable` true is one that the server could not take before the time was over:
+        it has moved no money, and a new bet may be made. `bet_id`: a UUID, made here if not given. `user_id`:
+        whose wallet, for operators, who must say it.
+        """
+        bet = BetPlace(
+            id="kept",
+            bet_id=bet_id or new_bet_id(),
+            stake=stake,
+            nonce=secrets.token_hex(12),
+            sent_at=0,
+            currency=currency,
+            game=game,
+            round=round,
+            selection=selection,
+            odds_milli=odds_milli,
+            user_id=user_id,
+            free_bet_id=free_bet_id,
+        )
+        is_doubtful = bet.bet_id in self.unresolved()  # of an earlier call: it may have left
+        await asyncio.to_thread(self._journal.keep, KeptBet(self.user_id, bet))
+        task = self._state.start(bet, is_doubtful=is_doubtful)
+        result = await self._bet_settled(bet, task, within_s)
+        assert isinstance(result, BetConfirmed | BetRejected)
+        return result
+
+    def unresolved(self) -> list[str]:
+        """The bets of this user whose fate is not known: of calls that were cancelled or ended in
+        `Unresolved`, of a process that crashed, and of calls that still wait."""
+        return [kept.bet.bet_id for kept in self._journal.kept() if kept.user_id == self.user_id]
+
+    async def resolve(
+        self, bet_id: str, *, again: bool = False, within_s: float | None = None
+    ) -> BetConfirmed | BetRejected | BetState | NotPlaced:
+        """Find out what became of a bet that is, or was just now, among `unresolved()`. Raises `KeyError` for
+        any other.
+
+        Nothing is placed anew, unless `again` says that the bet is still wanted. Without it, a bet that never
+        arrived takes 90 s to be told (`NotPlaced`), since until then it might: give it the time, or come back
+        later. A `BetState` tells of a bet that is archived.
+        """
+        late = self._late.pop(bet_id, None)
+        if late is not None:
+            return late
+        mine = (kept.bet for kept in self._journal.kept() if kept.user_id == self.user_id)
+        bet = next((bet for bet in mine if bet.bet_id == bet_id), None)
+        if bet is None:
+            raise KeyError(f"{bet_id}: not among the unresolved bets")
+        task = self._state.start(bet, only_looks=not again, is_doubtful=True)
+        return await self._bet_settled(bet, task, within_s)
+
+    async def state(self, bet_id: str, *, within_s: float | None = None) -> BetState | None:
+        """How a bet stands now; None: no such bet is known to the server, or it is another's."""
+        try:
+            return await self.ask(BetGet("", bet_id), BetState, within_s=within_s)
+        except Refused as refused:
+            if refused.code == "NOT_FOUND":
+                return None
+            raise
+
+    # -- entries
+
+    async def entries(self, from_seq: int | None = None) -> AsyncIterator[WalletEntry | Gap]:
+        """The ledger entries of this wallet after `from_seq`, each once, in order, those to come as well.
+
+        Without `from_seq` from where the wallet stood when this client connected first. A `Gap` stands for
+        entries that were archived. Ends when the client is closed, raises `GivenUp` when it has given up. One
+        reader at a time; another raises `RuntimeError`.
+        """
+        view = self._state.view
+        if view.funds is None:
+            raise TypeError(f"{self.role}s have no wallet")
+        if view.feed.cursor is not None:
+            raise RuntimeError("the entries of this wallet are read already")
+        view.feed.follow(view.first_seq if from_seq is None else from_seq)
+        try:
+            while True:
+                while view.feed.waiting:
+                    yield view.feed.waiting.popleft()
+                if self._link.is_over:
+                    break
+                self._link.news.clear()
+                self._link.stir()
+                await self._link.news.wait()
+        finally:
+            view.feed.unfollow()
+        if self._state.fault is not None:
+            raise self._state.fault
+
+    # -- anything
+
+    async def ask(self, request: Request, reply: type[R], *, within_s: float | None = None) -> R:
+        """Ask anything, and have the answer, which is to be a `reply`. The request's `id` is made here.
+
+        The requests and replies are those of ws/wire/messages.py and the modules beside it. A move is asked
+        again with the same `key` until its last word is there. Not for `BetPlace`: see `place`.
+        """
+        if isinstance(request, BetPlace):
+            raise TypeError("a bet has to be kept before it is sent: use place()")
+        result = await self._settled(self._state.start(request), within_s)
+        if not isinstance(result, reply):
+            raise TypeError(f"the server answers {type(request).__name__} with {result!r}")
+        return result
+
+    async def settle(self, bet_id: str, result: Result, payout: int | None = None, *, key: str) -> BetSettled:
+        """End a bet; for operators. `payout`: gross, in minor units."""
+        return await self.ask(BetSettle("", key, bet_id, result, payout), BetSettled)
+
+    async def unsettle(self, bet_id: str, *, key: str) -> BetUnsettled:
+        """Take back how a bet was settled; for operators."""
+        return await self.ask(BetUnsettle("", key, bet_id), BetUnsettled)
+
+    async def roll_back(self, bet_id: str, *, key: str) -> BetRolledBack:
+        """Undo a bet, or see to it that it is never placed; for operators."""
+        return await self.ask(BetRollback("", key, bet_id), BetRolledBack)
+
+    async def cash_out(self, bet_id: str, stake: int, payout: int, *, key: str) -> BetCashedOut:
+        """End the part `stake` of a bet for `payout`; for operators."""
+        return await self.ask(BetCashout("", key, bet_id, stake, payout), BetCashedOut)
+
+    async def deposit(self, user_id: int, amount: int, *, key: str) -> WalletMoved:
+        """Money from outside into a wallet; for operators."""
+        return await self.ask(WalletDeposit("", key, user_id, amount), WalletMoved)
+
+    async def withdraw(
+        self, user_id: int, amount: int, *, key: str, for_approval: bool = False
+    ) -> WalletMoved:
+        """Money out of a wallet, or set aside until it is approved; for operators."""
+        return await self.ask(WalletWithdraw("", key, user_id, amount, for_approval), WalletMoved)
+
+    # -- waiting
+
+    async def _bet_settled(
+        self, bet: BetPlace, task: Task, within_s: float | None
+    ) -> BetConfirmed | BetRejected | BetState | NotPlaced:
+        try:
+            result = await self._settled(task, within_s)
+        except Refused:
+            if not task.is_doubtful:
+                self._journal.forget(bet.bet_id)
+            raise
+        except Unresolved as unresolved:
+            if not unresolved.was_sent and not task.is_doubtful:
+                self._journal.forget(bet.bet_id)
+            if isinstance(task.last, BetRejected) and task.is_rejected:
+                self._journal.forget(bet.bet_id)
+                return task.last
+            raise
+        self._journal.forget(bet.bet_id)
+        assert isinstance(result, BetConfirmed | BetRejected | BetState | NotPlaced), result
+        return result
+
+    async def _settled(self, task: Task, within_s: float | None) -> Reply | NotPlaced:
+        return await self._link.settled(task, self._within_s if within_s is None else within_s)
+
+    def _keep_late(self, task: Task) -> None:
+        """The caller has gone, and may still ask."""
+        if task.bet is None or not isinstance(task.result, BetConfirmed | BetRejected):
+            return
+        self._journal.forget(task.bet.bet_id)
+        self._late[task.bet.bet_id] = task.result
+        if len(self._late) > LATE_MAX:
+            del self._late[next(iter(self._late))]
+
+    @property
+    def _welcome(self) -> Welcome:
+        if self._state.welcome is None:
+            raise RuntimeError("not connected yet: use `async with`")
+        return self._state.welcome
+
+
+def new_bet_id() -> str:
+    """A fresh UUID of version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits."""
+    value = time.time_ns() // 1_000_000 << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76  # version
+    value = value & ~(0x3 << 62) | 0x2 << 62  # variant
+    return str(uuid.UUID(int=value))

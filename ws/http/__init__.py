@@ -1,0 +1,1 @@
+"""What every HTTP request meets, whatever its route: admission, headers, who asks, bodies, problems."""

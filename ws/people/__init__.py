@@ -1,0 +1,1 @@
+"""Who logs in, and who may act for the house."""

@@ -1,0 +1,208 @@
+"""The routes of log-in, `/v1/auth/…`. Bodies and answers: `ws/people/messages.py`; what they mean:
+docs/people.md.
+
+Browsers may keep the refresh token in a cookie. What another page could do with it is bounded three times:
+the cookie is SameSite=Strict, so requests that another site causes come without it; it is read only beside
+the media type `application/json`, for which a browser asks first; and a refresh that was forced would tell
+the new tokens to nobody but this origin. Log-out needs the access token as well, which no browser sends by
+itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engine.errors import BatchRefused, CommitUnknown, LookTooLong, StoreFault
+from engine.outcomes import Code
+from ws.effects import Identity
+from ws.http import problems
+from ws.http.bearer import Unknown, asker_of, asker_still
+from ws.http.bodies import BodyRefused, read_body
+from ws.people.log_ins import People
+from ws.people.messages import ExchangeKey, Login, Refresh, Register, Tokens
+from ws.people.passwords import TooManyPasswords
+from ws.people.secrets_shown import NO_TOKEN, LoggedIn, PeopleRefused
+from ws.rates.addresses import network_of
+
+log = logging.getLogger("solidgreen.people")
+
+COOKIE: Final = "sg_refresh"
+COOKIE_PATH: Final = "/v1/auth"
+BUSY_S: Final = 1.0
+"""When whoever met a storm may come back."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def people_routes(people: People) -> list[Route]:
+    """The routes."""
+
+    @answering
+    async def register(request: Request) -> Response:
+        asked = await read_body(request, Register)
+        told = await people.register(asked.username, asked.password, asked.currency)
+        return _told(request, told, 201, in_cookie=asked.cookie)
+
+    @answering
+    async def log_in(request: Request) -> Response:
+        asked = await read_body(request, Login)
+        told = await people.log_in(asked.username, asked.password, address_of(request))
+        return _told(request, told, 200, in_cookie=asked.cookie)
+
+    @answering
+    async def refresh(request: Request) -> Response:
+        asked = await read_body(request, Refresh, may_be_empty=True)
+        # What came by the cookie goes by the cookie: else any script could have it told.
+        in_cookie = asked.refresh_token is None
+        token = request.cookies.get(COOKIE) if in_cookie else asked.refresh_token
+        if token is None:
+            raise PeopleRefused(Code.UNAUTHORIZED, NO_TOKEN)
+        return _told(request, await people.refresh(token), 200, in_cookie=in_cookie)
+
+    @answering
+    async def log_out(request: Request) -> Response:
+        identity = known(request)
+        asked = await read_body(request, Refresh, may_be_empty=True)
+        await people.log_out(identity, asked.refresh_token)
+        gone = Response(status_code=204)
+        if COOKIE in request.cookies:
+            _set_cookie(request, gone, "", 0)
+        return gone
+
+    @answering
+    async def exchange_key(request: Request) -> Response:
+        asked = await read_body(request, ExchangeKey)
+        return _told(request, await people.exchange_key(asked.key), 200, in_cookie=False)
+
+    endpoints = {
+        "register": register,
+        "login": log_in,
+        "refresh": refresh,
+        "logout": log_out,
+        "token": exchange_key,
+    }
+    return [Route(f"/v1/auth/{name}", endpoint, methods=["POST"]) for name, endpoint in endpoints.items()]
+
+
+def answering(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, with a problem for an answer where it raises."""
+
+    @functools.wraps(endpoint)
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except PeopleRefused as error:
+            return refusal(error.code, error.words, error.retry_after_s)
+        except BodyRefused as error:
+            return refusal(Code.INVALID_REQUEST, str(error))
+        except TooManyPasswords as error:
+            return refusal(Code.OVERLOADED, str(error), BUSY_S)
+        except LookTooLong as error:
+            return refusal(Code.TIMED_OUT, str(error), BUSY_S)
+        except StoreFault as error:
+            return refusal(*_fault(error))
+
+    return answered
+
+
+def _fault(error: StoreFault) -> tuple[Code, str, float | None]:
+    """What a fault of the storage is to whoever asked; the log has the rest."""
+    if isinstance(error, CommitUnknown):
+        if error.has_begun:
+            return Code.OUTCOME_UNKNOWN, "the storage failed: it may have been done, and may not", None
+        return Code.CIRCUIT_OPEN, "the storage failed: nothing is written until a restart", None
+    if isinstance(error, BatchRefused):
+        return Code.OVERLOADED, "the storage does not take it now; try again", BUSY_S
+    log.error("a change of who may act failed", exc_info=error)
+    return Code.INTERNAL, "an error in the server", None
+
+
+def refusal(code: Code, words: str, retry_after_s: float | None = None) -> Response:
+    """A problem as it is sent."""
+    later_ms = UNSET if retry_after_s is None else math.ceil(retry_after_s * 1000)
+    told = problems.problem(code, words, later_ms)
+    headers = {"cache-control": "no-store"}
+    if retry_after_s is not None:
+        headers["retry-after"] = str(math.ceil(retry_after_s))
+    if code is Code.UNAUTHORIZED:  # RFC 9110, section 11.6.1: a 401 says how one may be let in
+        headers["www-authenticate"] = "Bearer"
+    return Response(msgspec.json.encode(told), told.status, headers, problems.MEDIA_TYPE)
+
+
+def shown(content: Any, status: int = 200) -> Response:
+    """JSON that nobody keeps."""
+    return Response(msgspec.json.encode(content), status, {"cache-control": "no-store"}, "application/json")
+
+
+def known(request: Request) -> Identity:
+    """Who asks. Raises `PeopleRefused` where that is nobody."""
+    asker = asker_of(request.scope)
+    if isinstance(asker, Unknown):
+        raise PeopleRefused(Code.UNAUTHORIZED, asker.why)
+    return asker
+
+
+def still_known(request: Request) -> Identity:
+    """The same behind a body, which may have come slowly."""
+    asker = asker_still(request.scope)
+    if isinstance(asker, Unknown):
+        raise PeopleRefused(Code.UNAUTHORIZED, asker.why)
+    return asker
+
+
+def address_of(request: Request) -> str:
+    """Whence it comes, as it is counted elsewhere: see `ws/rates/addresses.py`."""
+    return network_of(None if request.client is None else request.client.host)
+
+
+def _told(request: Request, told: LoggedIn, status: int, *, in_cookie: bool) -> Response:
+    in_body = told.refresh_token is not None and not in_cookie
+    answer = shown(
+        Tokens(
+            told.user_id,
+            told.role,
+            told.access_token,
+            told.access_life_s,
+            UNSET if told.refresh_life_s is None else told.refresh_life_s,
+            told.refresh_token if in_body and told.refresh_token is not None else UNSET,
+            UNSET if told.scope is None else told.scope,
+        ),
+        status,
+    )
+    if in_cookie and told.refresh_token is not None and told.refresh_life_s is not None:
+        _set_cookie(request, answer, told.refresh_token, told.refresh_life_s)
+    return answer
+
+
+def _set_cookie(request: Request, answer: Response, token: str, life_s: int) -> None:
+    answer.set_cookie(
+        COOKIE,
+        token,
+        max_age=life_s,
+        path=COOKIE_PATH,
+        secure=not _is_tried_at_home(request),
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def _is_tried_at_home(request: Request) -> bool:
+    """Whether it came by http to this very machine: a browser would not keep a Secure cookie from there."""
+    host = request.headers.get("host", "")  # not `request.url`, which raises for some that are none
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    try:
+        is_here = ip_address(name).is_loopback
+    except ValueError:
+        is_here = name == "localhost"
+    return is_here and request.scope["scheme"] == "http"

@@ -1,0 +1,169 @@
+"""uvicorn's HTTP protocol with the bounds that it leaves open, each of which a stranger could use.
+
+Without them a header line without end is kept whole, and copied anew with each read; half a request, or a
+reader of the answer, is waited for without end; requests are queued without end behind one that is not
+answered; and connections are taken until no file can be opened. `tests/test_http_door.py`,
+`test_wire_hostile.py` and `test_wire_descriptors.py` do all of this. The figures and their reasons:
+docs/adr/0017.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from engine.outcomes import Code
+from ws.http.answers import of_status, raw
+from ws.http.problems import problem
+from ws.transport import descriptors
+from ws.transport.turns import Turns
+
+log = logging.getLogger("solidgreen.ws")
+
+HEAD_BYTES_MAX: Final = 65_536
+"""A request's line and headers: what uvicorn's other HTTP parser, h11, takes."""
+
+ANSWERED_WITHIN_S: Final = 10.0
+"""From the connection, or the last answer, until the next one is written or a handshake begins: twice what
+auth may take, and more than an idle connection is kept for (uvicorn: 5 s)."""
+
+ANSWERED_CROWDED_S: Final = 1.0
+"""The same where descriptors are few: sixteen connections that say nothing must not keep health from being
+told."""
+
+WAITING_BYTES: Final = 65_536
+"""What may wait for a reader before the protocols are told: asyncio's own figure for a plain socket."""
+
+PIPELINED_MAX: Final = 16
+"""Requests that may wait behind one that is not answered yet. Hardly any client sends a second one before it
+has heard the first answer (RFC 9112, section 9.3.2); uvicorn takes a read's worth with each answer."""
+
+REQUEST_BYTES: Final = 4096
+"""What a request counts for in its turn: eight are begun in one, which take 2 ms. `/metrics` is one
+look for all who ask (ws/watching/metrics.py)."""
+
+REFUSALS_TOLD_S: Final = 60.0
+"""From one line in the log about refused connections to the next."""
+
+
+class HttpDoor(HttpToolsProtocol):
+    """HTTP whose request heads are bounded in bytes, and whose connections are dropped when no request is
+    answered for a while: because it does not end, or because nobody reads. Requests take turns: those of four
+    hundred connections, begun in one turn of the event loop, would have each batch of bets wait for them.
+
+    Where few file descriptors are left it serves short requests and refuses sockets; where hardly any are, it
+    drops the connection at once.
+    """
+
+    _head_bytes = 0
+    _next: tuple[RequestResponseCycle, Any] | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _is_crowded = False
+    _told_s: ClassVar[float] = float("-inf")
+
+    def __init__(self, *given: Any, turns: Turns, **named: Any) -> None:
+        """`turns`: of all HTTP of this event loop, and not those of the sockets. The others are uvicorn's."""
+        super().__init__(*given, **named)
+        self._turns = turns
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        left = descriptors.left(transport.get_extra_info("socket").fileno())
+        # The loop's own limits, but for TLS: there it would let 512 KiB wait before it says so.
+        transport.set_write_buffer_limits(WAITING_BYTES)
+        self._is_crowded = left < descriptors.FOR_FILES + descriptors.FOR_HEALTH
+        if left < descriptors.FOR_FILES:
+            self._tell_of_refusals()
+            transport.abort()
+            return
+        self._restart_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self._refuse(raw(of_status(431)))
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise OverflowError("too many requests at a time")  # the parser stops, and uvicorn answers 400
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._next = cycle, app  # the only one: those behind it wait in the pipeline
+        self._turns.ask(self)
+
+    def take_turn(self) -> int:
+        """Begin the request that waits, if whoever sent it is still there; what that costs."""
+        assert self._next is not None
+        cycle, app = self._next
+        self._next = None
+        if self.transport.is_closing():
+            return 0
+        super()._start_asgi_task(cycle, app)
+        return REQUEST_BYTES
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._restart_timer()
+        if self._is_crowded:
+            self.transport.close()
+
+    def handle_websocket_upgrade(self) -> None:
+        if self._is_crowded:
+            self._tell_of_refusals()
+            self._refuse(
+                raw(problem(Code.OVERLOADED, "all sockets are in use", 1000), (b"retry-after", b"1"))
+            )
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.send_400_response("a handshake must wait for the answers before it")
+            return
+        self._stop_timer()
+        super().handle_websocket_upgrade()
+        # It has done its work, and would keep this object alive, as this object keeps it.
+        self.parser = None  # type: ignore[assignment]
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(raw(problem(Code.INVALID_REQUEST, msg)))
+
+    def _refuse(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        self.transport.close()
+
+    @classmethod
+    def _tell_of_refusals(cls) -> None:
+        now_s = time.monotonic()
+        if now_s - cls._told_s >= REFUSALS_TOLD_S:
+            HttpDoor._told_s = now_s
+            log.warning("sockets are refused: all file descriptors but a reserve are in use")
+
+    def _restart_timer(self) -> None:
+        self._stop_timer()
+        within_s = ANSWERED_CROWDED_S if self._is_crowded else ANSWERED_WITHIN_S
+        self._timer = self.loop.call_later(within_s, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,125 @@
+"""HTTP `/v1`: each route of `ws/v1/routes.py`, served by the commands and the look-ups of the socket.
+
+    HTTP ──▶ who asks ──▶ message ──▶ may he? ──▶ batcher, or a look-up ──▶ reply ──▶ HTTP
+             bearer.py    v1_requests  intents.py                            v1_replies
+
+A client that goes away loses its answer and nothing else: the command goes on, and the same key tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+
+from starlette.requests import Request as Asked
+from starlette.responses import Response
+from starlette.routing import Route as Served
+
+from batcher.jobs import Waiting
+from engine.actors import Actor
+from engine.commands import Command
+from engine.outcomes import Code
+from ws.asking.actors import actor_of
+from ws.asking.intents import Refused, authorised, staked_from
+from ws.asking.lookups import told as looked_up
+from ws.codec import answer, to_command
+from ws.effects import Identity, Look, Looked
+from ws.http.bearer import Unknown, asker_of, asker_still
+from ws.sockets.session import Door
+from ws.v1.replies import refused, told
+from ws.v1.requests import NO_ID, Parts, Shape, Unread, read, shape_of
+from ws.v1.routes import IDEMPOTENCY_KEY, ROUTES, Route
+from ws.wire.fields import Reply, Request
+from ws.wire.messages import BetPlace
+from ws.wire.operators import Move
+from ws.wire.reads import AuditLogGet, BetsGet, EntriesGet
+
+
+def v1_routes(door: Door) -> list[Served]:
+    """The routes of the table, for Starlette."""
+    return _Server(door).routes()
+
+
+class _Server:
+    """Serves the routes of one door."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._in_flight: Counter[int] = Counter()
+
+    def routes(self) -> list[Served]:
+        """One for each path, so that a wrong method hears of all that are right."""
+        shapes: dict[str, dict[str, Shape]] = {}
+        for route in ROUTES:
+            shapes.setdefault(route.path, {})[route.method] = shape_of(route)
+        return [
+            Served(path, partial(self._serve, by_method), methods=[*by_method])
+            for path, by_method in shapes.items()
+        ]
+
+    async def _serve(self, by_method: Mapping[str, Shape], asked: Asked) -> Response:
+        shape = by_method["GET" if asked.method == "HEAD" else asked.method]
+        identity = asker_of(asked.scope)
+        if isinstance(identity, Unknown):
+            return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
+        message = read(shape, await _parts(shape.route, asked))
+        if shape.route.has_body and isinstance(identity := asker_still(asked.scope), Unknown):
+            return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
+        if isinstance(message, Unread):
+            return refused(Code.INVALID_REQUEST, message.message, status=message.status)
+        reply = await self._reply(identity, message, actor_of(identity, asked.client, "http"))
+        if isinstance(reply, Refused):
+            return refused(reply.code, reply.message)
+        return told(shape.route, reply, asked.headers.get("if-none-match"))
+
+    async def _reply(self, identity: Identity, message: Request, actor: Actor | None) -> Reply | Refused:
+        if isinstance(message, BetPlace):
+            user_id = staked_from(identity, message)
+            if isinstance(user_id, Refused):
+                return user_id
+            return await self._submit(identity, to_command(message, user_id), actor)
+        assert isinstance(message, Move | Looked)
+        intent = authorised(identity, message)
+        if isinstance(intent, Refused):
+            return intent
+        if isinstance(intent, Look):
+            return await self._look(identity, intent.request, actor)
+        return await self._submit(identity, intent, actor)
+
+    async def _look(self, identity: Identity, request: Looked, actor: Actor | None) -> Reply:
+        door = self._door
+        # A page walks a wallet's chain, as a `resume` does, or the log: nobody has all the reader's time.
+        is_long = isinstance(request, EntriesGet | BetsGet | AuditLogGet)
+        turn = door.hub.turn_to_resume(identity.user_id) if is_long else contextlib.nullcontext()
+        async with turn:
+            (reply,) = await looked_up(door.store, door.batcher, request, identity, door.miss, actor)
+        return reply
+
+    async def _submit(self, identity: Identity, command: Command, actor: Actor | None) -> Reply:
+        """What became of a command. It goes on when this is cancelled."""
+        user_id = identity.user_id
+        self._in_flight[user_id] += 1
+        try:
+            is_over = self._in_flight[user_id] > self._door.limits.in_flight
+            waiting = Waiting()
+            objection = Code.RATE_LIMITED if is_over else None
+            self._door.batcher.submit(command, waiting, NO_ID, objection, actor)
+            return answer(NO_ID, command, await waiting.outcome)
+        finally:
+            self._in_flight[user_id] -= 1
+            if not self._in_flight[user_id]:
+                del self._in_flight[user_id]
+
+
+async def _parts(route: Route, asked: Asked) -> Parts:
+    return Parts(
+        asked.path_params,
+        asked.query_params.multi_items(),
+        asked.headers.getlist(IDEMPOTENCY_KEY),
+        asked.headers.get("content-type", ""),
+        await asked.body() if route.has_body else b"",
+        time.time_ns() // 1_000_000,
+    )

@@ -1,0 +1,1 @@
+"""What those who watch are shown: metrics, health, logs, traces."""
