@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 from harness.process import Server, seed
 from harness.wire import bet
 from ws import app, server
-from ws.beside.tasks import heads
+from ws.beside import heads
 
 SOCKETS = 30
 IN_FLIGHT = 40
