@@ -22,6 +22,9 @@ ARGS   ?=
 LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
 
+# Tests start some hundred processes: where bytecode may not be kept, each of them compiles the whole engine.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A file of tests stays with one process: its tests share a server, and come in their order.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
