@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import tempfile
 from collections.abc import Awaitable, Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -190,6 +192,24 @@ def seed(path: Path, *balances_minor: int) -> Path:
 
     asyncio.run(run())
     return path
+
+
+def seed_alike(path: Path, *balances_minor: int) -> Path:
+    """As `seed`, in a tenth of the time: all files of a process that begin with these balances are copies of
+    one, and have its signing key."""
+    for name, content in _seeded(balances_minor).items():
+        copy = path.with_name(path.name + name)
+        copy.touch(mode=0o600)
+        copy.write_bytes(content)
+    return path
+
+
+@cache
+def _seeded(balances_minor: tuple[int, ...]) -> dict[str, bytes]:
+    """By how its name ends, each file of new books."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = seed(Path(folder) / "books", *balances_minor)
+        return {each.name.removeprefix(path.name): each.read_bytes() for each in path.parent.iterdir()}
 
 
 def seed_a_story(path: Path) -> Path:
