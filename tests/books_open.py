@@ -235,6 +235,17 @@ def play(path: Path, *batches: Iterable[Command], now_us: int = NOW_US) -> list[
     return asyncio.run(run())
 
 
+def play_at(path: Path, batches: Iterable[tuple[Iterable[Command], int]]) -> Path:
+    """Open the file, commit each batch at its time, close it."""
+
+    async def commit_all(store: Store) -> None:
+        for batch, now_us in batches:
+            await store.commit(asked(*batch), now_us)
+
+    with_store(path, commit_all)
+    return path
+
+
 def with_store(path: Path, use: Callable[[Store], Awaitable[Answer]], **options: Any) -> Answer:
     """Open the store, use it, close it."""
 

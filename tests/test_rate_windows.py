@@ -14,7 +14,6 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from ws.rates.windows import KEYS_MAX, Windows, wait_ms
 
-
 Answer = TypeVar("Answer")
 
 
