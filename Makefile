@@ -26,7 +26,8 @@ LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashe
 # Tests start some hundred processes: where bytecode may not be kept, each of them compiles the whole engine.
 unexport PYTHONDONTWRITEBYTECODE
 
-# A file of tests stays with one process: its tests share a server, and come in their order.
+# A file of tests stays with one process: its tests share a server, and come in their order. The long tests wait
+# for timers and processes more than they compute, so that two at a time leave a core idle.
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test check test-all lint types pythons locust crash faults powercut sim redis-storm fuzz schemathesis overload drills archive mutations \
@@ -74,7 +75,7 @@ check: lint types test  ## ruff, mypy --strict and the tests
 pythons:         ## make check on each of PYTHONS=, names or paths, in a venv of its own
 	@set -e; for python in $(PYTHONS); do $(MAKE) check PYTHON=$$python VENV=.venv-$${python##*/}; done
 
-test-all: test $(VENV)/.bench  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run
+test-all: test $(VENV)/.bench  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run; LONG_WORKERS=
 	$(PYTEST) -n $(LONG_WORKERS) -m "long and not alone"
 	$(BIN)/pytest -m alone
 	$(MAKE) locust USERS=20 SECONDS=10 FLOOR=0
