@@ -18,12 +18,17 @@ RECEIPTS ?= 10000
 COUNT  ?= 1000
 CASES  ?= 100000
 WORKERS ?= 2
+LONG_WORKERS ?= 3
 ARGS   ?=
 LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
 
-# A file of tests stays with one process: its tests share a server, and come in their order.
-PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Tests start some hundred processes: where bytecode may not be kept, each of them compiles the whole engine.
+unexport PYTHONDONTWRITEBYTECODE
+
+# A file of tests stays with one process: its tests share a server, and come in their order. The long tests wait
+# for timers and processes more than they compute, so that two at a time leave a core idle.
+PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test check test-all lint types pythons locust crash faults powercut sim redis-storm fuzz schemathesis overload drills archive mutations \
 	payout receipts bench wheel lock clean help
@@ -55,7 +60,7 @@ run: $(VENV)/.stamp     ## serve a demo with 100 players on 127.0.0.1:8000
 	@exec $(BIN)/solidgreen serve --db $(DB) --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.stamp    ## every test that needs only Python, git and make; WORKERS= at a time
-	$(PYTEST) -m "not long" --ignore tests/charts
+	$(PYTEST) -n $(WORKERS) -m "not long" --ignore tests/charts
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check .
@@ -70,8 +75,8 @@ check: lint types test  ## ruff, mypy --strict and the tests
 pythons:         ## make check on each of PYTHONS=, names or paths, in a venv of its own
 	@set -e; for python in $(PYTHONS); do $(MAKE) check PYTHON=$$python VENV=.venv-$${python##*/}; done
 
-test-all: test $(VENV)/.bench  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run
-	$(PYTEST) -m "long and not alone"
+test-all: test $(VENV)/.bench  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run; LONG_WORKERS=
+	$(PYTEST) -n $(LONG_WORKERS) -m "long and not alone"
 	$(BIN)/pytest -m alone
 	$(MAKE) locust USERS=20 SECONDS=10 FLOOR=0
 

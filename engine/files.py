@@ -11,7 +11,8 @@ import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +30,7 @@ _WRITTEN_BACK_AT = 96
 """Where the index of the log counts the frames that are in the database (sqlite.org/walformat.html, 2.1)."""
 
 
-Schema = dict[str, str]
+Schema = Mapping[str, str]
 """By type and name, such as `table users`: the text that made it, as `sqlite_schema` has it."""
 
 
@@ -268,6 +269,7 @@ def schema_in(connection: sqlite3.Connection) -> Schema:
     return dict(connection.execute(listing).fetchall())
 
 
+@cache  # a script makes the same rules each time, and this one takes 10 ms of every opening of a file
 def schema_of(sql: str) -> Schema:
     """The rules that a script makes."""
     with contextlib.closing(sqlite3.connect(":memory:")) as reference:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import tempfile
 from collections.abc import Awaitable, Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -192,6 +194,24 @@ def seed(path: Path, *balances_minor: int) -> Path:
     return path
 
 
+def seed_alike(path: Path, *balances_minor: int) -> Path:
+    """As `seed`, in a tenth of the time: all files of a process that begin with these balances are copies of
+    one, and have its signing key."""
+    for name, content in _seeded(balances_minor).items():
+        copy = path.with_name(path.name + name)
+        copy.touch(mode=0o600)
+        copy.write_bytes(content)
+    return path
+
+
+@cache
+def _seeded(balances_minor: tuple[int, ...]) -> dict[str, bytes]:
+    """By how its name ends, each file of new books."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = seed(Path(folder) / "books", *balances_minor)
+        return {each.name.removeprefix(path.name): each.read_bytes() for each in path.parent.iterdir()}
+
+
 def seed_a_story(path: Path) -> Path:
     """ALICE: 1000 (entry 1), −30 (5), −40 (9), +500 (11), a minute each. BOB: 50 (3), −10 (7), and a refused
     bet."""
@@ -213,6 +233,17 @@ def play(path: Path, *batches: Iterable[Command], now_us: int = NOW_US) -> list[
             await store.close()
 
     return asyncio.run(run())
+
+
+def play_at(path: Path, batches: Iterable[tuple[Iterable[Command], int]]) -> Path:
+    """Open the file, commit each batch at its time, close it."""
+
+    async def commit_all(store: Store) -> None:
+        for batch, now_us in batches:
+            await store.commit(asked(*batch), now_us)
+
+    with_store(path, commit_all)
+    return path
 
 
 def with_store(path: Path, use: Callable[[Store], Awaitable[Answer]], **options: Any) -> Answer:

@@ -41,6 +41,7 @@ def run(*arguments: str | Path | int, **settings: str) -> Done:
         mock.patch.dict(os.environ, variables, clear=True),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
+        mock.patch("os.nice"),  # nobody but root could take it back, and the tests that follow would starve
     ):
         try:
             status = main([str(argument) for argument in arguments])

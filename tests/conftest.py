@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,14 @@ THE_LONGEST = "test_wallet_model.py"  # of the long tests; as the last it would 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first. `--no-loadscope-reorder` lets xdist hand the files out in this order."""
     items.sort(key=lambda item: item.path.name != THE_LONGEST)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def same_priority() -> Iterator[None]:
+    """Whoever lowers his priority in this process slows all files that come after his."""
+    before = os.nice(0)
+    yield
+    assert os.nice(0) == before
 
 
 @pytest.fixture(scope="session")

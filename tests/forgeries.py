@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from books_open import ALICE, BOB, CASH, HOUSE, bet_id, look
+from books_open import ALICE, BOB, CASH, HOUSE, bet_id
 
 from engine.blocks import Block, hash_of, peaks_after, root_of
 from engine.checks import Finding
@@ -34,8 +35,9 @@ OUTSIDE = "an entry in its range belongs to a transaction outside of it"
 RANGE = "its range does not follow that of the block before it"
 
 
-def forge(path: Path, *statements: str) -> None:
-    """Edit the file as someone with all rights would: no trigger, no key, no CHECK; then put all back."""
+@contextlib.contextmanager
+def unguarded(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file as someone with all rights has it: no trigger, no key, no CHECK; all put back at the end."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("PRAGMA ignore_check_constraints = ON")
@@ -43,8 +45,7 @@ def forge(path: Path, *statements: str) -> None:
         connection.execute("BEGIN")
         for name, _ in triggers:
             connection.execute(f"DROP TRIGGER {name}")
-        for statement in statements:
-            connection.execute(statement)
+        yield connection
         for _, sql in triggers:
             connection.execute(sql)
         connection.execute("COMMIT")
@@ -52,25 +53,40 @@ def forge(path: Path, *statements: str) -> None:
         check_is_ours(path, writing=True)  # nothing but the rows tells
 
 
-def reseal(path: Path, number: int) -> None:
-    """Compute root, link and hash of a block from what its rows say now."""
-    hashes = [hash_ for (hash_,) in look(path, "SELECT hash FROM blocks WHERE id < ? ORDER BY id", number)]
+def forge(path: Path, *statements: str) -> None:
+    """Edit the file with all rights."""
+    with unguarded(path) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def reseal(path: Path, *numbers: int) -> None:
+    """Compute root, link and hash of these blocks, one after the other, from what their rows say now."""
+    with unguarded(path) as connection:
+        for number in numbers:
+            _reseal(connection, number)
+
+
+def _reseal(connection: sqlite3.Connection, number: int) -> None:
+    def of_block(table: str) -> list[Any]:
+        sql = f"SELECT * FROM {table} WHERE block_id = ? ORDER BY id"
+        return connection.execute(sql, (number,)).fetchall()
+
+    hashes = connection.execute("SELECT hash FROM blocks WHERE id < ? ORDER BY id", (number,)).fetchall()
     head = GENESIS
-    for id_, hash_ in enumerate(hashes, 1):
+    for id_, (hash_,) in enumerate(hashes, 1):
         head = head._replace(block_id=id_, hash=hash_, peaks=peaks_after(head, hash_))
-    transactions = look(path, "SELECT * FROM transactions WHERE block_id = ? ORDER BY id", number)
-    entries = look(path, "SELECT * FROM transaction_ledger WHERE block_id = ? ORDER BY id", number)
-    (row,) = look(path, "SELECT * FROM blocks WHERE id = ?", number)
+    transactions, entries = of_block("transactions"), of_block("transaction_ledger")
+    made = Block(*connection.execute("SELECT * FROM blocks WHERE id = ?", (number,)).fetchone())
     posted = [Entry(*each) for each in entries]
-    made = Block(*row)
     # Where the rows have no root, none that a forger writes is the right one.
     root = root_of(made.first_entry_id, [Transaction(*each) for each in transactions], posted) or bytes(32)
     made = made._replace(root=root, prev_hash=head.hash, history=root_of_peaks(head.peaks))
     made = made._replace(hash=hash_of(made))
     made = made._replace(peak=peaks_after(head, made.hash)[-1])
-    digests = {name: getattr(made, name).hex() for name in ("root", "prev_hash", "history", "hash", "peak")}
-    changes = ", ".join(f"{name} = x'{value}'" for name, value in digests.items())
-    forge(path, f"UPDATE blocks SET {changes} WHERE id = {number}")
+    digests = {name: getattr(made, name) for name in ("root", "prev_hash", "history", "hash", "peak")}
+    changes = ", ".join(f"{name} = :{name}" for name in digests)
+    connection.execute(f"UPDATE blocks SET {changes} WHERE id = :number", digests | {"number": number})
 
 
 def in_order(findings: Iterable[Finding]) -> list[str]:

@@ -14,7 +14,7 @@ import archived
 import bonus_forgeries
 import life_forgeries
 import payout_forgeries
-from books_open import NOW_US, asked, look, place, play, seed, with_store
+from books_open import NOW_US, asked, look, place, play, play_at, seed, with_store
 
 from engine.accounts import open_wallets
 from engine.archive_checks import ArchiveRow
@@ -48,22 +48,19 @@ def payouts(path: Path) -> Path:
 def bonus(path: Path) -> Path:
     """Those of bonus_forgeries.py, likewise, but that it begins anew with what comes later there."""
     seed(path, 1000, 500)
-    at_us = bonus_forgeries.AT_US
-    for number, batch in enumerate(bonus_forgeries.BATCHES, 1):
-        play(path, batch, now_us=at_us[number - 1] + number)
-    return path
+    batches = zip(bonus_forgeries.BATCHES, bonus_forgeries.AT_US, strict=True)
+    return play_at(path, [(batch, at_us + number) for number, (batch, at_us) in enumerate(batches, 1)])
 
 
 def played(path: Path, batches: Iterable[list[Command]]) -> Path:
-    for number, batch in enumerate(batches, 2):
-        play(path, batch, now_us=NOW_US + number)
-    return path
+    return play_at(path, [(batch, NOW_US + number) for number, batch in enumerate(batches, 2)])
 
 
 def archive(path: Path, block_id: int, *, steps: int | None = None) -> Copied:
     """Archive up to this block, and do so many steps of the move, None for all of them."""
     copied = sealed(path, begun(path, block_id))
-    while steps != 0 and move(path):
+    rows = 3 if steps is not None else 10_000  # where it stops matters, or not
+    while steps != 0 and move(path, rows):
         steps = None if steps is None else steps - 1
     return copied
 

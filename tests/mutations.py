@@ -221,8 +221,7 @@ def _relink(path: Path, books: Books, random: Random) -> str | None:
     table = random.choice(["transactions", "transaction_ledger", None])
     words = _redate(path, books, random) if table is None else _flip_in(path, table, random)
     with contextlib.suppress(sqlite3.OperationalError):  # a text that is not UTF-8 has no root to be computed
-        for (number,) in look(path, "SELECT id FROM blocks ORDER BY id"):
-            reseal(path, number)
+        reseal(path, *(number for (number,) in look(path, "SELECT id FROM blocks ORDER BY id")))
     return f"{words}, and linked again"
 
 

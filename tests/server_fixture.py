@@ -12,8 +12,10 @@ import os
 import socket
 import sqlite3
 import struct
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -116,13 +118,26 @@ class World:
 @contextlib.contextmanager
 def running(folder: Path, players: int = 60) -> Iterator[World]:
     """A server of its own for one test file; one wallet more than `players` is blocked."""
-    db = folder / "wallet.db"
-    *open_wallets, blocked = seed(db, players + 1, OPENING)
-    with contextlib.closing(sqlite3.connect(db)) as connection:
-        connection.execute("UPDATE users SET status = 'blocked' WHERE id = ?", (blocked["id"],))
-        connection.commit()
-    with Server(db) as server:
+    files, (*open_wallets, blocked) = _seeded(players)
+    for name, content in files.items():
+        path = folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+    with Server(folder / "wallet.db") as server:
         yield World(server, open_wallets, blocked["id"])
+
+
+@cache
+def _seeded(players: int) -> tuple[dict[str, bytes], list[Json]]:
+    """The database and its key, made by the command line once for all servers of this process, and whose
+    wallets there are."""
+    with tempfile.TemporaryDirectory() as name:
+        db = Path(name) / "wallet.db"
+        wallets = seed(db, players + 1, OPENING)
+        with contextlib.closing(sqlite3.connect(db)) as connection:
+            connection.execute("UPDATE users SET status = 'blocked' WHERE id = ?", (wallets[-1]["id"],))
+            connection.commit()
+        return {path.name: path.read_bytes() for path in Path(name).iterdir()}, wallets
 
 
 class RawSocket:

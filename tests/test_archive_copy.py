@@ -192,8 +192,7 @@ def test_what_is_wrong_is_refused_and_nothing_is_left(books: Path, name: str) ->
 def test_a_stray_is_refused_that_all_roots_hold(books: Path) -> None:
     """A second end of a bet that does not follow its first, sealed with the key."""
     forge(books, "UPDATE transactions SET answer = json_set(answer, '$.bet.before', 3) WHERE id = 18")
-    for number in range(3, 9):
-        reseal(books, number)
+    reseal(books, *range(3, 9))
 
     with pytest.raises(ArchiveUnusable, match="bet: transaction_id 18"):
         copy(books, archive_id(books))

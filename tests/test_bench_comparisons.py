@@ -163,7 +163,6 @@ def test_a_short_run_on_postgres_counts_and_leaves_nothing_behind(
 
 
 @pytest.mark.long
-@pytest.mark.alone
 def test_a_wallet_on_postgres_that_loses_money_does_not_count(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +177,6 @@ def test_a_wallet_on_postgres_that_loses_money_does_not_count(
 
 
 @pytest.mark.long
-@pytest.mark.alone
 def test_the_audit_of_postgres_finds_what_was_tampered_with(tmp_path: Path) -> None:
     with postgres.running(tmp_path) as server:
         server.ask(f"CALL seed({PLAYERS}, 1000)")

@@ -94,8 +94,7 @@ def test_history_that_is_sealed_again_must_still_make_sense(books: Path, name: s
     statements, findings = HISTORY[name]
 
     forge(books, *statements)
-    for number in range(1, BLOCKS + 1):
-        reseal(books, number)
+    reseal(books, *range(1, BLOCKS + 1))
 
     assert in_order(reconcile(books).findings) == in_order(findings)
 

@@ -93,8 +93,7 @@ def test_a_transaction_that_says_something_else_is_found(
     books: Path, change: str, findings: list[Finding]
 ) -> None:
     forge(books, f"UPDATE transactions SET {change} WHERE id = 4")
-    reseal(books, 2)
-    reseal(books, 3)
+    reseal(books, 2, 3)
 
     assert in_order(reconcile(books).findings) == in_order(findings)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,19 @@ from engine.records import Entry, Transaction
 from engine.store import Store
 
 
-@pytest.fixture
-def books(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every kind of command, in seven blocks; and a late bet that was buried before."""
-    path = seed(tmp_path / "books.db", 1000, 500)
+    path = seed(tmp_path_factory.mktemp("played") / "books.db", 1000, 500)
     outcomes = play(path, *BATCHES, [place(9)]) + play(path, [EXPIRY], now_us=NOW_US + 20)
     assert [len(batch) for batch in outcomes if all(map(is_accepted, batch))] == [6, 6, 6, 5, 7, 1]
     return path
+
+
+@pytest.fixture
+def books(played: Path, tmp_path: Path) -> Path:
+    shutil.copy(f"{played}.signing-key", tmp_path / "books.db.signing-key")
+    return Path(shutil.copy(played, tmp_path / "books.db"))
 
 
 def is_accepted(outcome: Outcome) -> bool:
@@ -63,8 +70,7 @@ def test_history_that_is_sealed_again_must_still_make_sense(books: Path, name: s
     statements, findings = HISTORY[name]
 
     forge(books, *statements)
-    for number in range(1, 8):
-        reseal(books, number)
+    reseal(books, *range(1, 8))
 
     assert in_order(reconcile(books).findings) == in_order(findings)
 

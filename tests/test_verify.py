@@ -67,8 +67,7 @@ def test_it_finds_all_that_reconcile_does(books: Path, name: str) -> None:
 
 def test_history_sealed_again_to_the_end_lacks_signatures(books: Path) -> None:
     forge(books, "UPDATE transactions SET answer = json_set(answer, '$.held_minor', 1) WHERE id = 3")
-    reseal(books, 2)
-    reseal(books, 3)
+    reseal(books, 2, 3)
 
     assert reconcile(books).ok
     verdict = verify(books)
