@@ -44,6 +44,11 @@ class Tally:
         self.lateness = Histogram()
         """By how many microseconds the event loop was late for a timer, looked at ten times a second."""
 
+    @property
+    def bets(self) -> int:
+        """Bets that were answered."""
+        return self.confirmed + self.replayed + self.refused.total()
+
     def told(self, job: Job, outcome: Outcome) -> None:
         """One command has its answer."""
         if not job.is_bet:

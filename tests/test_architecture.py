@@ -40,7 +40,7 @@ PURE = {
     *("ws.docs.html", "ws.docs.http", "ws.docs.pages", "ws.docs.schema", "ws.docs.socket"),
     *("ws.effects",),
     *("ws.http.headers", "ws.http.problems"),
-    *("ws.people.lockout", "ws.people.messages"),
+    *("ws.people.lockout", "ws.people.messages", "ws.people.pace"),
     *("ws.protocol",),
     *("ws.rates.addresses",),
     *("ws.sockets.expiries",),

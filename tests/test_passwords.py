@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 
@@ -94,7 +95,7 @@ def test_more_than_may_wait_are_told_to_come_back(monkeypatch: pytest.MonkeyPatc
         assert told[:6] == [False] * 6
         assert [type(each) for each in told[6:]] == [TooManyPasswords] * 2
         assert not await passwords.verify("correct horse", None)
-        assert passwords._answers == {}
+        assert passwords._in_hand == {}
         passwords.close()
 
     asyncio.run(scenario())
@@ -127,7 +128,9 @@ def test_a_process_that_does_not_read_holds_up_nobody_but_log_ins(monkeypatch: p
         passwords._process.send_signal(signal.SIGSTOP)
         handed: list[bytes] = []
         hand_over = passwords._hand_over
-        monkeypatch.setattr(passwords, "_hand_over", lambda line: (handed.append(line), hand_over(line)))
+        monkeypatch.setattr(
+            passwords, "_hand_over", lambda asked: (handed.append(asked.line), hand_over(asked))
+        )
         monkeypatch.setattr(passwords_module, "WITHIN_S", 0.001)
         for _ in range(20):
             with pytest.raises(TooManyPasswords):
@@ -150,6 +153,22 @@ def test_where_memory_is_short_nobody_is_told_that_his_password_is_wrong() -> No
         with pytest.raises(TooManyPasswords, match="cannot be checked"):
             await passwords.verify("correct horse", too_large)
         assert await passwords.verify("correct horse", kept)
+        passwords.close()
+
+    asyncio.run(scenario())
+
+
+def test_beside_bets_one_is_checked_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        bets = itertools.count()
+        passwords = Passwords(lambda: next(bets))  # one whenever it looks
+        in_hand = []
+        hand_over = passwords._hand_over
+        monkeypatch.setattr(
+            passwords, "_hand_over", lambda asked: (in_hand.append(len(passwords._in_hand)), hand_over(asked))
+        )
+        await asyncio.gather(*(passwords.verify("correct horse", None) for _ in range(6)))
+        assert in_hand == [1] * 6
         passwords.close()
 
     asyncio.run(scenario())

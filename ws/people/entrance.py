@@ -22,7 +22,7 @@ class Entrance:
 
     def __init__(self, door: Door, settings: Settings) -> None:
         self._door = door
-        self._passwords = Passwords()
+        self._passwords = Passwords(lambda: door.batcher.tally.bets)
         asides = Asides(door.store)
         self.people = People(
             door.store,

@@ -1,9 +1,9 @@
 """Passwords, hashed and verified by argon2id in a process of its own.
 
 One takes 19 MiB and about 20 ms of a processor, so two at most run at a time, at the lowest priority there
-is: a storm of log-ins waits for itself, and bets do not wait for it (`bench/logins.py`). A process, because a
-thread of low priority is worse than none: where the machine is busy it is not run while it has the
-interpreter's lock, and the event loop waits for that lock, whatever its own priority.
+is, and with rests between them while bets are under way (`ws/people/pace.py`): a storm of log-ins waits for
+itself. A process, because a thread of low priority is worse than none: where the machine is busy it is not
+run while it has the interpreter's lock, and the event loop waits for that lock, whatever its own priority.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import subprocess
 import sys
 import threading
 from base64 import b64encode
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 from argon2 import PasswordHasher, Type
 
 from engine.errors import SolidGreenError
+from ws.people.pace import Pace
 
 log = logging.getLogger("solidgreen.people")
 
@@ -35,12 +38,8 @@ LANES: Final = 1
 AT_A_TIME: Final = 2
 """On two cores; 38 MiB."""
 
-HANDED_OVER: Final = 2 * AT_A_TIME
-"""How many are in the other process, so that it never waits for the next; the pipe to it has room for
-more."""
-
 WAITING_MAX: Final = 200
-"""Passwords that wait: two to four seconds' worth. Whoever comes then is told to come back."""
+"""Passwords that wait: two to five seconds' worth. Whoever comes then is told to come back."""
 
 WITHIN_S: Final = 8.0
 """How long one may wait, where bets leave it no processor. An HTTP connection is given 10 s
@@ -55,15 +54,33 @@ class TooManyPasswords(SolidGreenError):
     """
 
 
+class _Asked(NamedTuple):
+    """What is to be done, as the process reads it, and who waits for the answer."""
+
+    number: int
+    line: bytes
+    answer: asyncio.Future[Any]
+
+
+class _InHand(NamedTuple):
+    """What the process has, and since when."""
+
+    answer: asyncio.Future[Any]
+    began_s: float
+
+
 class Passwords:
     """Hashes and verifies passwords. All on one event loop; the process is started when it is first needed,
-    and `close` ends it."""
+    and `close` ends it. `bets`: how many were answered so far, for the pace."""
 
-    def __init__(self) -> None:
+    def __init__(self, bets: Callable[[], int] = lambda: 0) -> None:
+        self._bets = bets
+        self._pace = Pace()
         self._parameters = PasswordHasher(PASSES, MEMORY_KIB, LANES, type=Type.ID)
-        self._handed_over = asyncio.Semaphore(HANDED_OVER)
         self._numbers = itertools.count()
-        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._queue: deque[_Asked] = deque()
+        self._rest: asyncio.TimerHandle | None = None
+        self._in_hand: dict[int, _InHand] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._waiting = 0
         # Verified where nobody has the name, so that this takes as long and says as much. No password gives
@@ -98,30 +115,51 @@ class Passwords:
             raise TooManyPasswords("too many log-ins at a time")
         self._waiting += 1
         number = next(self._numbers)
+        answer = asyncio.get_running_loop().create_future()
+        self._queue.append(_Asked(number, json.dumps([number, password, kept]).encode() + b"\n", answer))
+        self._go_on()
         try:
             async with asyncio.timeout(WITHIN_S):
-                await self._handed_over.acquire()
-                # Released by the answer, also where nobody waits for it any more: else a process that does
-                # not read would find the pipe full some day, and the event loop would wait for it.
-                answer = self._answers[number] = asyncio.get_running_loop().create_future()
-                self._hand_over(json.dumps([number, password, kept]).encode() + b"\n")
                 return await answer
         except TimeoutError as error:
             raise TooManyPasswords("log-ins take too long at the moment") from error
         finally:
             self._waiting -= 1
 
-    def _hand_over(self, line: bytes) -> None:
+    def _go_on(self) -> None:
+        """Hand over what may be by now. The process has few at a time: else, where it does not read, the pipe
+        to it would be full some day, and the event loop would wait for it."""
+        loop = asyncio.get_running_loop()
+        while self._queue:
+            if self._queue[0].answer.done():  # whoever waited has gone
+                self._queue.popleft()
+                continue
+            wait_s = self._pace.wait_s(loop.time(), self._bets())
+            if wait_s is None:
+                return
+            if wait_s > 0:
+                self._rest = self._rest or loop.call_later(wait_s, self._rested)
+                return
+            asked = self._queue.popleft()
+            self._pace.began(self._bets())
+            self._in_hand[asked.number] = _InHand(asked.answer, loop.time())
+            self._hand_over(asked)
+
+    def _rested(self) -> None:
+        self._rest = None
+        self._go_on()
+
+    def _hand_over(self, asked: _Asked) -> None:
         if self._process is None:
             try:
                 self._process = self._started()
             except OSError as error:  # no descriptor, or no memory
-                self._told(next(reversed(self._answers)), None)
                 log.error("the process that checks passwords cannot be started: %s", error)
+                asyncio.get_running_loop().call_soon(self._told, asked.number, None)
                 return
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended: whoever reads from it finds that, and says so
-            self._process.stdin.write(line)
+            self._process.stdin.write(asked.line)
             self._process.stdin.flush()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -148,16 +186,7 @@ class Passwords:
                 pipe.close()
 
     def _told(self, number: int, answer: str | bool | None) -> None:
-        waiting = self._answers.pop(number, None)
-        if waiting is None:
-            return
-        self._handed_over.release()
-        if waiting.done():
-            return
-        if answer is None:
-            waiting.set_exception(TooManyPasswords("log-ins cannot be checked at the moment"))
-        else:
-            waiting.set_result(answer)
+        self._done(number, answer, "log-ins cannot be checked at the moment")
 
     def _ended(self, process: subprocess.Popen[bytes]) -> None:
         if self._process is not process:
@@ -165,8 +194,19 @@ class Passwords:
         log.error("the process that checks passwords has ended; the next log-in starts another")
         self._process = None
         process.wait()
-        for number in [*self._answers]:
-            waiting = self._answers.pop(number)
-            self._handed_over.release()
-            if not waiting.done():
-                waiting.set_exception(TooManyPasswords("log-ins are interrupted; try again"))
+        for number in [*self._in_hand]:
+            self._done(number, None, "log-ins are interrupted; try again")
+
+    def _done(self, number: int, answer: str | bool | None, otherwise: str) -> None:
+        """It has its answer; None: there is none, and `otherwise` is said."""
+        done = self._in_hand.pop(number, None)
+        if done is None:
+            return
+        now_s = asyncio.get_running_loop().time()
+        self._pace.ended(now_s, now_s - done.began_s, len(self._queue), self._bets())
+        if not done.answer.done():
+            if answer is None:
+                done.answer.set_exception(TooManyPasswords(otherwise))
+            else:
+                done.answer.set_result(answer)
+        self._go_on()
