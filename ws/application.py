@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from engine.outcomes import Code
-from ws.docs.served import contract_routes
+from ws.docs.routes import contract_routes
 from ws.effects import CloseCode
 from ws.http.answers import answer, deny, not_now
 from ws.http.bearer import bearer

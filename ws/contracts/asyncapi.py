@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ws.contracts.common import (
+from ws.contracts.preface import (
     BEARER,
     CONVENTIONS,
     TITLE,
