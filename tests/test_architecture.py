@@ -49,7 +49,7 @@ PURE = {
     *("ws.v1.requests", "ws.v1.routes"),
     *("ws.wire.allowance", "ws.wire.answers", "ws.wire.archives", "ws.wire.books"),
     *("ws.wire.circuit", "ws.wire.clock", "ws.wire.fields", "ws.wire.limits", "ws.wire.messages"),
-    *("ws.wire.operators", "ws.wire.payouts", "ws.wire.reads", "ws.wire.receipts"),
+    *("ws.wire.operators", "ws.wire.outcomes", "ws.wire.payouts", "ws.wire.reads", "ws.wire.receipts"),
     *("ws.wire.wallets",),
 }
 NOT_PURE = {

@@ -36,7 +36,7 @@ from engine.commands import Command
 from engine.outcomes import Code, Outcome
 from engine.snapshots import WalletState
 from ws.asking.intents import Refused, authorised, staked_from, stakes_own
-from ws.codec import Malformed, answer, decode_frame, error, to_command
+from ws.codec import Malformed, decode_frame, to_command
 from ws.effects import (
     Authenticate,
     Close,
@@ -61,6 +61,7 @@ from ws.wire.messages import (
     Welcome,
 )
 from ws.wire.operators import Move
+from ws.wire.outcomes import answer, error
 
 EXPIRED_WORDS: Final = "the token has expired"
 

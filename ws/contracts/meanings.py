@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from engine.lifecycle import BetState, HoldState
 from engine.outcomes import Code
-from ws.codec import WORDS
 from ws.effects import ROLES
 from ws.http.problems import Problem, problem
 from ws.wire.messages import Limits
+from ws.wire.outcomes import WORDS
 
 LEFT_OUT: Final = object()
 """For an optional field that an example does not show."""

@@ -10,8 +10,8 @@ from typing import Final
 from batcher.breaker import State as CircuitState
 from engine.lifecycle import ArchiveState, BetState, FreeBetState, PayoutState
 from engine.outcomes import Code
-from ws.codec import AS_BET_REJECTED
 from ws.contracts.meanings import AT_MS, BET_ID, LEFT_OUT, PROBLEM, Meaning, values_of
+from ws.wire.outcomes import AS_BET_REJECTED
 
 SPECIAL_MEANINGS: Final[dict[tuple[str, str], Meaning]] = {
     ("Auth", "id"): Meaning("May be left out: `welcome` carries none.", LEFT_OUT),
