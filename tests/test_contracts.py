@@ -23,7 +23,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.applications import Starlette
 
 from engine.outcomes import Code
-from ws.application import SUBPROTOCOL, application
+from ws.application import application
 from ws.beside.tasks import Beside
 from ws.contracts.asyncapi import CLOSE_CODES, asyncapi
 from ws.contracts.examples import EXAMPLES
@@ -37,6 +37,7 @@ from ws.http.problems import STATUS
 from ws.people.routes import people_routes
 from ws.people.staff_routes import staff_routes
 from ws.v1.routes import ROUTES
+from ws.wire.fields import SUBPROTOCOL
 
 Json = dict[str, Any]
 

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final
 
 from engine.commands import Command
 from engine.outcomes import Code, Outcome
@@ -38,6 +37,7 @@ from engine.snapshots import WalletState
 from ws.asking.intents import Refused, authorised, staked_from, stakes_own
 from ws.codec import Malformed, decode_frame, to_command
 from ws.effects import (
+    EXPIRED_WORDS,
     Authenticate,
     Close,
     CloseCode,
@@ -62,8 +62,6 @@ from ws.wire.messages import (
 )
 from ws.wire.operators import Move
 from ws.wire.outcomes import answer, error
-
-EXPIRED_WORDS: Final = "the token has expired"
 
 
 class State(Enum):

@@ -31,8 +31,18 @@ from ws.asking.ended import Ended
 from ws.asking.lookups import told
 from ws.auth import TokenRefused, identify
 from ws.codec import encode_frame
-from ws.effects import ENDED_WORDS, Authenticate, Close, CloseCode, Effect, Identity, Look, Submit
-from ws.protocol import EXPIRED_WORDS, Conversation, State
+from ws.effects import (
+    ENDED_WORDS,
+    EXPIRED_WORDS,
+    Authenticate,
+    Close,
+    CloseCode,
+    Effect,
+    Identity,
+    Look,
+    Submit,
+)
+from ws.protocol import Conversation, State
 from ws.sockets.hub import FOLLOWED_MAX, Hub
 from ws.sockets.outbox import Outbox
 from ws.transport.websocket_door import FAST_LANE, SLOW_WORDS, WebSocketDoor
