@@ -32,6 +32,7 @@ from engine.snapshots import ArchiveState
 from engine.store import Asked, Store
 from ws.auth import issue
 from ws.settings import jwt_secret, variable
+from ws.wire.fields import SUBPROTOCOL
 
 LOOK_EVERY_S: Final = 0.5
 TOKEN_LIFE_S: Final = 60
@@ -162,7 +163,7 @@ def _size_bytes(db: Path) -> int:
 @contextmanager
 def _connected(url: str, secret: str) -> Iterator[ClientConnection]:
     bearer = {"Authorization": f"Bearer {issue(secret, 1, 'operator', int(time.time()), TOKEN_LIFE_S)}"}
-    subprotocols = [Subprotocol("wallet.v1")]
+    subprotocols = [Subprotocol(SUBPROTOCOL)]
     try:
         with connect(url, subprotocols=subprotocols, additional_headers=bearer, proxy=None) as socket:
             yield socket

@@ -104,7 +104,7 @@ def serve_options(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--access-log",
-        type=values.on_off,
+        type=values.switch,
         nargs="?",
         const="on",
         default=variable("access_log", "off"),

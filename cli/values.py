@@ -10,6 +10,7 @@ from limits import RateLimitItem
 
 from cli.times import parse_time_us
 from engine.money import BOOK_FLOOR_MINOR, CURRENCY_DECIMALS, WIRE_MAX_MINOR, is_currency
+from ws.people.messages import GRACE_S_MAX
 from ws.rates import rates
 from ws.watching.logs import FORMATS
 
@@ -66,8 +67,8 @@ def sockets(text: str) -> int:
 
 
 def grace(text: str) -> int:
-    """Seconds, up to 30 days."""
-    return integer(text, 0, 30 * 86_400)
+    """Seconds that earlier keys stay good."""
+    return integer(text, 0, GRACE_S_MAX)
 
 
 def switch(text: str) -> bool:
@@ -121,13 +122,6 @@ def log_level(text: str) -> str:  # argparse does not hold a default, so the env
     if text not in LOG_LEVELS:
         raise argparse.ArgumentTypeError(f"expected one of {', '.join(LOG_LEVELS)}, not {text!r}")
     return text
-
-
-def on_off(text: str) -> bool:
-    """Whether something is switched on."""
-    if text not in ("on", "off"):
-        raise argparse.ArgumentTypeError(f"expected on or off, not {text[:40]!r}")
-    return text == "on"
 
 
 def log_format(text: str) -> str:

@@ -261,6 +261,6 @@ def _end_logins_of(connection: sqlite3.Connection, user_id: int, why: str, now_u
 
 
 def ended_since(connection: sqlite3.Connection, since_us: int) -> list[tuple[str, int]]:
-    """The `sid` of each log-in and key that was ended since then, and when."""
+    """The `sid` of each log-in that was ended since then, and when."""
     logins = connection.execute("SELECT id, ended_at FROM logins WHERE ended_at >= ?", (since_us,)).fetchall()
     return [(sid_of_login(id_), at_us) for id_, at_us in logins]

@@ -76,7 +76,7 @@ THREAD = "Thread.run (threading.py:982);_connection_worker_thread (aiosqlite/cor
         (f"{SETTLED};Undecided.leave (batcher/undecided.py:46);"
          "Pipeline._settle.<locals>.<genexpr> (batcher/pipeline.py:219)", "resolve"),
         (f"{SETTLED};Batcher._tell (batcher/batcher.py:210);Session.answer (ws/sockets/session.py:156);"
-         "Conversation.answered (ws/protocol.py:191);bet_answer (ws/codec.py:136)", "resolve"),
+         "Conversation.answered (ws/protocol.py:191);bet_answer (ws/wire/outcomes.py:90)", "resolve"),
         (f"{DELIVERED};encode_frame (ws/codec.py:113)", "encode"),
         (f"{DELIVERED};WebSocketDoor.write ({DOOR}:130)", "send"),
         (f"{DELIVERED};WebSocketDoor.write ({DOOR}:129);Frame.serialize (websockets/frames.py:200)",

@@ -12,19 +12,9 @@ import pytest
 from engine.commands import PlaceBet
 from engine.outcomes import RETRYABLE, Accepted, Code, Rejected, Source, Wallet
 from engine.records import Entry
-from ws.codec import (
-    AS_BET_REJECTED,
-    NO_FREE_BET,
-    WORDS,
-    Malformed,
-    bet_answer,
-    decode_frame,
-    encode_frame,
-    error,
-    to_command,
-    wallet_entry,
-)
+from ws.codec import Malformed, decode_frame, encode_frame, to_command
 from ws.wire.messages import TYPES, AnyRequest, BetPlace, Ping, Pong, Resume
+from ws.wire.outcomes import AS_BET_REJECTED, NO_FREE_BET, WORDS, bet_answer, error, wallet_entry
 
 BET_ID = "0199a5f0-1111-7222-8333-444455556666"
 BET = {

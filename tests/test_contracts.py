@@ -23,19 +23,21 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.applications import Starlette
 
 from engine.outcomes import Code
-from ws.application import SUBPROTOCOL, application
+from ws.application import application
 from ws.beside.tasks import Beside
 from ws.contracts.asyncapi import CLOSE_CODES, asyncapi
 from ws.contracts.examples import EXAMPLES
-from ws.contracts.fields import FIELDS, FIELDS_OF
+from ws.contracts.meanings import MEANINGS
 from ws.contracts.openapi import openapi
 from ws.contracts.schemas import schemas
-from ws.docs.served import contract_routes
+from ws.contracts.special_meanings import SPECIAL_MEANINGS
+from ws.docs.routes import contract_routes
 from ws.effects import CloseCode
 from ws.http.problems import STATUS
 from ws.people.routes import people_routes
 from ws.people.staff_routes import staff_routes
 from ws.v1.routes import ROUTES
+from ws.wire.fields import SUBPROTOCOL
 
 Json = dict[str, Any]
 
@@ -100,9 +102,9 @@ def test_nothing_is_described_that_nobody_refers_to(document: Json) -> None:
 def test_what_fields_mean_is_said_of_fields_that_there_are() -> None:
     known = schemas()
     fields = {field for schema in known.values() for field in schema.get("properties", ())}
-    assert FIELDS.keys() <= fields
+    assert MEANINGS.keys() <= fields
     bases = {"BetMoved": "BetSettled"}
-    for name, field in FIELDS_OF:
+    for name, field in SPECIAL_MEANINGS:
         assert field in known[bases.get(name, name)]["properties"], (name, field)
     for name, example in EXAMPLES.items():
         assert example.keys() <= known[name]["properties"].keys(), name

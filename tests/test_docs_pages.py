@@ -17,8 +17,8 @@ from ws.contracts.asyncapi import asyncapi
 from ws.contracts.openapi import openapi
 from ws.docs.html import Html, element, join, prose
 from ws.docs.pages import STYLE_PATH, pages
-from ws.docs.schema import kind
-from ws.docs.served import contract_routes
+from ws.docs.parts import kind
+from ws.docs.routes import contract_routes
 
 ASYNCAPI: Final = asyncapi()
 OPENAPI: Final = openapi()

@@ -29,9 +29,9 @@ from engine.outcomes import (
     WalletTold,
 )
 from engine.records import Entry
-from ws.codec import WORDS, answer, wallet_entry
 from ws.wire.fields import Reply
 from ws.wire.operators import Move
+from ws.wire.outcomes import WORDS, answer, wallet_entry
 
 RECEIVABLE = 6
 WALLET = Wallet(918, 99750, 5, 99745)

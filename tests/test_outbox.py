@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from engine.outcomes import Code
-from ws.codec import error
 from ws.sockets.outbox import FRAME_REPLIES_MAX, LONG_REPLIES_MAX, Outbox
 from ws.transport.websocket_door import BUFFER_BYTES
 from ws.wire.messages import Pong, WalletEntry
+from ws.wire.outcomes import error
 
 
 class MadeUpWire:

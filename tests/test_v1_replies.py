@@ -8,9 +8,9 @@ import pytest
 from asking import BY_NAME
 
 from engine.outcomes import Code
-from ws.codec import error
 from ws.v1.replies import refused, told
 from ws.wire.messages import BetConfirmed, BetRejected, Error
+from ws.wire.outcomes import error
 from ws.wire.reads import WalletShown
 
 WALLET = WalletShown("r", 7, "EUR", "open", 10, 0, 10, 3)

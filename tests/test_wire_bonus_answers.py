@@ -10,7 +10,7 @@ from operating import move, refused
 from server_fixture import OPENING, Json, World
 
 from harness.wire import bet
-from ws.codec import NO_FREE_BET
+from ws.wire.outcomes import NO_FREE_BET
 
 NO_BOOKS = "currency: the house has no books in it"
 

@@ -24,7 +24,7 @@ from command import run
 from in_process import QuietServer
 from redis_server import RedisServer
 from server_fixture import RawSocket
-from test_shell import NEVER, ROUTES
+from test_http_shell import NEVER, ROUTES
 
 from harness.process import JWT_SECRET, PATIENT, Server, seed
 from ws.auth import identify

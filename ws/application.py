@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from engine.outcomes import Code
-from ws.docs.served import contract_routes
+from ws.docs.routes import contract_routes
 from ws.effects import CloseCode
 from ws.http.answers import answer, deny, not_now
 from ws.http.bearer import bearer
@@ -23,8 +21,7 @@ from ws.v1.endpoints import v1_routes
 from ws.watching.health import health_routes
 from ws.watching.house import House
 from ws.watching.metrics import metrics_route
-
-SUBPROTOCOL: Final = "wallet.v1"
+from ws.wire.fields import SUBPROTOCOL
 
 
 def application(

@@ -14,7 +14,7 @@ import jwt
 
 from engine.money import WIRE_MAX_MINOR
 from engine.people import SCOPES
-from ws.effects import ENDED_WORDS, ROLES, Identity
+from ws.effects import ENDED_WORDS, EXPIRED_WORDS, ROLES, Identity
 from ws.strict_json import named_once
 
 ALGORITHM: Final = "HS256"
@@ -85,7 +85,7 @@ def identify(secret: str, token: str, ended: Container[str] = frozenset()) -> Id
             options={"require": ["iss", "aud", "sub", "exp"], "strict_aud": True},
         )
     except jwt.ExpiredSignatureError as error:
-        raise TokenRefused("the token has expired") from error
+        raise TokenRefused(EXPIRED_WORDS) from error
     # ValueError: a token that is not even ASCII, or an integer of thousands of digits; OverflowError: `exp`
     # as 1e999; RecursionError: brackets within brackets.
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:

@@ -48,8 +48,9 @@ Looked = (
 )
 """What is answered without moving money."""
 
-
+EXPIRED_WORDS: Final = "the token has expired"
 ENDED_WORDS: Final = "the log-in has ended"
+"""Why a token is taken no more: at the handshake, over HTTP, and when a socket is closed for it."""
 
 
 class CloseCode(int, Enum):

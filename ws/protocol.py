@@ -30,14 +30,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final
 
 from engine.commands import Command
 from engine.outcomes import Code, Outcome
 from engine.snapshots import WalletState
 from ws.asking.intents import Refused, authorised, staked_from, stakes_own
-from ws.codec import Malformed, answer, decode_frame, error, to_command
+from ws.codec import Malformed, decode_frame, to_command
 from ws.effects import (
+    EXPIRED_WORDS,
     Authenticate,
     Close,
     CloseCode,
@@ -61,8 +61,7 @@ from ws.wire.messages import (
     Welcome,
 )
 from ws.wire.operators import Move
-
-EXPIRED_WORDS: Final = "the token has expired"
+from ws.wire.outcomes import answer, error
 
 
 class State(Enum):

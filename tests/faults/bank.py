@@ -11,7 +11,7 @@ from typing import NamedTuple
 from engine.outcomes import Code
 from engine.reconcile import reconcile
 from engine.verify import verify
-from ws.codec import AS_BET_REJECTED
+from ws.wire.outcomes import AS_BET_REJECTED
 
 OPENING_MINOR = 10_000
 

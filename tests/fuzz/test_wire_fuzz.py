@@ -16,8 +16,9 @@ from tests.fuzz.broken_server import FAULTS
 from tests.fuzz.cases import case
 from tests.fuzz.shapes import MISSING, SHAPES, Things, breaks, broken, doomed, live
 from tests.fuzz.wire_fuzz import fuzz, vacuous
-from ws.codec import Malformed, decode_frame, encode_frame, error
+from ws.codec import Malformed, decode_frame, encode_frame
 from ws.wire.operators import Move
+from ws.wire.outcomes import error
 
 NOW_MS = 1_766_000_000_000
 THINGS = Things(8, 9, "0197a000-0000-7000-8000-00000000f022", hold_id=5, payout_id=6, free_bet_id=7)

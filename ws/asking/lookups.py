@@ -20,7 +20,6 @@ from engine.outcomes import Code
 from engine.store import Store
 from ws.asking.pages import page
 from ws.asking.roles import Reach, reach_of
-from ws.codec import error, in_ms, wallet_entry
 from ws.effects import Identity, Looked
 from ws.wire.archives import ArchiveGet, archive_shown
 from ws.wire.circuit import CircuitGet, CircuitShown
@@ -28,6 +27,7 @@ from ws.wire.clock import ClockConfirm, ClockGet, clock_shown
 from ws.wire.fields import Reply
 from ws.wire.limits import LimitGet, limits_shown
 from ws.wire.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
+from ws.wire.outcomes import error, in_ms, wallet_entry
 from ws.wire.payouts import PayoutFollow, PayoutGet, payout_shown
 from ws.wire.reads import AuditLogGet, BetsGet, BlockGet, EntriesGet, WalletGet
 from ws.wire.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown

@@ -11,8 +11,8 @@ from engine import audit_log, pages, queries, receipts
 from engine.deeds import Deed
 from engine.outcomes import Code
 from engine.store import Store
-from ws.codec import error, wallet_entry
 from ws.wire.fields import Reply
+from ws.wire.outcomes import error, wallet_entry
 from ws.wire.reads import (
     AuditLog,
     AuditLogGet,

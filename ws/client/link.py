@@ -18,10 +18,9 @@ from websockets.typing import Subprotocol
 from ws.client.errors import GivenUp, NotAuthenticated, NotPlaced, Refused, Unresolved
 from ws.client.state import NOT_AUTHENTICATED as REFUSED_TOKEN
 from ws.client.state import ClientState, Task
-from ws.wire.fields import Reply
+from ws.wire.fields import SUBPROTOCOL, Reply
 from ws.wire.messages import Error
 
-SUBPROTOCOL: Final = Subprotocol("wallet.v1")
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 """Of a frame of the server's: its own are below 200 KB, and a receipt may be longer."""
 CLOSE_WITHIN_S: Final = 2.0
@@ -170,7 +169,7 @@ class Link:
         try:
             return await connect(
                 self._url,
-                subprotocols=[SUBPROTOCOL],
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
                 additional_headers={"Authorization": f"Bearer {self._token}"},
                 compression=None,
                 proxy=None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ws.contracts.common import (
+from ws.contracts.preface import (
     BEARER,
     CONVENTIONS,
     TITLE,
@@ -22,13 +22,12 @@ from ws.contracts.common import (
 from ws.contracts.schemas import example_of, name_of, ref, schemas, used_by
 from ws.v1.routes import ROUTES
 from ws.wire.answers import PUSHES, REPLIES, REPLIES_OF, codes_of
-from ws.wire.fields import Reply, Request
+from ws.wire.fields import SUBPROTOCOL, Reply, Request
 from ws.wire.messages import Auth, BalanceGet, Error, Limits, Ping, Resume
 from ws.wire.payouts import PayoutFollow
 
 Json = dict[str, Any]
 
-SUBPROTOCOL: Final = "wallet.v1"
 CHANNEL: Final = "wallet"
 
 SUMMARY_OF_REQUEST: Final[dict[type[Request], str]] = {route.request: route.summary for route in ROUTES} | {

@@ -34,4 +34,4 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         ],
     },
 }
-"""By the name of the schema: instead of what `ws/contracts/fields.py` has."""
+"""By the name of the schema: instead of what `ws/contracts/meanings.py` has."""

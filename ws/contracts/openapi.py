@@ -1,21 +1,18 @@
 """`/openapi.json`: HTTP, described from the table of routes and the types of their messages. Pure.
 
 Source: OpenAPI 3.1.1, whose schemas are JSON Schema 2020-12. What is not in the table of `/v1` is in
-`ws/contracts/others.py`.
+`ws/contracts/plain_routes.py`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
 from functools import cache
-from http import HTTPStatus
 from typing import Any, Final
 
-import msgspec
-
-from engine.outcomes import Code
-from ws.contracts.common import (
+from ws.contracts.meanings import LEFT_OUT
+from ws.contracts.plain_operations import plain_operation
+from ws.contracts.plain_routes import PLAIN_ROUTES
+from ws.contracts.preface import (
     BEARER,
     CONVENTIONS,
     TITLE,
@@ -26,57 +23,29 @@ from ws.contracts.common import (
     roles,
     scopes,
 )
-from ws.contracts.fields import FIELDS, LEFT_OUT
-from ws.contracts.others import OTHERS, Answer, Other
-from ws.contracts.schemas import example_of, field_of, name_of, ref, schemas, used_by
-from ws.http.problems import MEDIA_TYPE, STATUS, problem
+from ws.contracts.refusals import REJECTED_BET, refusals, rejected_bet
+from ws.contracts.schemas import example_of, meaning_of, name_of, ref, schemas, used_by
+from ws.contracts.tags import TAGS, operation_id, tag_of
+from ws.http.problems import MEDIA_TYPE
 from ws.v1.routes import IDEMPOTENCY_KEY, NOT_SENT, ROUTES, Field, Route, Where
 from ws.wire.answers import codes_of
-from ws.wire.messages import BetPlace, BetRejected
+from ws.wire.messages import BetPlace
 
 Json = dict[str, Any]
 
-TAGS: Final = {
-    "wallet": ("Wallet", "What is in a wallet, and what has moved."),
-    "bets": ("Bets", "A bet's life."),
-    "money": ("Money", "In, out, across, aside."),
-    "payouts": ("Payouts", "To many winners, and how far that is."),
-    "evidence": ("Evidence", "Receipts and signed blocks."),
-    "limits": ("Limits", "What a player allows himself."),
-    "wallets": ("Wallets", "Of a person; bonus money and free bets."),
-    "house": ("House", "Books, archives, the clock, the circuit, the audit log."),
-    "identity": ("Identity", "Who is asking."),
-    "watching": ("Watching", "For machines that watch, and people who read."),
-}
-_TAG_OF: Final = {
-    **dict.fromkeys(("deposits", "withdrawals", "transfers", "holds"), "money"),
-    **dict.fromkeys(("receipts", "blocks"), "evidence"),
-    **dict.fromkeys(("bonuses", "free-bets"), "wallets"),
-    **dict.fromkeys(("auth", "admin"), "identity"),
-    **dict.fromkeys(("books", "archives", "clock", "circuit", "audit-log"), "house"),
-}
-
 KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
-
-OF_A_BODY: Final = {
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Content-Type: expected application/json",
-}
-"""Where HTTP has a finer status for an INVALID_REQUEST."""
-
-_TOLD_OF_A_REJECTED_BET: Final = ("bet_id", "replayed", "balance", "held", "available")
 
 
 def openapi() -> Json:
     """The contract of HTTP."""
     known = schemas()
-    known["RejectedBet"] = _rejected_bet(known)
+    known[REJECTED_BET] = rejected_bet(known)
     problems: dict[str, Json] = {}
     paths: dict[str, Json] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, known, problems)
-    for other in OTHERS:
-        paths.setdefault(other.path, {})[other.method.lower()] = _other(other, known, problems)
+    for plain in PLAIN_ROUTES:
+        paths.setdefault(plain.path, {})[plain.method.lower()] = plain_operation(plain, known, problems)
     bodies = {
         f"{name_of(route.request)}Body": _body(route, known)
         for route in ROUTES
@@ -119,12 +88,6 @@ def openapi() -> Json:
     }
 
 
-def operation_id(name: str) -> str:
-    """The stable name of an operation, for clients that are generated: `bet.place` is `betPlace`."""
-    first, *others = re.split(r"[._]", name)
-    return first + "".join(each.capitalize() for each in others)
-
-
 def _operation(route: Route, known: dict[str, Json], problems: dict[str, Json]) -> Json:
     """`problems`: where a response goes that other routes may share."""
     operation: Json = {
@@ -142,18 +105,11 @@ def _operation(route: Route, known: dict[str, Json], problems: dict[str, Json]) 
     if any(field.where is Where.BODY for field in _fields(route)):
         operation["requestBody"] = _request_body(route, known)
     responses = _successes(route, known)
-    schema = "RejectedBet" if route.request is BetPlace else "Problem"
-    for status, name, problem_ in _problems(codes_of(route.request), schema, has_body=route.has_body):
-        problems[name] = problem_
+    schema = REJECTED_BET if route.request is BetPlace else "Problem"
+    for status, name, refusal in refusals(codes_of(route.request), schema, has_body=route.has_body):
+        problems[name] = refusal
         responses[str(status.value)] = {"$ref": f"#/components/responses/{name}"}
     return operation | {"responses": dict(sorted(responses.items()))}
-
-
-def tag_of(path: str) -> str:
-    """Which group a path belongs to."""
-    parts = path.split("/")
-    segment = parts[2] if parts[1] == "v1" else "watching"
-    return TAGS[_TAG_OF.get(segment, segment)][0]
 
 
 def _parameters(route: Route, known: dict[str, Json]) -> list[Json]:
@@ -169,7 +125,7 @@ def _parameters(route: Route, known: dict[str, Json]) -> list[Json]:
                 "description": its.pop("description"),
                 "schema": _without_null(its),
             }
-            example = field_of(route.request, name_of(route.request), field.name).example
+            example = meaning_of(route.request, name_of(route.request), field.name).example
             if example is not LEFT_OUT:
                 parameter["example"] = example
             found.append(parameter)
@@ -202,7 +158,7 @@ def _key(route: Route) -> Json:
         "required": route.needs_key,
         "description": words,
         "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": KEY_PATTERN},
-        "example": field_of(None, "", "bet_id" if route.request is BetPlace else "key").example,
+        "example": meaning_of(None, "", "bet_id" if route.request is BetPlace else "key").example,
     }
 
 
@@ -288,60 +244,6 @@ def _cache_headers() -> Json:
     }
 
 
-def _problems(may: Iterable[Code], schema: str, *, has_body: bool) -> Iterator[tuple[HTTPStatus, str, Json]]:
-    """How something may be refused: the status, a name for the response, and the response."""
-    by_status: dict[HTTPStatus, list[Code]] = {}
-    for code in may:
-        by_status.setdefault(STATUS[code], []).append(code)
-    for status, found in by_status.items():
-        name = ".".join([str(status.value), *(code.name.lower() for code in found)])
-        if schema != "Problem":
-            name += ".bet"
-        yield status, name, _problem(status, found, schema)
-    if has_body:
-        for status, words in OF_A_BODY.items():
-            told = _problem(status, [Code.INVALID_REQUEST], "Problem", words)
-            yield status, f"{status.value}.invalid_request", told
-
-
-def _problem(status: HTTPStatus, codes_: list[Code], schema: str, words: str | None = None) -> Json:
-    told = {code: problem(code, words, status=status) for code in codes_}
-    response: Json = {
-        "description": "; ".join(f"`{code.name}`: {each.detail}" for code, each in told.items()) + ".",
-        "content": {
-            MEDIA_TYPE: {
-                "schema": {
-                    "allOf": [ref(schema)],
-                    "properties": {
-                        "status": {"const": status.value},
-                        "code": {"enum": [code.name for code in codes_]},
-                    },
-                },
-                "examples": {code.name: {"value": msgspec.to_builtins(each)} for code, each in told.items()},
-            }
-        },
-    }
-    headers = _headers_of(status)
-    return response | ({"headers": headers} if headers else {})
-
-
-def _headers_of(status: HTTPStatus) -> Json:
-    if status is HTTPStatus.UNAUTHORIZED:
-        words = "Says that a bearer token is wanted, and what is wrong with this one (RFC 6750)."
-        return {"WWW-Authenticate": {"description": words, "required": True, "schema": {"type": "string"}}}
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        words = "When to come back, in seconds, where that is known."
-        return {"Retry-After": {"description": words, "schema": {"type": "string", "pattern": "^[0-9]+$"}}}
-    return {}
-
-
-def _rejected_bet(known: dict[str, Json]) -> Json:
-    """A problem of a bet, which also tells what `bet.rejected` does."""
-    more = known[name_of(BetRejected)]["properties"]
-    properties = known["Problem"]["properties"] | {name: more[name] for name in _TOLD_OF_A_REJECTED_BET}
-    return known["Problem"] | {"title": "RejectedBet", "properties": properties}
-
-
 def _over_http(name: str, known: dict[str, Json]) -> Json:
     """A reply's schema without the `id` that it has on the socket only."""
     schema = known[name]
@@ -369,58 +271,3 @@ def _without_null(its: Json) -> Json:
         return its
     (choice,) = choices
     return {**choice, **{key: value for key, value in its.items() if key not in ("anyOf", "default")}}
-
-
-def _other(other: Other, known: dict[str, Json], problems: dict[str, Json]) -> Json:
-    """As `_operation`."""
-    operation: Json = {
-        "operationId": operation_id(other.name),
-        "summary": other.summary,
-        "tags": [tag_of(other.path)],
-        "parameters": [_in_path(name) for name in re.findall(r"{(\w+)}", other.path)],
-    }
-    if not operation["parameters"]:
-        del operation["parameters"]
-    if other.body is not None:
-        name = name_of(other.body)
-        content = {"schema": ref(other.body), "example": example_of(name, known)}
-        operation["requestBody"] = {
-            "required": not other.may_be_empty,
-            "content": {"application/json": content},
-        }
-    responses = {str(status): _answer(answer, known) for status, answer in other.answers.items()}
-    may = [code for code in Code if code in other.codes]
-    for status, name, problem_ in _problems(may, "Problem", has_body=other.body is not None):
-        problems[name] = problem_
-        responses[str(status.value)] = {"$ref": f"#/components/responses/{name}"}
-    operation["responses"] = dict(sorted(responses.items()))
-    if other.roles:
-        return operation | {"x-roles": dict.fromkeys(other.roles, "any")}
-    return operation if other.is_any_role else operation | {"security": []}
-
-
-def _answer(answer: Answer, known: dict[str, Json]) -> Json:
-    if answer.content is None:
-        return {"description": answer.words}
-    if not isinstance(answer.content, type):
-        return {"description": answer.words, "content": {answer.media_type: {"schema": answer.content}}}
-    schema = ref(answer.content)
-    example: Json = example_of(name_of(answer.content), known)
-    if answer.list_of is not None:
-        listed = {answer.list_of: {"type": "array", "items": schema}}
-        schema = {"type": "object", "properties": listed, "required": [answer.list_of]}
-        example = {answer.list_of: [example]}
-    content = {answer.media_type: {"schema": schema, "example": example}}
-    return {"description": answer.words, "content": content}
-
-
-def _in_path(name: str) -> Json:
-    field = FIELDS[name]
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": field.meaning,
-        "schema": {"type": "string", "minLength": 1},
-        "example": field.example,
-    }

@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from ws.contracts.examples import EXAMPLES
-from ws.contracts.fields import FIELDS, FIELDS_OF, LEFT_OUT, Field
-from ws.contracts.others import TYPES as OTHER_TYPES
+from ws.contracts.meanings import LEFT_OUT, MEANINGS, Meaning
+from ws.contracts.plain_routes import TYPES as PLAIN_TYPES
+from ws.contracts.special_meanings import SPECIAL_MEANINGS
 from ws.http.problems import Problem
 from ws.v1.routes import ROUTES
 from ws.wire import limits, messages, reads, wallets
@@ -37,7 +38,7 @@ TYPES: Final[tuple[type, ...]] = tuple(
             *REPLIES_OF,
             *REPLIES,
             *(each for route in ROUTES for each in (route.request, route.reply)),
-            *OTHER_TYPES,
+            *PLAIN_TYPES,
             Problem,
         ]
     )
@@ -97,14 +98,14 @@ def example_of(name: str, known: dict[str, Json]) -> Json:
     return shown | EXAMPLES.get(name, {})
 
 
-def field_of(type_: type | None, name: str, field: str) -> Field:
+def meaning_of(type_: type | None, name: str, field: str) -> Meaning:
     """What a field of the schema `name` means. Raises `KeyError`, at the start, where nobody has said it."""
     for each in (name, *(name_of(base) for base in (type_.__mro__ if type_ else ()))):
-        if (each, field) in FIELDS_OF:
-            return FIELDS_OF[each, field]
-    if field not in FIELDS:
-        raise KeyError(f"ws/contracts/fields.py: what does the field {field!r} of {name!r} mean?")
-    return FIELDS[field]
+        if (each, field) in SPECIAL_MEANINGS:
+            return SPECIAL_MEANINGS[each, field]
+    if field not in MEANINGS:
+        raise KeyError(f"ws/contracts/meanings.py: what does the field {field!r} of {name!r} mean?")
+    return MEANINGS[field]
 
 
 def _described(name: str, type_: type | None, schema: Json) -> Json:
@@ -112,12 +113,12 @@ def _described(name: str, type_: type | None, schema: Json) -> Json:
         return schema
     properties = {}
     for field, its in schema["properties"].items():
-        says = field_of(type_, name, field)
+        says = meaning_of(type_, name, field)
         # In draft 7 nothing counts beside a reference.
         said = {"allOf": [its]} if "$ref" in its else dict(its)
         if says.values is not None and its == {"type": "string"}:
             said["enum"] = list(says.values)
-        said["description"] = says.meaning
+        said["description"] = says.words
         if says.example is not LEFT_OUT:
             said["examples"] = [says.example]
         properties[field] = said

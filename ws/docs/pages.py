@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ws.contracts.common import TITLE, WHAT_IT_IS
+from ws.contracts.preface import TITLE, WHAT_IT_IS
 from ws.docs.html import Html, element, join, prose
-from ws.docs.http import contents_of_http, http
-from ws.docs.schema import codes
-from ws.docs.socket import contents_of_socket, socket
+from ws.docs.http_page import contents_of_http, http
+from ws.docs.parts import codes
+from ws.docs.socket_page import contents_of_socket, socket
 
 Json = dict[str, Any]
 

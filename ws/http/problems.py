@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from engine.outcomes import RETRYABLE, Code
-from ws.codec import WORDS
+from ws.wire.outcomes import WORDS
 
 MEDIA_TYPE: Final = "application/problem+json"
 

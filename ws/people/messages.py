@@ -5,7 +5,7 @@ Texts are as long as they may be; what else they must be is in `engine/people.py
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -16,7 +16,9 @@ Name = Annotated[str, Meta(max_length=256)]
 Password = Annotated[str, Meta(max_length=1024)]
 """Longer than any password is, since NFKC may shorten it."""
 Secret = Annotated[str, Meta(max_length=256)]
-GraceS = Annotated[int, Meta(ge=0, le=30 * 86_400)]
+GRACE_S_MAX: Final = 30 * 86_400
+"""How long, at most, earlier keys of a service account stay good beside a new one: time for a deployment."""
+GraceS = Annotated[int, Meta(ge=0, le=GRACE_S_MAX)]
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):

@@ -12,10 +12,10 @@ from weakref import WeakValueDictionary
 
 from batcher.jobs import Asker
 from engine.outcomes import Accepted, PayoutTold
-from ws.codec import wallet_entry
 from ws.settings import SOCKETS_PER_USER
 from ws.sockets.expiries import Expiries
 from ws.wire.messages import WalletEntry
+from ws.wire.outcomes import wallet_entry
 from ws.wire.payouts import PayoutProgress, is_over, progress
 
 log = logging.getLogger("solidgreen.ws")

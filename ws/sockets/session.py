@@ -30,14 +30,25 @@ from ws.asking.actors import actor_of
 from ws.asking.ended import Ended
 from ws.asking.lookups import told
 from ws.auth import TokenRefused, identify
-from ws.codec import encode_frame, error
-from ws.effects import ENDED_WORDS, Authenticate, Close, CloseCode, Effect, Identity, Look, Submit
-from ws.protocol import EXPIRED_WORDS, Conversation, State
+from ws.codec import encode_frame
+from ws.effects import (
+    ENDED_WORDS,
+    EXPIRED_WORDS,
+    Authenticate,
+    Close,
+    CloseCode,
+    Effect,
+    Identity,
+    Look,
+    Submit,
+)
+from ws.protocol import Conversation, State
 from ws.sockets.hub import FOLLOWED_MAX, Hub
 from ws.sockets.outbox import Outbox
 from ws.transport.websocket_door import FAST_LANE, SLOW_WORDS, WebSocketDoor
 from ws.wire.fields import Reply
 from ws.wire.messages import BetPlace, Limits, Resume, WalletEntry
+from ws.wire.outcomes import error
 from ws.wire.payouts import Payout, PayoutFollow, PayoutProgress, is_over
 
 log = logging.getLogger("solidgreen.ws")

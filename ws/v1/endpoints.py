@@ -25,7 +25,7 @@ from engine.outcomes import Code
 from ws.asking.actors import actor_of
 from ws.asking.intents import Refused, authorised, staked_from
 from ws.asking.lookups import told as looked_up
-from ws.codec import answer, to_command
+from ws.codec import to_command
 from ws.effects import Identity, Look, Looked
 from ws.http.bearer import Unknown, asker_of, asker_still
 from ws.sockets.session import Door
@@ -35,6 +35,7 @@ from ws.v1.routes import IDEMPOTENCY_KEY, ROUTES, Route
 from ws.wire.fields import Reply, Request
 from ws.wire.messages import BetPlace
 from ws.wire.operators import Move
+from ws.wire.outcomes import answer
 from ws.wire.reads import AuditLogGet, BetsGet, EntriesGet
 
 

@@ -3,7 +3,7 @@
 A route is a message of the wire in another form. Each field of the message comes from one place: the path
 where the path names it, else the query of a GET, else the JSON body; the `key` of what moves money from the
 header `Idempotency-Key` or the body. Nothing about a route is said anywhere else. `docs/http.md` describes
-them for people. The routes of identity are those of `ws/people/log_ins*.py`.
+them for people. The routes of identity are in `ws/people/routes.py` and `staff_routes.py`.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ REPLIES: Final[tuple[type[Reply], ...]] = tuple(
 AT_THE_DOOR: Final = frozenset(
     {Code.INVALID_REQUEST, Code.UNAUTHORIZED, Code.FORBIDDEN, Code.RATE_LIMITED, Code.INTERNAL}
 )
-"""Codes that any request may hear."""
+"""Codes that any request may be answered with."""
 
 OF_COMMANDS: Final = frozenset(
     {Code.IDEMPOTENCY_CONFLICT, Code.OUTCOME_UNKNOWN, Code.CIRCUIT_OPEN, Code.OVERLOADED, Code.TIMED_OUT}

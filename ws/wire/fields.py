@@ -6,12 +6,15 @@ the epoch. A field that is `UNSET` is left out of the frame.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
 from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
+
+SUBPROTOCOL: Final = "wallet.v1"
+"""What a WebSocket is asked for by name, so that both sides know what they speak."""
 
 # What the two patterns say is checked by ws/codec.py, which knows cheaper ways than one search for each
 # field.
@@ -33,6 +36,11 @@ TransactionId = UserId
 OddsMilli = Annotated[int, Meta(ge=1000, le=WIRE_MAX_MINOR)]
 CurrencyCode = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?![\s\S])")]
 Token = Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+def in_us(at_ms: int | None) -> int | None:
+    """A time of the wire as the engine has it; None stays None."""
+    return None if at_ms is None else at_ms * 1000
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, gc=False, tag_field="type"):

@@ -1,4 +1,4 @@
-"""The messages of `wallet.v1`, as types: they decode requests, encode replies and will generate the
+"""The messages of `wallet.v1`, as types: they decode requests, encode replies and generate the
 contracts. Names and bounds are PROTOCOL's.
 
 Here are those that any role may send, and the sum of all requests. Beside it: what only operators may ask

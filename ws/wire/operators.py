@@ -55,6 +55,7 @@ from ws.wire.fields import (
     Stake,
     TransactionId,
     UserId,
+    in_us,
 )
 
 
@@ -127,8 +128,7 @@ class WalletHold(Move, tag="wallet.hold"):
     expires_at: Natural | None = None
 
     def to_command(self, caller: str) -> Keyed:
-        expires_at_us = None if self.expires_at is None else self.expires_at * 1000
-        return PlaceHold(self.user_id, self.amount, expires_at_us, key=self.key, caller=caller)
+        return PlaceHold(self.user_id, self.amount, in_us(self.expires_at), key=self.key, caller=caller)
 
 
 class HoldCapture(Move, tag="hold.capture"):

@@ -18,7 +18,7 @@ from engine.commands import GrantBonus, GrantFreeBet, Keyed, OpenWallet, RevokeF
 from engine.lifecycle import BonusState
 from engine.outcomes import Accepted, BonusTold, FreeBetTold, WalletTold
 from engine.snapshots import FreeBetState, WalletOf
-from ws.wire.fields import Amount, CurrencyCode, Id, Natural, Reply, Request, TransactionId, UserId
+from ws.wire.fields import Amount, CurrencyCode, Id, Natural, Reply, Request, TransactionId, UserId, in_us
 from ws.wire.operators import Move
 
 
@@ -41,9 +41,8 @@ class BonusGrant(Move, tag="bonus.grant"):
     expires_at: Natural | None = None
 
     def to_command(self, caller: str) -> Keyed:
-        expires_at_us = None if self.expires_at is None else self.expires_at * 1000
-        spend = Spend(self.spend)
-        return GrantBonus(self.user_id, self.amount, spend, expires_at_us, key=self.key, caller=caller)
+        until_us, spend = in_us(self.expires_at), Spend(self.spend)
+        return GrantBonus(self.user_id, self.amount, spend, until_us, key=self.key, caller=caller)
 
 
 class FreeBetGrant(Move, tag="free_bet.grant"):
@@ -54,8 +53,7 @@ class FreeBetGrant(Move, tag="free_bet.grant"):
     expires_at: Natural | None = None
 
     def to_command(self, caller: str) -> Keyed:
-        expires_at_us = None if self.expires_at is None else self.expires_at * 1000
-        return GrantFreeBet(self.user_id, self.amount, expires_at_us, key=self.key, caller=caller)
+        return GrantFreeBet(self.user_id, self.amount, in_us(self.expires_at), key=self.key, caller=caller)
 
 
 class FreeBetRevoke(Move, tag="free_bet.revoke"):

@@ -1,21 +1,22 @@
-"""Schemas of the contracts as people read them: each field, its type and range, and what it means. Pure."""
+"""What the pages of both contracts are made of: fields with their types and ranges, types, examples, codes,
+and who may ask. Pure."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Final
 
-from engine.money import WIRE_MAX_MINOR
+from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from ws.docs.html import Html, code, element, join, prose
 from ws.wire.fields import NO_CONTROLS, UUID
 
 Json = dict[str, Any]
 
-_WORDS_OF_PATTERN: Final = {
-    NO_CONTROLS["pattern"]: "no control characters",
+_SAID_BY_PATTERN: Final = {
     UUID["pattern"]: "a UUID in lower case, with hyphens",
     "^[A-Z]{3}$": "three capital letters",
 }
+"""Patterns that say all about a text."""
 _NAMES: Final = {"string": "text", "boolean": "true or false", "object": "object", "null": "null"}
 
 
@@ -52,7 +53,7 @@ def kind(its: Json) -> Html:
     if "anyOf" in its:
         return join(*_between([kind(each) for each in its["anyOf"]], " or "))
     if "$ref" in its:
-        name = its["$ref"].rpartition("/")[2]
+        name = referred(its)
         return element("a", name, href=f"#type-{name}")
     if "const" in its or "enum" in its:
         values = its.get("enum") or [its["const"]]
@@ -63,13 +64,14 @@ def kind(its: Json) -> Html:
         case "integer":
             return join("integer", _range(its.get("minimum"), its.get("maximum"), ", from ", ", at most "))
         case "string":
-            span = _range(its.get("minLength"), its.get("maxLength"), ", from ", ", at most ")
             pattern = its.get("pattern")
-            said = _WORDS_OF_PATTERN.get(pattern) if pattern else None
-            if pattern in (UUID["pattern"], "^[A-Z]{3}$"):
-                return join(said or "")
+            if pattern in _SAID_BY_PATTERN:
+                return join(_SAID_BY_PATTERN[pattern])
+            span = _range(its.get("minLength"), its.get("maxLength"), ", from ", ", at most ")
             unit = " characters" if span else ""
-            return join("text", span, unit, f", {said}" if said else "")
+            return join(
+                "text", span, unit, ", no control characters" if pattern == NO_CONTROLS["pattern"] else ""
+            )
         case "array":
             span = _range(its.get("minItems"), its.get("maxItems"), " of ", " of at most ")
             return join("list", span or " of", " ", kind(its["items"]))
@@ -124,6 +126,33 @@ def codes(table: list[Json]) -> Html:
     )
 
 
+def who_may(operation: Json) -> list[Html]:
+    """Which roles may ask for this, and of which scopes a service account needs one. Nothing where a contract
+    names none."""
+    reach = operation.get("x-roles", {})
+    roles = [f"{role} (his own)" if reach[role] == "own" else role for role in reach]
+    scopes = operation.get("x-scopes", [])
+    lines = [line("For", _chips(roles))] if roles else []
+    return [*lines, line("Scopes", _chips(scopes))] if scopes else lines
+
+
+def line(label: str, parts: list[Html]) -> Html:
+    """A label, and what it says."""
+    spaced: list[str] = []
+    for part in parts:
+        spaced += [" ", part]
+    return element("p", element("b", f"{label}:"), *spaced, class_="line")
+
+
+def referred(part: Json) -> str:
+    """The name that the `$ref` in a part of a document ends with."""
+    return str(part["$ref"].rpartition("/")[2])
+
+
+def _chips(words: list[str]) -> list[Html]:
+    return [element("span", word, class_="chip") for word in words]
+
+
 def _need(is_required: bool, with_required: bool) -> str:
     if with_required:
         return "required" if is_required else "optional"
@@ -139,11 +168,8 @@ def _range(low: int | None, high: int | None, both: str, only_high: str) -> str:
 
 
 def _number(value: int) -> str:
-    if abs(value) == WIRE_MAX_MINOR:
-        return f"{'−' if value < 0 else ''}(2⁵³ − 1)" if value < 0 else "2⁵³ − 1"
-    if value == -(2**62):
-        return "−2⁶²"
-    return f"{value:,}".replace(",", "\u202f").replace("-", "−")
+    written = {WIRE_MAX_MINOR: "2⁵³ − 1", -WIRE_MAX_MINOR: "−(2⁵³ − 1)", BOOK_FLOOR_MINOR: "−2⁶²"}
+    return written.get(value) or f"{value:,}".replace(",", "\u202f").replace("-", "−")
 
 
 def _between(parts: list[Html], separator: str) -> list[str]:

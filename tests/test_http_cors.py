@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from asgi import Answer, ask
-from test_shell import application
+from test_http_shell import application
 
 from ws.rates.rates import RateLimits, rate
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ws.docs.html import Html, code, element, join, prose
-from ws.docs.schema import codes, example, field, fields, types
+from ws.docs.parts import codes, example, field, fields, referred, types, who_may
 
 Json = dict[str, Any]
 
@@ -102,14 +102,7 @@ def _operation(document: Json, method: str, path: str, operation: Json) -> Html:
 def _who(operation: Json) -> list[Html]:
     if operation.get("security") == []:
         return [element("p", element("b", "For:"), " everybody, without a token", class_="line")]
-    chips: list[str] = []
-    for role, reach in operation.get("x-roles", {}).items():
-        chips += [" ", element("span", f"{role}{' (his own)' if reach == 'own' else ''}", class_="chip")]
-    lines = [element("p", element("b", "For:"), *chips, class_="line")] if chips else []
-    scopes: list[str] = []
-    for scope in operation.get("x-scopes", []):
-        scopes += [" ", element("span", scope, class_="chip")]
-    return [*lines, element("p", element("b", "Scopes:"), *scopes, class_="line")] if scopes else lines
+    return who_may(operation)
 
 
 def _asked(document: Json, operation: Json) -> list[Html]:
@@ -133,7 +126,7 @@ def _asked(document: Json, operation: Json) -> list[Html]:
         )
     if "requestBody" in operation:
         content = operation["requestBody"]["content"]["application/json"]
-        name = content["schema"]["$ref"].rpartition("/")[2]
+        name = referred(content["schema"])
         parts.append(element("h4", "Body"))
         parts.append(fields(document["components"]["schemas"][name]))
         parts.append(example(content["example"], f"Example of a body of {operation['operationId']}"))
@@ -143,11 +136,11 @@ def _asked(document: Json, operation: Json) -> list[Html]:
 def _answer(document: Json, status: str, response: Json) -> Html:
     told = response
     if "$ref" in response:
-        told = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+        told = document["components"]["responses"][referred(response)]
     content = told.get("content", {}).get("application/json", {})
     parts: list[str] = [code(status)]
     if "$ref" in content.get("schema", {}):
-        name = content["schema"]["$ref"].rpartition("/")[2]
+        name = referred(content["schema"])
         parts += [" ", element("a", name, href=f"#type-{name}", class_="kind")]
     headers = [code(name) for name in told.get("headers", {})]
     for header in headers:

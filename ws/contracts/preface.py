@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from engine.outcomes import RETRYABLE, Code
 from ws.asking.roles import RULES
-from ws.codec import AS_BET_REJECTED, WORDS
 from ws.http.problems import STATUS
+from ws.wire.outcomes import AS_BET_REJECTED, WORDS
 
 Json = dict[str, Any]
 

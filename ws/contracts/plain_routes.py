@@ -1,5 +1,5 @@
-"""Routes of HTTP that are no messages of the wire, for the contract: identity, health, figures, contracts.
-Pure."""
+"""The plain routes of HTTP, for the contract: those with no message of the wire behind them, which are
+identity, health, figures, contracts. Pure."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Answer(NamedTuple):
     list_of: str | None = None
 
 
-class Other(NamedTuple):
-    """One of these routes."""
+class PlainRoute(NamedTuple):
+    """What one method of one path does."""
 
     method: str
     path: str
@@ -67,7 +67,7 @@ _ADMINS: Final = (*_ALL, *_WRITES, Code.UNAUTHORIZED, Code.FORBIDDEN)
 _NEW: Final = Answer("A key, in full, this once.", NewKey)
 
 IDENTITY: Final = (
-    Other(
+    PlainRoute(
         "POST",
         "/v1/auth/register",
         "auth.register",
@@ -76,7 +76,7 @@ IDENTITY: Final = (
         Register,
         codes=(*_ALL, *_WRITES, Code.FORBIDDEN, Code.IDEMPOTENCY_CONFLICT, Code.CURRENCY_MISMATCH),
     ),
-    Other(
+    PlainRoute(
         "POST",
         "/v1/auth/login",
         "auth.login",
@@ -85,7 +85,7 @@ IDENTITY: Final = (
         Login,
         codes=(*_ALL, *_WRITES, Code.UNAUTHORIZED),
     ),
-    Other(
+    PlainRoute(
         "POST",
         "/v1/auth/refresh",
         "auth.refresh",
@@ -95,7 +95,7 @@ IDENTITY: Final = (
         may_be_empty=True,
         codes=(*_ALL, *_WRITES, Code.UNAUTHORIZED),
     ),
-    Other(
+    PlainRoute(
         "POST",
         "/v1/auth/logout",
         "auth.logout",
@@ -106,7 +106,7 @@ IDENTITY: Final = (
         codes=(*_ALL, *_WRITES, Code.UNAUTHORIZED),
         is_any_role=True,
     ),
-    Other(
+    PlainRoute(
         "POST",
         "/v1/auth/token",
         "auth.token",
@@ -115,7 +115,7 @@ IDENTITY: Final = (
         ExchangeKey,
         codes=(*_ALL, *_WRITES, Code.UNAUTHORIZED),
     ),
-    Other(
+    PlainRoute(
         "GET",
         "/v1/admin/staff",
         "staff.list",
@@ -124,7 +124,7 @@ IDENTITY: Final = (
         codes=_ADMINS,
         roles=("admin",),
     ),
-    Other(
+    PlainRoute(
         "POST",
         "/v1/admin/staff",
         "staff.add",
@@ -143,7 +143,7 @@ IDENTITY: Final = (
         codes=(*_ADMINS, Code.IDEMPOTENCY_CONFLICT),
         roles=("admin",),
     ),
-    Other(
+    PlainRoute(
         "DELETE",
         "/v1/admin/staff/{name}",
         "staff.remove",
@@ -152,7 +152,7 @@ IDENTITY: Final = (
         codes=(*_ADMINS, Code.NOT_FOUND),
         roles=("admin",),
     ),
-    Other(
+    PlainRoute(
         "PUT",
         "/v1/admin/staff/{name}/password",
         "staff.set_password",
@@ -162,7 +162,7 @@ IDENTITY: Final = (
         codes=(*_ADMINS, Code.NOT_FOUND),
         roles=("admin",),
     ),
-    Other(
+    PlainRoute(
         "GET",
         "/v1/admin/keys",
         "keys.list",
@@ -171,7 +171,7 @@ IDENTITY: Final = (
         codes=_ADMINS,
         roles=("admin",),
     ),
-    Other(
+    PlainRoute(
         "POST",
         "/v1/admin/keys",
         "keys.create",
@@ -181,7 +181,7 @@ IDENTITY: Final = (
         codes=(*_ADMINS, Code.IDEMPOTENCY_CONFLICT),
         roles=("admin",),
     ),
-    Other(
+    PlainRoute(
         "POST",
         "/v1/admin/keys/{name}/rotate",
         "keys.rotate",
@@ -192,7 +192,7 @@ IDENTITY: Final = (
         codes=(*_ADMINS, Code.NOT_FOUND, Code.IDEMPOTENCY_CONFLICT),
         roles=("admin",),
     ),
-    Other(
+    PlainRoute(
         "DELETE",
         "/v1/admin/keys/{name}",
         "keys.revoke",
@@ -205,8 +205,10 @@ IDENTITY: Final = (
 """Source: `ws/people/routes.py`, `ws/people/staff_routes.py`; docs/people.md."""
 
 WATCHING: Final = (
-    Other("GET", "/health/live", "health.live", "is the process alive?", {200: Answer("It is.", REPORT)}),
-    Other(
+    PlainRoute(
+        "GET", "/health/live", "health.live", "is the process alive?", {200: Answer("It is.", REPORT)}
+    ),
+    PlainRoute(
         "GET",
         "/health/ready",
         "health.ready",
@@ -216,28 +218,33 @@ WATCHING: Final = (
             503: Answer("Bets would be refused now, and why.", REPORT),
         },
     ),
-    Other(
+    PlainRoute(
         "GET",
         "/metrics",
         "metrics",
         "figures for Prometheus",
         {200: Answer("In Prometheus' text form.", TEXT, "text/plain")},
     ),
-    Other("GET", "/openapi.json", "openapi", "this contract", {200: Answer("OpenAPI 3.1.", DOCUMENT)}),
-    Other(
+    PlainRoute("GET", "/openapi.json", "openapi", "this contract", {200: Answer("OpenAPI 3.1.", DOCUMENT)}),
+    PlainRoute(
         "GET",
         "/asyncapi.json",
         "asyncapi",
         "the contract of the socket",
         {200: Answer("AsyncAPI 3.0.", DOCUMENT)},
     ),
-    Other("GET", "/docs", "docs", "both, for people", {200: Answer("A page.", TEXT, "text/html")}),
+    PlainRoute("GET", "/docs", "docs", "both, for people", {200: Answer("A page.", TEXT, "text/html")}),
 )
 
-OTHERS: Final = (*IDENTITY, *WATCHING)
+PLAIN_ROUTES: Final = (*IDENTITY, *WATCHING)
 
 TYPES: Final[tuple[type, ...]] = (
-    *(other.body for other in OTHERS if other.body is not None),
-    *(each.content for other in OTHERS for each in other.answers.values() if isinstance(each.content, type)),
+    *(route.body for route in PLAIN_ROUTES if route.body is not None),
+    *(
+        each.content
+        for route in PLAIN_ROUTES
+        for each in route.answers.values()
+        if isinstance(each.content, type)
+    ),
 )
-"""The types that these are described by."""
+"""The types that these take and answer."""

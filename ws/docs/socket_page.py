@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ws.docs.html import Html, code, element, join, prose
-from ws.docs.schema import codes, example, fields, types
+from ws.docs.parts import codes, example, fields, line, referred, types, who_may
 
 Json = dict[str, Any]
 
@@ -109,11 +109,11 @@ def _entry(name: str) -> Html:
 
 def _request(document: Json, name: str) -> Html:
     operation = document["operations"][name]
-    replies = [each["$ref"].rpartition("/")[2] for each in operation["reply"]["messages"]]
+    replies = [referred(each) for each in operation["reply"]["messages"]]
     told = [
-        *_roles(operation),
-        _line("Answered by", [element("a", code(each), href=f"#{each}") for each in replies]),
-        _line("Codes", [element("a", code(each), href=f"#code-{each}") for each in operation["x-codes"]]),
+        *who_may(operation),
+        line("Answered by", [element("a", code(each), href=f"#{each}") for each in replies]),
+        line("Codes", [element("a", code(each), href=f"#code-{each}") for each in operation["x-codes"]]),
     ]
     return _message(document, name, told, "h4", with_required=True)
 
@@ -126,7 +126,7 @@ def _reply(document: Json, name: str) -> Html:
 
 def _message(document: Json, name: str, told: list[Html], heading: str, *, with_required: bool) -> Html:
     message = document["components"]["messages"][name]
-    schema = document["components"]["schemas"][message["payload"]["$ref"].rpartition("/")[2]]
+    schema = document["components"]["schemas"][referred(message["payload"])]
     description = [element("p", prose(message["description"]))] if "description" in message else []
     return element(
         "section",
@@ -138,20 +138,6 @@ def _message(document: Json, name: str, told: list[Html], heading: str, *, with_
         example(message["examples"][0]["payload"], f"Example of {name}"),
         class_="message",
     )
-
-
-def _roles(operation: Json) -> list[Html]:
-    told = [f"{role}{' (his own)' if reach == 'own' else ''}" for role, reach in operation["x-roles"].items()]
-    scopes = [element("span", each, class_="chip") for each in operation["x-scopes"]]
-    lines = [_line("For", [element("span", each, class_="chip") for each in told])]
-    return [*lines, _line("Scopes", scopes)] if scopes else lines
-
-
-def _line(label: str, parts: list[Html]) -> Html:
-    spaced: list[str] = []
-    for part in parts:
-        spaced += [" ", part]
-    return element("p", element("b", f"{label}:"), *spaced, class_="line")
 
 
 def _pairs(pairs: dict[str, str]) -> Html:
@@ -168,4 +154,4 @@ def _pairs(pairs: dict[str, str]) -> Html:
 def _shown(document: Json) -> set[str]:
     """Schemas that are messages, shown as such, and frames, of which the text tells."""
     messages = document["components"]["messages"].values()
-    return {each["payload"]["$ref"].rpartition("/")[2] for each in messages}
+    return {referred(each["payload"]) for each in messages}
