@@ -28,7 +28,7 @@ from test_shell import NEVER, ROUTES
 
 from harness.process import JWT_SECRET, PATIENT, Server, seed
 from ws.auth import identify
-from ws.http.answers import BODY_BYTES_MAX
+from ws.http.bodies import BODY_BYTES_MAX
 from ws.http.headers import ALWAYS
 from ws.http.shell import shelled
 from ws.rates.rates import Counted, Rates

@@ -30,6 +30,7 @@ from ws.contracts.fields import FIELDS, LEFT_OUT
 from ws.contracts.others import OTHERS, Answer, Other
 from ws.contracts.schemas import example_of, field_of, name_of, ref, schemas, used_by
 from ws.http.problems import MEDIA_TYPE, STATUS, problem
+from ws.strict_json import EXPECTED_TYPE
 from ws.v1.routes import IDEMPOTENCY_KEY, NOT_SENT, ROUTES, Field, Route, Where
 from ws.wire.answers import codes_of
 from ws.wire.messages import BetPlace, BetRejected
@@ -60,7 +61,7 @@ KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
 
 OF_A_BODY: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Content-Type: expected application/json",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: EXPECTED_TYPE,
 }
 """Where HTTP has a finer status for an INVALID_REQUEST."""
 

@@ -20,8 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.outcomes import Code
 from ws.http.admission import Admission
-from ws.http.answers import BODY_BYTES_MAX, HANDLERS, answer
+from ws.http.answers import HANDLERS, answer
 from ws.http.bearer import Identify
+from ws.http.bodies import BODY_BYTES_MAX
 from ws.http.cors import Cors
 from ws.http.headers import completed
 from ws.http.problems import problem

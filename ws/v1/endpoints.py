@@ -1,7 +1,7 @@
 """HTTP `/v1`: each route of `ws/v1/routes.py`, served by the commands and the look-ups of the socket.
 
     HTTP ──▶ who asks ──▶ message ──▶ may he? ──▶ batcher, or a look-up ──▶ reply ──▶ HTTP
-             bearer.py    v1_requests  intents.py                            v1_replies
+             bearer.py    requests.py  intents.py                            replies.py
 
 A client that goes away loses its answer and nothing else: the command goes on, and the same key tells.
 """
@@ -27,9 +27,11 @@ from ws.asking.intents import Refused, authorised, staked_from
 from ws.asking.lookups import told as looked_up
 from ws.codec import answer, to_command
 from ws.effects import Identity, Look, Looked
-from ws.http.bearer import Unknown, asker_of, asker_still
+from ws.http.answers import answer as refused
+from ws.http.bearer import known, still_known
+from ws.http.problems import problem
 from ws.sockets.session import Door
-from ws.v1.replies import refused, told
+from ws.v1.replies import told
 from ws.v1.requests import NO_ID, Parts, Shape, Unread, read, shape_of
 from ws.v1.routes import IDEMPOTENCY_KEY, ROUTES, Route
 from ws.wire.fields import Reply, Request
@@ -62,17 +64,15 @@ class _Server:
 
     async def _serve(self, by_method: Mapping[str, Shape], asked: Asked) -> Response:
         shape = by_method["GET" if asked.method == "HEAD" else asked.method]
-        identity = asker_of(asked.scope)
-        if isinstance(identity, Unknown):
-            return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
+        identity = known(asked.scope)
         message = read(shape, await _parts(shape.route, asked))
-        if shape.route.has_body and isinstance(identity := asker_still(asked.scope), Unknown):
-            return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
+        if shape.route.has_body:
+            identity = still_known(asked.scope)
         if isinstance(message, Unread):
-            return refused(Code.INVALID_REQUEST, message.message, status=message.status)
+            return refused(problem(Code.INVALID_REQUEST, message.message, status=message.status))
         reply = await self._reply(identity, message, actor_of(identity, asked.client, "http"))
         if isinstance(reply, Refused):
-            return refused(reply.code, reply.message)
+            return refused(problem(reply.code, reply.message))
         return told(shape.route, reply, asked.headers.get("if-none-match"))
 
     async def _reply(self, identity: Identity, message: Request, actor: Actor | None) -> Reply | Refused:
