@@ -39,7 +39,7 @@ PURE = {
     *("ws.contracts.schemas",),
     *("ws.docs.html", "ws.docs.http", "ws.docs.pages", "ws.docs.schema", "ws.docs.socket"),
     *("ws.effects",),
-    *("ws.http.headers", "ws.http.problems"),
+    *("ws.http.headers", "ws.http.problems", "ws.http.trace_parent"),
     *("ws.people.lockout", "ws.people.messages"),
     *("ws.protocol",),
     *("ws.rates.addresses",),
