@@ -22,7 +22,9 @@ class Asker(Protocol):
 class Waiting:
     """Who awaits the outcome of one command. Make it in the running loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, traceparent: str | None = None) -> None:
+        """`traceparent`: of which trace the command is a part, if any (ws/watching/traces.py)."""
+        self.traceparent = traceparent
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def answer(self, request_id: str, command: Command, outcome: Outcome) -> None:

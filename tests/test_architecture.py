@@ -40,7 +40,7 @@ PURE = {
     *("ws.contracts.tags",),
     *("ws.docs.html", "ws.docs.http_page", "ws.docs.pages", "ws.docs.parts", "ws.docs.socket_page"),
     *("ws.effects",),
-    *("ws.http.headers", "ws.http.problems"),
+    *("ws.http.headers", "ws.http.problems", "ws.http.trace_parent"),
     *("ws.people.lockout", "ws.people.messages", "ws.people.pace"),
     *("ws.protocol",),
     *("ws.rates.addresses",),

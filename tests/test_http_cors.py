@@ -72,6 +72,29 @@ def test_also_that_it_has_asked_too_often() -> None:
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (429, OURS)
 
 
+def test_a_preflight_counts_like_any_other_request() -> None:
+    """Else a page of ours, in many browsers or forged, could ask without end."""
+    app = application(RateLimits(rate("2/minute"), None, None, None, None), [OURS])
+    headers = {"Origin": OURS, "Access-Control-Request-Method": "POST"}
+
+    async def thrice() -> list[Answer]:
+        return [await ask(app, "/v1/echo", "OPTIONS", headers=headers) for _ in range(3)]
+
+    answers = asyncio.run(thrice())
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    refused = answers[-1]
+    assert (refused.code, refused.headers["retry-after"]) == ("RATE_LIMITED", "61")
+    assert refused.headers["access-control-allow-origin"] == OURS
+    assert "Retry-After" in words(refused, "access-control-expose-headers")
+
+
+def test_a_preflight_has_no_body() -> None:
+    """A proxy may not see it, and take it for the next request."""
+    headers = {"Origin": OURS, "Access-Control-Request-Method": "POST", "Content-Length": "1"}
+    answer = asked(None, "/v1/echo", "OPTIONS", headers=headers, body=[b"x"])
+    assert (answer.status, answer.code, answer.read) == (400, "INVALID_REQUEST", 0)
+
+
 def test_of_two_origins_none_is_ours() -> None:
     headers = [("Origin", OURS), ("Origin", "https://evil.example")]
     answer = asyncio.run(ask(application(origins=[OURS]), "/v1/hello", headers=headers))

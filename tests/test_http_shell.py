@@ -24,8 +24,8 @@ from starlette.types import ASGIApp
 
 from harness.process import JWT_SECRET
 from ws.auth import identify
-from ws.http.answers import BODY_BYTES_MAX
 from ws.http.bearer import NOBODY, TWICE, asker_of
+from ws.http.bodies import BODY_BYTES_MAX
 from ws.http.headers import ALWAYS
 from ws.http.request_ids import request_id
 from ws.http.shell import Shell, shelled

@@ -15,17 +15,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asking import bearing
 from batches import bet
+from books_open import ALICE
+from books_open import seed as seed_books
 from command import seed, well
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from server_fixture import mint
+from test_v1_door import door_of
 
 from batcher.jobs import Answered, Job
 from engine.commands import Command, Deposit
 from engine.outcomes import Accepted, Code, Outcome, Rejected
 from harness.process import Server, solidgreen
 from harness.wire import bet as bet_message
-from harness.wire import connect
+from harness.wire import connect, new_bet_id
 from ws.settings import SettingInvalid
 from ws.watching.traces import PATH, Traces, endpoint_of
 
@@ -104,6 +109,34 @@ def test_the_trace_of_a_handshake_goes_on() -> None:
     assert f"{known.context.trace_id:032x}" == PARENT.split("-")[1]
     assert f"{known.parent.span_id:016x}" == PARENT.split("-")[2]
     assert unknown.parent is None
+
+
+def test_the_trace_of_an_http_request_goes_on(tmp_path: Path) -> None:
+    """Of any command; a span each, in the order of the requests."""
+    books = seed_books(tmp_path / "books.db", 1000)
+    unkept = PARENT[:-2] + "00"
+    given = [[PARENT], [], [unkept], ["nonsense"], [PARENT.upper()], [PARENT, PARENT], ["x" * 60_000]]
+
+    async def run(traces: Traces) -> None:
+        async with door_of(books, traced=traces.answered) as (batcher, http):
+            batcher.start()
+            for each in given:
+                headers = [*bearing(mint(ALICE)).items(), *(("traceparent", one) for one in each)]
+                body: dict[str, Any] = {"stake": 1, "bet_id": new_bet_id()}
+                assert (await http.post("/v1/bets", headers=headers, json=body)).status_code == 201
+            headers = [*bearing(mint(1, "operator")).items(), ("traceparent", PARENT)]
+            body = {"user_id": ALICE, "amount": 5, "key": "k"}
+            assert (await http.post("/v1/deposits", headers=headers, json=body)).status_code == 201
+
+    with tracing() as (traces, exporter):
+        asyncio.run(run(traces))
+        first, *others, last = spans_of(traces, exporter)
+    for span in (first, last):
+        assert f"{span.context.trace_id:032x}" == PARENT.split("-")[1]
+        assert f"{span.parent.span_id:016x}" == PARENT.split("-")[2]
+    assert (first.name, last.attributes["solidgreen.command"]) == ("bet", "deposit")
+    # One less than the others that were asked: a trace that is not kept has no span here either.
+    assert [span.parent for span in others] == [None] * (len(given) - 2)
 
 
 @pytest.mark.parametrize(("ratio", "size", "traced"), [(0.0, 100, 0), (1.0, 100, 100), (0.5, 2, 1)])
@@ -203,7 +236,7 @@ def test_a_collector_hears_of_a_bet_also_of_the_last_before_a_stop(tmp_path: Pat
             sent = bet_message(1)
 
             async def play() -> None:
-                async with connect(server.ws, player["token"]) as wire:
+                async with connect(server.ws, player["token"], headers={"traceparent": PARENT}) as wire:
                     assert (await wire.ask(sent))["type"] == "bet.confirmed"
 
             asyncio.run(play())
@@ -213,12 +246,9 @@ def test_a_collector_hears_of_a_bet_also_of_the_last_before_a_stop(tmp_path: Pat
     (of_resource,) = request.resource_spans
     named = {each.key: each.value.string_value for each in of_resource.resource.attributes}
     assert named["service.name"] == "solidgreen"
-    told = {
-        each.key: each.value.string_value
-        for spans in of_resource.scope_spans
-        for span in spans.spans
-        for each in span.attributes
-    }
+    (span,) = [span for spans in of_resource.scope_spans for span in spans.spans]
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == tuple(PARENT.split("-")[1:3])
+    told = {each.key: each.value.string_value for each in span.attributes}
     assert told["solidgreen.bet_id"] == sent["bet_id"]
     assert player["token"] not in str(request)
 

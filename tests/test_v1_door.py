@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from books_open import ALICE, BOB, seed
 from server_fixture import mint
 
 from batcher.batcher import Batcher
-from batcher.jobs import Asker
+from batcher.jobs import Answered, Asker
 from batcher.memory_nonces import MemoryGuard
 from engine.actors import Actor
 from engine.commands import Command, Deposit
@@ -56,10 +56,10 @@ NEVER = RateLimits(None, None, None, None, None)
 
 @contextlib.asynccontextmanager
 async def door_of(
-    path: Path, limits: Limits | None = None
+    path: Path, limits: Limits | None = None, traced: Callable[[Answered], None] | None = None
 ) -> AsyncIterator[tuple[Watched, httpx.AsyncClient]]:
     store = await Store.open(path)
-    batcher = Watched(store, MemoryGuard())
+    batcher = Watched(store, MemoryGuard(), traced=traced)
     batcher.asked = []
     door = Door(store, batcher, Hub(), JWT_SECRET, limits or Limits())
     app = shelled(v1_routes(door), door.identify, Rates(NEVER, Counted(Windows())), frozenset())

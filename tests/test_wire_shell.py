@@ -28,7 +28,7 @@ from test_http_shell import NEVER, ROUTES
 
 from harness.process import JWT_SECRET, PATIENT, Server, seed
 from ws.auth import identify
-from ws.http.answers import BODY_BYTES_MAX
+from ws.http.bodies import BODY_BYTES_MAX
 from ws.http.headers import ALWAYS
 from ws.http.shell import shelled
 from ws.rates.rates import Counted, Rates
@@ -109,9 +109,20 @@ def test_a_page_of_a_foreign_origin_is_told_so(tmp_path: Path) -> None:
             with httpx.Client(base_url=server.http, trust_env=False, headers={"Origin": origin}) as client:
                 told = client.get("/health/live").headers
                 assert told.get("access-control-allow-origin") == (origin if allowed else None)
+        told_of_preflights = [preflight(server, "https://wallet.example") for _ in range(11)]
+        assert [answer.status_code for answer in told_of_preflights] == [200] * 10 + [429]
+        refused = told_of_preflights[-1]
+        assert refused.headers["access-control-allow-origin"] == "https://wallet.example"
+        assert int(refused.headers["retry-after"]) == -(-refused.json()["retry_after_ms"] // 1000) > 0
         # Those refused are counted as well.
         assert {handshake(server, "Origin: https://evil.example")[0] for _ in range(8)} == {403}
         assert handshake(server, "Origin: https://evil.example")[0] == 429
+
+
+def preflight(server: Server, origin: str) -> httpx.Response:
+    """As a browser asks before it sends a bet of a page of this origin."""
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    return httpx.options(f"{server.http}/v1/bets", headers=headers, trust_env=False)
 
 
 def handshake(server: Server, *headers: str) -> tuple[int, bytes]:

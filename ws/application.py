@@ -13,6 +13,8 @@ from ws.http.answers import answer, deny, not_now
 from ws.http.bearer import bearer
 from ws.http.problems import problem
 from ws.http.shell import shelled
+from ws.http.trace_parent import HEADER as TRACE_PARENT
+from ws.http.trace_parent import trace_parent
 from ws.people.entrance import Entrance
 from ws.rates.addresses import network_of
 from ws.rates.rates import Rates
@@ -43,7 +45,7 @@ def application(
             return
         await websocket.accept(SUBPROTOCOL)
         session = Session(websocket, door)
-        session.traceparent = websocket.headers.get("traceparent")
+        session.traceparent = trace_parent(websocket.headers.getlist(TRACE_PARENT))
         await session.run(bearer(websocket))
 
     routes = [

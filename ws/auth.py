@@ -5,7 +5,6 @@ asking".
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Container
 from typing import Any, Final
@@ -14,8 +13,8 @@ import jwt
 
 from engine.money import WIRE_MAX_MINOR
 from engine.people import SCOPES
+from ws import strict_json
 from ws.effects import ENDED_WORDS, EXPIRED_WORDS, ROLES, Identity
-from ws.strict_json import named_once
 
 ALGORITHM: Final = "HS256"
 NAME: Final = "solidgreen"
@@ -86,9 +85,9 @@ def identify(secret: str, token: str, ended: Container[str] = frozenset()) -> Id
         )
     except jwt.ExpiredSignatureError as error:
         raise TokenRefused(EXPIRED_WORDS) from error
-    # ValueError: a token that is not even ASCII, or an integer of thousands of digits; OverflowError: `exp`
-    # as 1e999; RecursionError: brackets within brackets.
-    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+    # ValueError: a token that is not even ASCII, or no strict JSON; RecursionError: brackets within brackets,
+    # one more than that allows.
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
         raise TokenRefused("the token is not valid") from error
     if decoded["header"].keys() != HEADER or decoded["header"]["typ"] != TYPE:
         raise TokenRefused(NOT_OURS)
@@ -117,8 +116,8 @@ def _identity(claims: dict[str, Any], ended: Container[str]) -> Identity:
 
 
 def _is_written_our_way(token: str) -> bool:
-    """Whether each of its parts is base64url as it is written, and its JSON names nothing twice: what is left
-    to chance there, two readers may read differently. Raises `ValueError`, or `RecursionError`."""
+    """Whether each of its parts is base64url as it is written, and its JSON strict: what is left to chance
+    there, two readers may read differently. Raises `ValueError`."""
     parts = token.split(".")
     if len(parts) != 3 or len(token) > CHARS_MAX:
         return False
@@ -127,5 +126,5 @@ def _is_written_our_way(token: str) -> bool:
         if base64.urlsafe_b64encode(text).rstrip(b"=") != part.encode():
             return False
     for text in texts[:2]:
-        json.loads(text.decode(), object_pairs_hook=named_once)  # of bytes it would take UTF-16 as well
+        strict_json.read(text, dict)
     return True

@@ -11,6 +11,7 @@ import msgspec
 from engine.outcomes import Code
 from ws.contracts.schemas import name_of, ref
 from ws.http.problems import MEDIA_TYPE, STATUS, problem
+from ws.strict_json import EXPECTED_TYPE
 from ws.wire.messages import BetRejected
 
 Json = dict[str, Any]
@@ -20,7 +21,7 @@ REJECTED_BET: Final = "RejectedBet"
 
 OF_A_BODY: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Content-Type: expected application/json",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: EXPECTED_TYPE,
 }
 """Where HTTP has a finer status for an INVALID_REQUEST."""
 

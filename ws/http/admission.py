@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.outcomes import Code
 from ws.effects import Identity
-from ws.http.answers import BODY_BYTES_MAX, answer, not_now, of_status
+from ws.http.answers import answer, not_now, of_status
 from ws.http.bearer import AGAIN, ASKER, Identify, who_asks
+from ws.http.bodies import BODY_BYTES_MAX
 from ws.http.problems import problem
 from ws.rates.addresses import network_of
 from ws.rates.rates import Rates

@@ -1,11 +1,13 @@
 """Problems as answers over HTTP: for a route to give, for what no route answers, and for what is no HTTP.
 
+Whatever is refused over HTTP is made here: its status, its media type, when to come back and how to be let in
+are said in no other place. That no cache keeps it is said of every answer in `ws/http/headers.py`.
+
 What a route raises by mistake is told as `INTERNAL` and nothing else; `ws/http/shell.py` logs it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,12 +19,11 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from engine.outcomes import Code
+from ws.http.bearer import CHALLENGE, NotKnown
+from ws.http.bodies import BODY_BYTES_MAX, BodyRefused, too_large
 from ws.http.headers import completed
 from ws.http.problems import MEDIA_TYPE, Problem, problem
 from ws.rates.rates import Refusal
-
-BODY_BYTES_MAX: Final = 262_144
-"""Of a request: as of a frame of the WebSocket. A thousand items of a payout have 56 KB at the most."""
 
 WORDS: Final = {
     HTTPStatus.UNAUTHORIZED: (Code.UNAUTHORIZED, None),
@@ -31,23 +32,37 @@ WORDS: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE: (Code.OVERLOADED, None),
     HTTPStatus.NOT_FOUND: (Code.NOT_FOUND, "there is nothing at this path"),
     HTTPStatus.METHOD_NOT_ALLOWED: (Code.INVALID_REQUEST, "this path does not take this method"),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
-        Code.INVALID_REQUEST,
-        f"a body may have {BODY_BYTES_MAX} bytes",
-    ),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (Code.INVALID_REQUEST, too_large(BODY_BYTES_MAX)),
 }
 """The code, and the words unless they are the code's own, where nobody has said it better."""
 
 
-def answer(told: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """The problem as a response."""
-    return Response(msgspec.json.encode(told), told.status, headers, MEDIA_TYPE)
+def answer(
+    told: Problem,
+    *,
+    challenge: str = CHALLENGE,
+    extra: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The problem as a response. `challenge`: what a 401 says of how to be let in; `extra`: further members;
+    `headers`: beside those that follow from the problem."""
+    content: Any = told if extra is None else msgspec.to_builtins(told) | dict(extra)
+    sent = _headers_of(told, challenge) | dict(headers or {})
+    return Response(msgspec.json.encode(content), told.status, sent, MEDIA_TYPE)
+
+
+def _headers_of(told: Problem, challenge: str) -> dict[str, str]:
+    found = {}
+    if isinstance(told.retry_after_ms, int):  # in whole seconds, rounded up (RFC 9110, section 10.2.3)
+        found["Retry-After"] = str(-(-told.retry_after_ms // 1000))
+    if told.status == HTTPStatus.UNAUTHORIZED:  # which must have it (RFC 9110, section 11.6.1)
+        found["WWW-Authenticate"] = challenge
+    return found
 
 
 def not_now(refusal: Refusal) -> Response:
-    """429, and when to come back: `Retry-After` in whole seconds, rounded up (RFC 9110, section 10.2.3)."""
-    told = problem(Code.RATE_LIMITED, "too many requests; come back later", refusal.wait_ms)
-    return answer(told, {"Retry-After": str(math.ceil(refusal.wait_ms / 1000))})
+    """429, and when to come back."""
+    return answer(problem(Code.RATE_LIMITED, "too many requests; come back later", refusal.wait_ms))
 
 
 def of_status(status: int) -> Problem:
@@ -64,24 +79,28 @@ async def deny(websocket: WebSocket, refused: Response) -> None:
     await websocket.send_denial_response(refused)
 
 
-def raw(told: Problem, *headers: tuple[bytes, bytes]) -> bytes:
+def raw(told: Problem) -> bytes:
     """The problem as bytes that end a connection, for who has sent what is no HTTP."""
-    body = msgspec.json.encode(told)
-    lines = [
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-        *headers,
-    ]
-    head = b"".join(b"%s: %s\r\n" % line for line in completed(lines, "http"))
-    return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (told.status, told.title.encode(), head, body)
+    refused = answer(told, headers={"Connection": "close"})
+    head = b"".join(b"%s: %s\r\n" % line for line in completed(refused.raw_headers, "http"))
+    return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (told.status, told.title.encode(), head, bytes(refused.body))
 
 
 async def _refused(request: Request, refused: Exception) -> Response:
     assert isinstance(refused, HTTPException)
     if refused.status_code < 400:
         return Response(status_code=refused.status_code, headers=refused.headers)
-    return answer(of_status(refused.status_code), refused.headers)
+    return answer(of_status(refused.status_code), headers=refused.headers)
+
+
+async def _not_known(request: Request, refused: Exception) -> Response:
+    assert isinstance(refused, NotKnown)
+    return answer(problem(Code.UNAUTHORIZED, refused.asker.why), challenge=refused.asker.challenge)
+
+
+async def _not_read(request: Request, refused: Exception) -> Response:
+    assert isinstance(refused, BodyRefused)
+    return answer(problem(Code.INVALID_REQUEST, str(refused), status=refused.status))
 
 
 async def _gone(request: Request, fault: Exception) -> Response:
@@ -96,6 +115,8 @@ async def _failed(request: Request, fault: Exception) -> Response:
 
 HANDLERS: Final[Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]]] = {
     HTTPException: _refused,
+    NotKnown: _not_known,
+    BodyRefused: _not_read,
     ClientDisconnect: _gone,
     Exception: _failed,
 }

@@ -1,7 +1,7 @@
 """Who asks over HTTP, and with the handshake of a socket: the bearer token of a request.
 
 Source: RFC 6750; PROTOCOL, "Who is asking". The token of an HTTP request is looked at once, on its way in
-(`shell_admission.py`); whoever has to know who asks is told by `asker_of`.
+(`ws/http/admission.py`); a route that has to know who asks is told by `known`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ ASKER: Final = "asker"
 AGAIN: Final = "ask_again"
 """And what tells it anew."""
 
+CHALLENGE: Final = "Bearer"
+"""What `WWW-Authenticate` says where there was no token to complain of (RFC 6750, section 3.1)."""
+
 Identify = Callable[[str], Identity]
 """Who an access token speaks for, now; raises `TokenRefused`."""
 
@@ -29,7 +32,15 @@ class Unknown(NamedTuple):
     """Nobody that the server knows: why, and what `WWW-Authenticate` says of it."""
 
     why: str
-    challenge: str = "Bearer"
+    challenge: str = CHALLENGE
+
+
+class NotKnown(Exception):
+    """Somebody has to be known here, and whoever asks is not: 401."""
+
+    def __init__(self, asker: Unknown) -> None:
+        super().__init__(asker.why)
+        self.asker = asker
 
 
 NOBODY: Final = Unknown("Authorization: expected Bearer and an access token")
@@ -63,11 +74,22 @@ def asker_of(scope: Scope) -> Identity | Unknown:
     return found
 
 
-def asker_still(scope: Scope) -> Identity | Unknown:
+def known(scope: Scope) -> Identity:
+    """The same, where it has to be somebody. Raises `NotKnown`."""
+    return _known(asker_of(scope))
+
+
+def still_known(scope: Scope) -> Identity:
     """The same, looked at anew: behind a body, which may have come so slowly that the log-in has ended
-    meanwhile."""
+    meanwhile. Raises `NotKnown`."""
     again: Callable[[], Identity | Unknown] = scope["state"][AGAIN]
-    return again()
+    return _known(again())
+
+
+def _known(asker: Identity | Unknown) -> Identity:
+    if isinstance(asker, Unknown):
+        raise NotKnown(asker)
+    return asker
 
 
 def _token_of(authorization: str) -> str | None:

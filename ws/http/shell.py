@@ -3,7 +3,8 @@
     Shell                names the request, completes the headers of its answer, tells of a route that fails
       Cors               which pages may read the answer
         Admission        not too many, not too large, and from whom
-          Starlette      the routes; problems for what none of them answers; bodies bounded as they are read
+          Preflights     what pages may send
+            Starlette    the routes; problems for what none of them answers; bodies bounded as they are read
 
 Pure ASGI: nothing is buffered, and what a route streams is streamed. The bounds on bytes and time of a
 connection are below this, in `ws/transport/http_door.py`.
@@ -20,9 +21,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.outcomes import Code
 from ws.http.admission import Admission
-from ws.http.answers import BODY_BYTES_MAX, HANDLERS, answer
+from ws.http.answers import HANDLERS, answer
 from ws.http.bearer import Identify
-from ws.http.cors import Cors
+from ws.http.bodies import BODY_BYTES_MAX
+from ws.http.cors import Cors, Preflights
 from ws.http.headers import completed
 from ws.http.problems import problem
 from ws.http.request_ids import HEADER, named, request_id
@@ -41,13 +43,14 @@ def shelled(
     starlette = Starlette(routes=routes, exception_handlers=HANDLERS, max_body_size=BODY_BYTES_MAX)
     # Else `/v1/wallet/` is answered by a redirect to whatever `Host` the client has named.
     starlette.router.redirect_slashes = False
-    admitted: ASGIApp = Admission(starlette, identify, rates)
-    return Shell(Cors(admitted, origins) if origins else admitted)
+    if not origins:
+        return Shell(Admission(starlette, identify, rates))
+    return Shell(Cors(Admission(Preflights(starlette, origins), identify, rates), origins))
 
 
 class Shell:
     """ASGI middleware, the outermost: each answer has the name of its request and the headers of
-    `shell_headers`.
+    `ws/http/headers.py`.
 
     Whatever is raised below is logged once, with that name and the traceback; the client hears `INTERNAL`.
     """

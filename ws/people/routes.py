@@ -25,10 +25,10 @@ from starlette.routing import Route
 
 from engine.errors import BatchRefused, CommitUnknown, LookTooLong, StoreFault
 from engine.outcomes import Code
-from ws.effects import Identity
-from ws.http import problems
-from ws.http.bearer import Unknown, asker_of, asker_still
-from ws.http.bodies import BodyRefused, read_body
+from ws.http.answers import answer
+from ws.http.bearer import known
+from ws.http.bodies import expect_json, read_body
+from ws.http.problems import problem
 from ws.people.log_ins import People
 from ws.people.messages import ExchangeKey, Login, Refresh, Register, Tokens
 from ws.people.passwords import TooManyPasswords
@@ -62,18 +62,20 @@ def people_routes(people: People) -> list[Route]:
 
     @answering
     async def refresh(request: Request) -> Response:
-        asked = await read_body(request, Refresh, may_be_empty=True)
+        asked = await read_body(request, Refresh)
         # What came by the cookie goes by the cookie: else any script could have it told.
         in_cookie = asked.refresh_token is None
         token = request.cookies.get(COOKIE) if in_cookie else asked.refresh_token
         if token is None:
             raise PeopleRefused(Code.UNAUTHORIZED, NO_TOKEN)
+        if in_cookie:
+            expect_json(request)  # also without a body, as a form of another page may come
         return _told(request, await people.refresh(token), 200, in_cookie=in_cookie)
 
     @answering
     async def log_out(request: Request) -> Response:
-        identity = known(request)
-        asked = await read_body(request, Refresh, may_be_empty=True)
+        identity = known(request.scope)
+        asked = await read_body(request, Refresh)
         await people.log_out(identity, asked.refresh_token)
         gone = Response(status_code=204)
         if COOKIE in request.cookies:
@@ -96,22 +98,20 @@ def people_routes(people: People) -> list[Route]:
 
 
 def answering(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, with a problem for an answer where it raises."""
+    """The endpoint, with a problem for an answer where it raises what people's routes do."""
 
     @functools.wraps(endpoint)
     async def answered(request: Request) -> Response:
         try:
             return await endpoint(request)
         except PeopleRefused as error:
-            return refusal(error.code, error.words, error.retry_after_s)
-        except BodyRefused as error:
-            return refusal(Code.INVALID_REQUEST, str(error))
+            return _refusal(error.code, error.words, error.retry_after_s)
         except TooManyPasswords as error:
-            return refusal(Code.OVERLOADED, str(error), BUSY_S)
+            return _refusal(Code.OVERLOADED, str(error), BUSY_S)
         except LookTooLong as error:
-            return refusal(Code.TIMED_OUT, str(error), BUSY_S)
+            return _refusal(Code.TIMED_OUT, str(error), BUSY_S)
         except StoreFault as error:
-            return refusal(*_fault(error))
+            return _refusal(*_fault(error))
 
     return answered
 
@@ -128,37 +128,14 @@ def _fault(error: StoreFault) -> tuple[Code, str, float | None]:
     return Code.INTERNAL, "an error in the server", None
 
 
-def refusal(code: Code, words: str, retry_after_s: float | None = None) -> Response:
-    """A problem as it is sent."""
+def _refusal(code: Code, words: str, retry_after_s: float | None = None) -> Response:
     later_ms = UNSET if retry_after_s is None else math.ceil(retry_after_s * 1000)
-    told = problems.problem(code, words, later_ms)
-    headers = {"cache-control": "no-store"}
-    if retry_after_s is not None:
-        headers["retry-after"] = str(math.ceil(retry_after_s))
-    if code is Code.UNAUTHORIZED:  # RFC 9110, section 11.6.1: a 401 says how one may be let in
-        headers["www-authenticate"] = "Bearer"
-    return Response(msgspec.json.encode(told), told.status, headers, problems.MEDIA_TYPE)
+    return answer(problem(code, words, later_ms))
 
 
 def shown(content: Any, status: int = 200) -> Response:
-    """JSON that nobody keeps."""
-    return Response(msgspec.json.encode(content), status, {"cache-control": "no-store"}, "application/json")
-
-
-def known(request: Request) -> Identity:
-    """Who asks. Raises `PeopleRefused` where that is nobody."""
-    asker = asker_of(request.scope)
-    if isinstance(asker, Unknown):
-        raise PeopleRefused(Code.UNAUTHORIZED, asker.why)
-    return asker
-
-
-def still_known(request: Request) -> Identity:
-    """The same behind a body, which may have come slowly."""
-    asker = asker_still(request.scope)
-    if isinstance(asker, Unknown):
-        raise PeopleRefused(Code.UNAUTHORIZED, asker.why)
-    return asker
+    """What was asked for, as JSON."""
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
 def address_of(request: Request) -> str:
@@ -168,7 +145,7 @@ def address_of(request: Request) -> str:
 
 def _told(request: Request, told: LoggedIn, status: int, *, in_cookie: bool) -> Response:
     in_body = told.refresh_token is not None and not in_cookie
-    answer = shown(
+    response = shown(
         Tokens(
             told.user_id,
             told.role,
@@ -181,12 +158,12 @@ def _told(request: Request, told: LoggedIn, status: int, *, in_cookie: bool) -> 
         status,
     )
     if in_cookie and told.refresh_token is not None and told.refresh_life_s is not None:
-        _set_cookie(request, answer, told.refresh_token, told.refresh_life_s)
-    return answer
+        _set_cookie(request, response, told.refresh_token, told.refresh_life_s)
+    return response
 
 
-def _set_cookie(request: Request, answer: Response, token: str, life_s: int) -> None:
-    answer.set_cookie(
+def _set_cookie(request: Request, response: Response, token: str, life_s: int) -> None:
+    response.set_cookie(
         COOKIE,
         token,
         max_age=life_s,

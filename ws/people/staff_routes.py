@@ -15,6 +15,7 @@ from engine.service_keys import ServiceAccount, ServiceKey
 from ws.asking.actors import actor_of
 from ws.asking.roles import MANAGE, reach_of, why_not
 from ws.effects import Identity
+from ws.http.bearer import known, still_known
 from ws.http.bodies import Some, read_body
 from ws.people.messages import (
     AccountShown,
@@ -26,7 +27,7 @@ from ws.people.messages import (
     SetPassword,
     StaffShown,
 )
-from ws.people.routes import Endpoint, answering, known, shown, still_known
+from ws.people.routes import Endpoint, answering, shown
 from ws.people.secrets_shown import PeopleRefused
 from ws.people.staff import Staff
 
@@ -35,15 +36,13 @@ def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
     """`clock`: microseconds of the wall clock."""
 
     def admin(request: Request) -> Actor:
-        return may_manage(request, known(request))
+        return may_manage(request, known(request.scope))
 
-    async def asked_of(
-        request: Request, kind: type[Some], *, may_be_empty: bool = False
-    ) -> tuple[Actor, Some]:
+    async def asked_of(request: Request, kind: type[Some]) -> tuple[Actor, Some]:
         """Who asks for what; looked at anew behind the body."""
         admin(request)
-        asked = await read_body(request, kind, may_be_empty=may_be_empty)
-        return may_manage(request, still_known(request)), asked
+        asked = await read_body(request, kind)
+        return may_manage(request, still_known(request.scope)), asked
 
     def may_manage(request: Request, identity: Identity) -> Actor:
         if reach_of(identity, MANAGE) is None:
@@ -94,7 +93,7 @@ def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
 
     @answering
     async def rotate(request: Request) -> Response:
-        actor, asked = await asked_of(request, RotateKey, may_be_empty=True)
+        actor, asked = await asked_of(request, RotateKey)
         name = request.path_params["name"]
         return shown(NewKey(name, await staff.rotate_key(actor, name, asked.grace_s)), 201)
 

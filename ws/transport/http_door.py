@@ -132,9 +132,7 @@ class HttpDoor(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         if self._is_crowded:
             self._tell_of_refusals()
-            self._refuse(
-                raw(problem(Code.OVERLOADED, "all sockets are in use", 1000), (b"retry-after", b"1"))
-            )
+            self._refuse(raw(problem(Code.OVERLOADED, "all sockets are in use", 1000)))
             return
         if self.cycle is not None and not self.cycle.response_complete:
             self.send_400_response("a handshake must wait for the answers before it")

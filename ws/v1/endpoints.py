@@ -1,7 +1,7 @@
 """HTTP `/v1`: each route of `ws/v1/routes.py`, served by the commands and the look-ups of the socket.
 
     HTTP ──▶ who asks ──▶ message ──▶ may he? ──▶ batcher, or a look-up ──▶ reply ──▶ HTTP
-             bearer.py    v1_requests  intents.py                            v1_replies
+             bearer.py    requests.py  intents.py                            replies.py
 
 A client that goes away loses its answer and nothing else: the command goes on, and the same key tells.
 """
@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
+from typing import NamedTuple
 
 from starlette.requests import Request as Asked
 from starlette.responses import Response
@@ -27,9 +28,13 @@ from ws.asking.intents import Refused, authorised, staked_from
 from ws.asking.lookups import told as looked_up
 from ws.codec import to_command
 from ws.effects import Identity, Look, Looked
-from ws.http.bearer import Unknown, asker_of, asker_still
+from ws.http.answers import answer as refused
+from ws.http.bearer import known, still_known
+from ws.http.problems import problem
+from ws.http.trace_parent import HEADER as TRACE_PARENT
+from ws.http.trace_parent import trace_parent
 from ws.sockets.session import Door
-from ws.v1.replies import refused, told
+from ws.v1.replies import told
 from ws.v1.requests import NO_ID, Parts, Shape, Unread, read, shape_of
 from ws.v1.routes import IDEMPOTENCY_KEY, ROUTES, Route
 from ws.wire.fields import Reply, Request
@@ -42,6 +47,14 @@ from ws.wire.reads import AuditLogGet, BetsGet, EntriesGet
 def v1_routes(door: Door) -> list[Served]:
     """The routes of the table, for Starlette."""
     return _Server(door).routes()
+
+
+class Asking(NamedTuple):
+    """Who asks, as whom the audit log knows him, and as a part of which trace, if of any."""
+
+    identity: Identity
+    actor: Actor | None
+    traceparent: str | None
 
 
 class _Server:
@@ -63,35 +76,35 @@ class _Server:
 
     async def _serve(self, by_method: Mapping[str, Shape], asked: Asked) -> Response:
         shape = by_method["GET" if asked.method == "HEAD" else asked.method]
-        identity = asker_of(asked.scope)
-        if isinstance(identity, Unknown):
-            return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
+        identity = known(asked.scope)
         message = read(shape, await _parts(shape.route, asked))
-        if shape.route.has_body and isinstance(identity := asker_still(asked.scope), Unknown):
-            return refused(Code.UNAUTHORIZED, identity.why, headers={"WWW-Authenticate": identity.challenge})
+        if shape.route.has_body:
+            identity = still_known(asked.scope)
         if isinstance(message, Unread):
-            return refused(Code.INVALID_REQUEST, message.message, status=message.status)
-        reply = await self._reply(identity, message, actor_of(identity, asked.client, "http"))
+            return refused(problem(Code.INVALID_REQUEST, message.message, status=message.status))
+        actor = actor_of(identity, asked.client, "http")
+        trace = trace_parent(asked.headers.getlist(TRACE_PARENT))
+        reply = await self._reply(Asking(identity, actor, trace), message)
         if isinstance(reply, Refused):
-            return refused(reply.code, reply.message)
+            return refused(problem(reply.code, reply.message))
         return told(shape.route, reply, asked.headers.get("if-none-match"))
 
-    async def _reply(self, identity: Identity, message: Request, actor: Actor | None) -> Reply | Refused:
+    async def _reply(self, asking: Asking, message: Request) -> Reply | Refused:
         if isinstance(message, BetPlace):
-            user_id = staked_from(identity, message)
+            user_id = staked_from(asking.identity, message)
             if isinstance(user_id, Refused):
                 return user_id
-            return await self._submit(identity, to_command(message, user_id), actor)
+            return await self._submit(asking, to_command(message, user_id))
         assert isinstance(message, Move | Looked)
-        intent = authorised(identity, message)
+        intent = authorised(asking.identity, message)
         if isinstance(intent, Refused):
             return intent
         if isinstance(intent, Look):
-            return await self._look(identity, intent.request, actor)
-        return await self._submit(identity, intent, actor)
+            return await self._look(asking, intent.request)
+        return await self._submit(asking, intent)
 
-    async def _look(self, identity: Identity, request: Looked, actor: Actor | None) -> Reply:
-        door = self._door
+    async def _look(self, asking: Asking, request: Looked) -> Reply:
+        door, (identity, actor, _) = self._door, asking
         # A page walks a wallet's chain, as a `resume` does, or the log: nobody has all the reader's time.
         is_long = isinstance(request, EntriesGet | BetsGet | AuditLogGet)
         turn = door.hub.turn_to_resume(identity.user_id) if is_long else contextlib.nullcontext()
@@ -99,15 +112,15 @@ class _Server:
             (reply,) = await looked_up(door.store, door.batcher, request, identity, door.miss, actor)
         return reply
 
-    async def _submit(self, identity: Identity, command: Command, actor: Actor | None) -> Reply:
+    async def _submit(self, asking: Asking, command: Command) -> Reply:
         """What became of a command. It goes on when this is cancelled."""
-        user_id = identity.user_id
+        user_id = asking.identity.user_id
         self._in_flight[user_id] += 1
         try:
             is_over = self._in_flight[user_id] > self._door.limits.in_flight
-            waiting = Waiting()
+            waiting = Waiting(asking.traceparent)
             objection = Code.RATE_LIMITED if is_over else None
-            self._door.batcher.submit(command, waiting, NO_ID, objection, actor)
+            self._door.batcher.submit(command, waiting, NO_ID, objection, asking.actor)
             return answer(NO_ID, command, await waiting.outcome)
         finally:
             self._in_flight[user_id] -= 1

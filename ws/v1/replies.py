@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.responses import Response
 
 from engine.outcomes import Code
-from ws.http.problems import MEDIA_TYPE, problem
+from ws.http.answers import answer
+from ws.http.problems import problem
 from ws.v1.routes import Route
 from ws.wire.fields import Reply
 from ws.wire.messages import BetRejected, Error
@@ -27,6 +28,7 @@ ASK_AGAIN: Final = "private, no-cache"
 FOR_EVER: Final = "private, max-age=31536000, immutable"
 """Keep it (RFC 8246): a block, and the receipt of a transaction, never change."""
 
+JSON: Final = "application/json"
 _IMMUTABLE: Final = frozenset({BlockGet, ReceiptGet})
 OF_A_BET: Final = ("bet_id", "replayed", "balance", "held", "available")
 """What a `bet.rejected` tells beside its code."""
@@ -35,49 +37,24 @@ OF_A_BET: Final = ("bet_id", "replayed", "balance", "held", "available")
 def told(route: Route, reply: Reply, if_none_match: str | None) -> Response:
     """The response that tells this reply. `if_none_match`: the header of the request, if it has one."""
     if isinstance(reply, Error):
-        return refused(Code[reply.code], reply.message, retry_after_ms=_or_none(reply.retry_after_ms))
+        return answer(problem(Code[reply.code], reply.message, reply.retry_after_ms))
     body = msgspec.to_builtins(reply)
     if isinstance(reply, BetRejected):
         extra = {name: body[name] for name in OF_A_BET if name in body}
-        wait_ms = _or_none(reply.retry_after_ms)
-        return refused(Code[reply.code], reply.message, retry_after_ms=wait_ms, extra=extra)
+        return answer(problem(Code[reply.code], reply.message, reply.retry_after_ms), extra=extra)
     del body["id"]
     content = msgspec.json.encode(body)
     if route.moves_money:
         status = HTTPStatus.OK if body.get("replayed") else HTTPStatus.CREATED
-        return Response(content, status, {"Cache-Control": "no-store"}, "application/json")
+        return Response(content, status, None, JSON)
     if route.method != "GET":
-        return Response(content, HTTPStatus.OK, {"Cache-Control": "no-store"}, "application/json")
+        return Response(content, HTTPStatus.OK, None, JSON)
     tag = tag_of(content)
     lasts = FOR_EVER if route.request in _IMMUTABLE else ASK_AGAIN
     headers = {"ETag": tag, "Cache-Control": lasts, "Vary": "Authorization"}
     if if_none_match is not None and is_known(tag, if_none_match):
         return Response(b"", HTTPStatus.NOT_MODIFIED, headers)
-    return Response(content, HTTPStatus.OK, headers, "application/json")
-
-
-def refused(
-    code: Code,
-    detail: str | None = None,
-    *,
-    status: HTTPStatus | None = None,
-    retry_after_ms: int | None = None,
-    extra: dict[str, Any] | None = None,
-    headers: dict[str, str] | None = None,
-) -> Response:
-    """A problem as a response. `extra`: further members of it; `Retry-After` is in whole seconds, rounded
-    up."""
-    wait_ms = msgspec.UNSET if retry_after_ms is None else retry_after_ms
-    told = problem(code, detail, wait_ms, status)
-    content = msgspec.json.encode(msgspec.to_builtins(told) | (extra or {}))
-    sent = {"Cache-Control": "no-store"} | (headers or {})
-    if retry_after_ms is not None:
-        sent["Retry-After"] = str(-(-retry_after_ms // 1000))
-    return Response(content, told.status, sent, MEDIA_TYPE)
-
-
-def _or_none(wait_ms: int | msgspec.UnsetType | None) -> int | None:
-    return wait_ms if isinstance(wait_ms, int) else None
+    return Response(content, HTTPStatus.OK, headers, JSON)
 
 
 def tag_of(content: bytes) -> str:

@@ -6,16 +6,15 @@ different readers take different ones.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from msgspec.inspect import IntType, UnionType, type_info
 
 from ws.codec import Malformed, is_bet_id, read_request
+from ws.strict_json import EXPECTED_TYPE, NAME_CHARS_MAX, NotStrict, decode, is_json, refuse_twice
 from ws.v1.routes import IDEMPOTENCY_KEY, NOT_SENT, Field, Route, Where
 from ws.wire.fields import EXPECTED, Request
 from ws.wire.messages import BetPlace
@@ -75,6 +74,13 @@ def shape_of(route: Route) -> Shape:
 
 def read(shape: Shape, parts: Parts) -> Request | Unread:
     """The request, or why there is none. Nothing that a client sends raises."""
+    try:
+        return _read(shape, parts)
+    except NotStrict as error:
+        return Unread(str(error))
+
+
+def _read(shape: Shape, parts: Parts) -> Request | Unread:
     found = _from_body(shape, parts) if shape.route.has_body else {}
     if isinstance(found, Unread):
         return found
@@ -93,24 +99,17 @@ def read(shape: Shape, parts: Parts) -> Request | Unread:
     if isinstance(request, Malformed):
         return Unread(request.message)
     # Last, where a body has few objects: this is a call for each of them.
-    twice = _there_twice(parts.body) if shape.route.has_body else None
-    return request if twice is None else Unread(f"{_shown(twice)}: there twice")
+    if parts.body and shape.route.has_body:
+        refuse_twice(parts.body)
+    return request
 
 
 def _from_body(shape: Shape, parts: Parts) -> dict[str, Any] | Unread:
     if not parts.body:
         return {}
-    media_type = parts.content_type.partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        return Unread("Content-Type: expected application/json", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-    try:
-        body = msgspec.json.decode(parts.body)
-    except RecursionError:
-        return Unread("the body is not JSON: nested too deeply")
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        return Unread(f"the body is not JSON: {error}")
-    if not isinstance(body, dict):
-        return Unread("the body is no JSON object")
+    if not is_json(parts.content_type):
+        return Unread(EXPECTED_TYPE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    body: dict[str, Any] = decode(parts.body, dict)
     for name in body:
         if name in shape.path:
             return Unread(f"{name}: it stands in the path")
@@ -147,20 +146,6 @@ def _keyed_bet(parts: Parts, found: dict[str, Any], key: str | None) -> str | No
     return None
 
 
-def _there_twice(body: bytes) -> str | None:
-    """A name that an object of a sound body has twice."""
-    found: list[str] = []
-
-    def look(pairs: Sequence[tuple[str, Any]]) -> None:
-        names = [name for name, _ in pairs]
-        if len({*names}) < len(names):
-            found.append(next(name for at, name in enumerate(names) if name in names[:at]))
-
-    if body:
-        json.loads(body, object_pairs_hook=look)
-    return found[0] if found else None
-
-
 def _value(shape: Shape, name: str, text: str) -> str | int:
     """A parameter as JSON would have it; a text where an integer belongs is left to be refused."""
     return int(text) if name in shape.integers and _is_decimal(text) else text
@@ -176,7 +161,7 @@ def _is_integer(kind: Any) -> bool:
 
 
 def _shown(name: str) -> str:
-    return name[:64]
+    return name[:NAME_CHARS_MAX]
 
 
 _is_decimal = re.compile(r"0|-?[1-9][0-9]{0,17}").fullmatch

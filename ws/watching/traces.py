@@ -2,8 +2,8 @@
 
 Only with `--traces`, and then of a share of the commands: a span is made when its batch has been told, out
 of the times that are kept anyway, so that bets that are not traced pay nothing, and the others only after
-their answer. No user, wallet or amount is in it. Where the handshake had a W3C `traceparent`
-(https://www.w3.org/TR/trace-context/), that trace goes on.
+their answer. No user, wallet or amount is in it. Where the HTTP request, or the socket's handshake, had a W3C
+`traceparent` (https://www.w3.org/TR/trace-context/), that trace goes on, unless it says that it is not kept.
 
 The packages are an extra: `pip install 'solidgreen[traces]'`.
 """
