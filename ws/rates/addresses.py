@@ -34,7 +34,12 @@ def network_of(host: str | None) -> str:
 def site_of(host: str | None) -> str:
     """The same, but of IPv6 its /48: whoever has that has all that is in it."""
     network = network_of(host)
-    return f"{network[:SITE_DIGITS]}/48" if network.endswith("/64") else network
+    return site_around(network) or network
+
+
+def site_around(network: str) -> str | None:
+    """The /48 that this network (`network_of`) is in; None: it is none of IPv6."""
+    return f"{network[:SITE_DIGITS]}/48" if network.endswith("/64") else None
 
 
 @lru_cache(maxsize=4096)
