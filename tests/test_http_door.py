@@ -78,6 +78,26 @@ def logins(world: World) -> list[bytes]:
         return [line for line in answer.read().splitlines() if line.startswith(begins)]
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\nhost: x\r\n\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\n\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\nHost:\r\n\r\n", 200),
+        (b"GET /health/live HTTP/1.0\r\n\r\n", 200),
+        (UPGRADE.replace(b"Host: x", b"Host: x\r\nOrigin: http://x\r\nHost: y"), 400),
+    ],
+)
+def test_a_request_names_one_host(world: World, head: bytes, status: int) -> None:
+    with RawSocket(world.server.port, upgrade=False) as raw:
+        raw.send(head)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += raw.socket.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+
+
 def test_a_few_requests_at_a_time_are_answered_in_order(world: World) -> None:
     with RawSocket(world.server.port, upgrade=False) as raw:
         raw.send(GET * (1 + PIPELINED_MAX))

@@ -116,6 +116,10 @@ class HttpDoor(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_bytes = 0
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            # RFC 9112, section 3.2. Of two a proxy may go by the one, and who may connect by the other.
+            raise ValueError("not one Host")  # the parser stops, and uvicorn answers 400
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
