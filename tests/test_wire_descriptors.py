@@ -138,6 +138,12 @@ def test_one_address_cannot_keep_all_others_out(world: World) -> None:
             assert (other.status, other.read_messages()[0]["type"]) == (101, "welcome")
             place(other)
     wait_for(world, before)
+    served, refused = fill(world, token)
+    for raw in (*served, refused):
+        raw.socket.close()
+    room = LIMIT - FOR_FILES - FOR_HEALTH - before
+    assert len(served) >= room * SHARE // (SHARE + 1), "whatever has ended is not counted any more"
+    wait_for(world, before)
 
 
 @pytest.mark.long
