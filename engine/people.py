@@ -48,6 +48,15 @@ USERNAME_WORDS: Final = "username: expected 3 to 64 characters, no spaces, slash
 PASSWORD_WORDS: Final = "password: expected 8 to 256 characters, no control characters"  # noqa: S105  # words
 SCOPES_WORDS: Final = f"scopes: expected names out of {', '.join(SCOPES)}"
 
+_UNSEEN: Final = frozenset(
+    {
+        *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0),
+        *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
+    }
+)
+"""Letters and marks that nobody sees, so that two names would look like one: Default_Ignorable_Code_Point
+(Unicode, DerivedCoreProperties.txt) without category C. RFC 8264 (PRECIS), section 9.13, forbids them too."""
+
 _DERIVED: Final = b"solidgreen refresh token successor\x00"
 
 
@@ -151,4 +160,4 @@ def normal_scopes(given: list[str] | None) -> str | None:
 def _is_no_letter(character: str) -> bool:
     # C: control, format, surrogates, what this version of Unicode does not know. Z: spaces of all kinds. A
     # slash would end a name that stands in a path.
-    return unicodedata.category(character)[0] in "CZ" or character == "/"
+    return unicodedata.category(character)[0] in "CZ" or character == "/" or ord(character) in _UNSEEN

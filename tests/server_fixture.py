@@ -156,8 +156,10 @@ class RawSocket:
         upgrade: bool = True,
         receive_buffer: int | None = None,
         after: bytes = b"",
+        host: str = "127.0.0.1",
     ) -> None:
         self.socket = socket.socket()
+        self.socket.bind((host, 0))  # all of 127.0.0.0/8 is this machine (Linux)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ws.rates.addresses import CHARS_MAX, UNKNOWN, _network_of, network_of
+from ws.rates.addresses import CHARS_MAX, UNKNOWN, _network_of, network_of, site_of
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,10 @@ def test_what_is_no_address_by_its_length_is_not_kept() -> None:
     kept = _network_of.cache_info().currsize
     assert network_of("1" * (CHARS_MAX + 1)) == UNKNOWN
     assert _network_of.cache_info().currsize == kept
+
+
+def test_a_site_is_an_ipv4_address_or_a_48() -> None:
+    assert site_of("2001:db8:1:2::1") == site_of("2001:0db8:0001:ffff::7") == "20010db80001/48"
+    assert site_of("2001:db8:1::") != site_of("2001:db8:2::")
+    assert site_of("::ffff:192.0.2.7") == "192.0.2.7"
+    assert site_of(None) == UNKNOWN

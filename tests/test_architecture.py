@@ -46,6 +46,7 @@ PURE = {
     *("ws.rates.addresses",),
     *("ws.sockets.expiries",),
     *("ws.strict_json",),
+    *("ws.transport.shares",),
     *("ws.v1.requests", "ws.v1.routes"),
     *("ws.wire.allowance", "ws.wire.answers", "ws.wire.archives", "ws.wire.books"),
     *("ws.wire.circuit", "ws.wire.clock", "ws.wire.fields", "ws.wire.limits", "ws.wire.messages"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
+import struct
 import time
 import urllib.request
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from server_fixture import RawSocket, World
 from uvicorn.server import ServerState
 
 from ws.transport.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX, REQUEST_BYTES, HttpDoor
+from ws.transport.shares import Shares
 from ws.transport.turns import TURN_BYTES, Turns
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -48,6 +51,51 @@ def test_requests_without_end_are_not_queued(world: World) -> None:
     assert world.resident_kb() - before < GROWTH_KB
     with urllib.request.urlopen(f"{world.server.http}/health/live", timeout=5) as answer:
         assert json.load(answer) == {"status": "live"}
+
+
+def test_who_leaves_while_a_request_waits_behind_another_is_not_logged(world: World) -> None:
+    """The first one was answered to a connection that had gone, with a traceback for each."""
+    login = json.dumps({"username": "nobody", "password": "12345678"}).encode()
+    before = logins(world)
+    with RawSocket(world.server.port, upgrade=False) as raw:
+        raw.send(
+            b"POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s%s" % (len(login), login, GET)
+        )
+        raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    deadline = time.monotonic() + 10
+    while logins(world) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # nobody is told when nobody is answered
+    assert "Traceback" not in world.log()
+    assert "without completing" not in world.log()
+
+
+def logins(world: World) -> list[bytes]:
+    """How many log-ins are over, by status."""
+    with urllib.request.urlopen(f"{world.server.http}/metrics", timeout=5) as answer:
+        begins = b'solidgreen_http_requests_total{route="/v1/auth/login"'
+        return [line for line in answer.read().splitlines() if line.startswith(begins)]
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\nhost: x\r\n\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\n\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\nHost:\r\n\r\n", 200),
+        (b"GET /health/live HTTP/1.0\r\n\r\n", 200),
+        (UPGRADE.replace(b"Host: x", b"Host: x\r\nOrigin: http://x\r\nHost: y"), 400),
+    ],
+)
+def test_a_request_names_one_host(world: World, head: bytes, status: int) -> None:
+    with RawSocket(world.server.port, upgrade=False) as raw:
+        raw.send(head)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += raw.socket.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_a_few_requests_at_a_time_are_answered_in_order(world: World) -> None:
@@ -130,7 +178,9 @@ def test_so_many_requests_are_begun_in_one_turn_however_many_connections_ask() -
         config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
         config.load()
         turns = Turns()
-        doors = [HttpDoor(config, ServerState(), {}, turns=turns) for _ in range(connections)]
+        doors = [
+            HttpDoor(config, ServerState(), {}, turns=turns, shares=Shares()) for _ in range(connections)
+        ]
         peers = [Peer() for _ in doors]
         for door, peer in zip(doors, peers, strict=True):
             door.connection_made(peer)

@@ -35,6 +35,30 @@ def test_fifty_failures_from_anywhere_lock_a_name_out_for_an_hour() -> None:
     assert lockout.begin("alice", "a new one", ANYWHERE_S) is None
 
 
+def test_whoever_was_right_somewhere_is_not_locked_out_there_by_strangers() -> None:
+    """Ten addresses could keep anybody out for ever, wherever he asked from."""
+    lockout = Lockout()
+    lockout.knew("alice", "home")
+    for number in range(FAILURES_ANYWHERE):
+        fail(lockout, "alice", f"address {number}", number)
+    assert lockout.begin("alice", "home", 100) is None
+    assert lockout.begin("alice", "elsewhere", 100) == ANYWHERE_S - 100
+    lockout.end("alice", "home", 100, failed=False)
+    fail(lockout, "alice", "home", 100, FAILURES_HERE)
+    assert lockout.begin("alice", "home", 100) == HERE_S, "who sits there may guess no more than elsewhere"
+
+
+def test_places_are_bounded_and_the_one_that_was_right_last_stays() -> None:
+    lockout = Lockout(known_max=2)
+    for name in ("alice", "bob", "alice", "carol"):
+        lockout.knew(name, "home")
+    for name in ("alice", "bob"):
+        for number in range(FAILURES_ANYWHERE):
+            fail(lockout, name, f"address {number}", 0)
+    assert lockout.begin("alice", "home", 0) is None
+    assert lockout.begin("bob", "home", 0) == ANYWHERE_S
+
+
 def test_what_is_being_checked_counts_as_if_it_had_failed() -> None:
     """Else a hundred guesses at once would all be let through before the first has failed."""
     lockout = Lockout()

@@ -78,6 +78,13 @@ def test_a_successor_is_the_same_each_time_and_needs_the_secret() -> None:
         ("ab\ud800", None),
         ("ab\U000e0fff", None),  # unassigned
         ("", None),
+        ("anna\ufe0f", None),  # these look like "anna"
+        ("an\u034fna", None),
+        ("\u3164anna", None),
+        ("\uffa0anna", None),
+        ("anna\U000e0100", None),
+        ("an\u17b4na", None),
+        ("an\u180bna", None),
     ],
 )
 def test_a_name_is_kept_in_one_form(given: str, kept: str | None) -> None:

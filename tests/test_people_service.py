@@ -21,6 +21,7 @@ from engine.commands import Command
 from engine.outcomes import Code, Outcome, Rejected
 from engine.people import GRACE_US, SERVICE_ID_BASE, STAFF_ID_BASE
 from ws.auth import identify
+from ws.people.lockout import FAILURES_ANYWHERE
 from ws.people.log_ins import People
 from ws.people.passwords import Passwords
 from ws.people.secrets_shown import PeopleRefused
@@ -87,16 +88,16 @@ async def why(asked: Awaitable[object]) -> Code:
 
 def test_who_registers_has_an_empty_wallet_of_his_own_and_is_logged_in(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        told = await house.people.register("Alice", HORSE, None)
+        told = await house.people.register("Alice", HORSE, None, "home")
         assert (told.user_id, told.role, told.access_life_s) == (BOB + 1, "player", 900)
         who = identify(SECRET, told.access_token)
         assert (who.user_id, who.role, who.session, who.scopes) == (BOB + 1, "player", "l1", None)
         row = "SELECT kind, currency, balance FROM users WHERE id = (SELECT max(user_id) FROM credentials)"
         assert house.rows(row) == [("player", "EUR", 0)]
-        assert await why(house.people.register("ＡＬＩＣＥ", HORSE, None)) is Code.IDEMPOTENCY_CONFLICT
-        assert await why(house.people.register("bob", "short", None)) is Code.INVALID_REQUEST
-        assert await why(house.people.register("a b", HORSE, None)) is Code.INVALID_REQUEST
-        assert await why(house.people.register("bob", HORSE, "USD")) is Code.CURRENCY_MISMATCH
+        assert await why(house.people.register("ＡＬＩＣＥ", HORSE, None, "")) is Code.IDEMPOTENCY_CONFLICT
+        assert await why(house.people.register("bob", "short", None, "home")) is Code.INVALID_REQUEST
+        assert await why(house.people.register("a b", HORSE, None, "home")) is Code.INVALID_REQUEST
+        assert await why(house.people.register("bob", HORSE, "USD", "home")) is Code.CURRENCY_MISMATCH
         assert house.rows("SELECT count(*) FROM credentials") == [(1,)]
 
     run(tmp_path, scenario)
@@ -104,7 +105,7 @@ def test_who_registers_has_an_empty_wallet_of_his_own_and_is_logged_in(tmp_path:
 
 def test_secrets_are_not_in_the_file(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        told = await house.people.register("alice", HORSE, None)
+        told = await house.people.register("alice", HORSE, None, "home")
         key = await house.staff.create_key(ADMIN, "partner", "operator", None)
         assert told.refresh_token is not None
         await house.world.store.checkpoint()
@@ -119,7 +120,7 @@ def test_secrets_are_not_in_the_file(tmp_path: Path) -> None:
 def test_two_who_register_one_name_at_once_are_one_wallet_and_one_person(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         told = await asyncio.gather(
-            *(house.people.register("alice", HORSE, None) for _ in range(8)), return_exceptions=True
+            *(house.people.register("alice", HORSE, None, "home") for _ in range(8)), return_exceptions=True
         )
         refused = [each.code for each in told if isinstance(each, PeopleRefused)]
         assert refused == [Code.IDEMPOTENCY_CONFLICT] * 7
@@ -135,11 +136,11 @@ def test_a_registration_that_broke_behind_the_wallet_is_finished_by_the_next_try
 
         change, house.asides.change = house.asides.change, breaks  # type: ignore[method-assign,assignment]
         with pytest.raises(ZeroDivisionError):
-            await house.people.register("alice", HORSE, None)
+            await house.people.register("alice", HORSE, None, "home")
         house.asides.change = change  # type: ignore[method-assign]
         assert house.rows("SELECT count(*) FROM transactions WHERE kind = 'WALLET'") == [(1,)]
         assert await why(house.people.log_in("alice", HORSE, "here")) is Code.UNAUTHORIZED
-        told = await house.people.register("alice", "another password", None)
+        told = await house.people.register("alice", "another password", None, "home")
         assert told.user_id == BOB + 1
         assert house.rows("SELECT count(*) FROM transactions WHERE kind = 'WALLET'") == [(1,)]
 
@@ -153,7 +154,7 @@ def test_what_the_ledger_refuses_is_told_with_its_code(tmp_path: Path) -> None:
 
         house.ask = refuses  # type: ignore[assignment]
         with pytest.raises(PeopleRefused) as raised:
-            await house.people.register("alice", HORSE, None)
+            await house.people.register("alice", HORSE, None, "home")
         assert (raised.value.code, raised.value.retry_after_s) == (Code.CIRCUIT_OPEN, 1.5)
         assert house.rows("SELECT count(*) FROM credentials") == [(0,)]
 
@@ -162,14 +163,14 @@ def test_what_the_ledger_refuses_is_told_with_its_code(tmp_path: Path) -> None:
 
 def test_registration_can_be_switched_off(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        assert await why(house.people.register("alice", HORSE, None)) is Code.FORBIDDEN
+        assert await why(house.people.register("alice", HORSE, None, "home")) is Code.FORBIDDEN
 
     run(tmp_path, scenario, registers=False)
 
 
 def test_unknown_and_wrong_hear_the_same_after_the_same_time(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        await house.people.register("alice", HORSE, None)
+        await house.people.register("alice", HORSE, None, "home")
         took_s: dict[str, list[float]] = {"alice": [], "nobody": []}
         words = set()
         addresses = itertools.count()
@@ -197,7 +198,7 @@ def test_who_fails_too_often_is_refused_also_with_the_right_password_and_so_is_a
     tmp_path: Path,
 ) -> None:
     async def scenario(house: House) -> None:
-        await house.people.register("alice", HORSE, None)
+        await house.people.register("alice", HORSE, None, "home")
         for name in ("alice", "nobody"):
             codes = [await why(house.people.log_in(name, "wrong horse", "here")) for _ in range(6)]
             assert codes == [Code.UNAUTHORIZED] * 5 + [Code.RATE_LIMITED]
@@ -211,9 +212,31 @@ def test_who_fails_too_often_is_refused_also_with_the_right_password_and_so_is_a
     run(tmp_path, scenario)
 
 
+def test_strangers_cannot_lock_anybody_out_where_he_has_been_let_in(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        await house.people.register("alice", HORSE, None, "home")
+        await house.people.log_in("alice", HORSE, "work")
+        for number in range(FAILURES_ANYWHERE):
+            assert await why(house.people.log_in("alice", "wrong horse", f"{number}")) is Code.UNAUTHORIZED
+        assert await why(house.people.log_in("alice", HORSE, "elsewhere")) is Code.RATE_LIMITED
+        for place in ("home", "work"):
+            await house.people.log_in("alice", HORSE, place)
+
+    run(tmp_path, scenario)
+
+
+def test_what_is_no_name_is_counted_like_one(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        for name in ("a b", "\udc80" * 256, "x" * 65):
+            codes = [await why(house.people.log_in(name, "wrong horse", "here")) for _ in range(6)]
+            assert codes == [Code.UNAUTHORIZED] * 5 + [Code.RATE_LIMITED]
+
+    run(tmp_path, scenario)
+
+
 def test_a_password_under_old_parameters_is_hashed_anew_when_it_is_known_again(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        await house.people.register("alice", HORSE, None)
+        await house.people.register("alice", HORSE, None, "home")
         old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(HORSE)
 
         def make_old(connection: object) -> None:
@@ -232,7 +255,7 @@ def test_a_password_under_old_parameters_is_hashed_anew_when_it_is_known_again(t
 
 def test_a_thousand_who_refresh_one_token_at_once_get_one_successor(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        told = await house.people.register("alice", HORSE, None)
+        told = await house.people.register("alice", HORSE, None, "home")
         assert told.refresh_token is not None
         before = house.world.store.commits
         answers = await asyncio.gather(*(house.people.refresh(told.refresh_token) for _ in range(1000)))
@@ -252,7 +275,7 @@ def test_a_token_that_is_used_again_ends_its_log_in_and_says_so_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(house: House) -> None:
-        first = (await house.people.register("alice", HORSE, None)).refresh_token
+        first = (await house.people.register("alice", HORSE, None, "home")).refresh_token
         other = (await house.people.log_in("alice", HORSE, "here")).refresh_token
         assert first is not None
         assert other is not None
@@ -295,9 +318,9 @@ def test_what_a_stranger_makes_up_does_not_reach_the_writer(tmp_path: Path) -> N
 
 def test_a_log_out_ends_one_log_in_and_those_of_others_cannot_be_ended(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        told = await house.people.register("alice", HORSE, None)
+        told = await house.people.register("alice", HORSE, None, "home")
         other = await house.people.log_in("alice", HORSE, "here")
-        stranger = await house.people.register("mallory", HORSE, None)
+        stranger = await house.people.register("mallory", HORSE, None, "home")
         who = identify(SECRET, told.access_token)
         assert await why(house.people.log_out(who, stranger.refresh_token)) is Code.UNAUTHORIZED
         assert await why(house.people.log_out(who._replace(session=None), None)) is Code.INVALID_REQUEST

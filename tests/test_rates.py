@@ -112,6 +112,20 @@ def test_who_is_refused_log_in_takes_nothing_from_those_who_share_his_address() 
     assert door.until_refused("GET", "/v1/wallet") == 50 - 3 - 1
 
 
+def test_a_site_of_ipv6_may_ask_as_often_as_sixteen_addresses() -> None:
+    """It has 65,536 networks, for nothing from some: each had a whole allowance of log-ins of its own."""
+    door = Door()
+    site = [f"20010db80001{n:04x}/64" for n in range(100)]
+    told = [door.ask("POST", "/v1/auth/login", network) for network in site]
+    assert told == [None] * 48 + ["login"] * 52
+    assert door.ask("POST", "/v1/auth/login", "20010db800020000/64") is None
+    told = [door.ask("POST", "/v1/auth/refresh", network) for network in site]
+    assert told == [None] * 80 + ["refresh"] * 20
+    shaken = [asyncio.run(door.rates.of_handshake(network)) for network in site * 10]
+    assert [each is None for each in shaken] == [True] * 800 + [False] * 200
+    assert door.until_refused("POST", "/v1/bets", site[-1]) == 10
+
+
 def test_handshakes_have_a_count_of_their_own() -> None:
     door = Door()
     assert door.until_refused("GET", "/v1/wallet") == 50

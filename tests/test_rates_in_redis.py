@@ -13,6 +13,7 @@ import pytest
 from redis_proxy import RedisProxy
 from redis_server import RedisServer
 
+from ws.http.request_ids import request_id
 from ws.rates.in_redis import BUDGET_S, UNDER_WAY_MAX, RedisCounts, redis_storage
 from ws.rates.rates import Check, Counted, rate
 from ws.rates.windows import Windows
@@ -92,11 +93,19 @@ def test_a_redis_that_is_not_there_costs_one_budget_and_refuses_nobody(
     mortal_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
+    of_request: list[str | None] = []
+
+    def note(record: logging.LogRecord) -> bool:
+        of_request.append(request_id.get())
+        return True
+
+    caplog.handler.addFilter(note)
 
     async def run() -> None:
         async with counting(mortal_redis.url) as counts:
             assert await counts.count(TWO) is None
             mortal_redis.kill()
+            request_id.set("one")
             assert await let_in(counts, TWO) == 10, "in memory, from the beginning"
             health = counts.health()
             assert health is not None
@@ -110,6 +119,7 @@ def test_a_redis_that_is_not_there_costs_one_budget_and_refuses_nobody(
     assert len(said) == 2, "an outage is one warning and one line of info"
     assert said[0].startswith("requests are counted in memory from now on: ")
     assert said[1].startswith("requests are counted in Redis again after ")
+    assert of_request[-2:] == ["one", None], "what comes later is no request's"
 
 
 def test_a_redis_that_does_not_answer_makes_one_request_wait_and_not_for_long(

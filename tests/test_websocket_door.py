@@ -13,6 +13,7 @@ from server_fixture import CONTINUATION, PING, PONG, frame
 from uvicorn.server import ServerState
 
 from ws.effects import CloseCode
+from ws.transport.shares import Shares
 from ws.transport.traffic import Traffic
 from ws.transport.turns import SMALL_ROOM, TURN_BYTES, Turns
 from ws.transport.websocket_door import FRAME_BYTES, PIECE_BYTES, SLICE_BYTES, WebSocketDoor
@@ -57,7 +58,7 @@ async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]
 async def opened(turns: Turns, ping_every_s: float | None = None) -> Counting:
     config = uvicorn.Config(app, ws_ping_interval=ping_every_s, lifespan="off", log_config=None)
     config.load()
-    door = Counting(config, ServerState(), {}, turns=turns, traffic=Traffic())
+    door = Counting(config, ServerState(), {}, turns=turns, shares=Shares(), traffic=Traffic())
     door.connection_made(Peer())
     door.data_received(HANDSHAKE)
     while not door.handshake_complete:

@@ -214,6 +214,10 @@ def test_a_browser_keeps_its_refresh_token_in_a_cookie(world: World, http: httpx
     assert code_of(form) == (415, "INVALID_REQUEST")
     script = http.post("/v1/auth/refresh", headers=cookie, json={"refresh_token": ""})
     assert code_of(script) == (401, "UNAUTHORIZED"), "or it would be told what the cookie hides"
+    tossed = {"Cookie": f"{cookie['Cookie']}; sg_refresh=sgr_of_another"}
+    for each in (tossed, {"Cookie": "; ".join(reversed(tossed["Cookie"].split("; ")))}):
+        two = http.post("/v1/auth/refresh", headers=each, json={})
+        assert code_of(two) == (401, "UNAUTHORIZED"), "one of them was set by another host of the domain"
     refreshed = http.post("/v1/auth/refresh", headers=cookie, json={})
     assert "refresh_token" not in refreshed.json()
     assert refreshed.headers["set-cookie"].partition(";")[0] != cookie["Cookie"]

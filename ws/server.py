@@ -25,6 +25,7 @@ from ws.settings import SettingInvalid, Settings
 from ws.sockets.session import Door
 from ws.tls import HANDSHAKE_S, SHUTDOWN_S, Pair, renew
 from ws.transport.http_door import HttpDoor
+from ws.transport.shares import Shares
 from ws.transport.traffic import Traffic
 from ws.transport.turns import Turns
 from ws.transport.websocket_door import KERNEL_BYTES, PING_EVERY_S, PONG_WITHIN_S, WebSocketDoor
@@ -66,6 +67,7 @@ def uvicorn_config(
     tls: ssl.SSLContext | None = None,
 ) -> uvicorn.Config:
     """How uvicorn serves. `tls`: the context, where TLS is served."""
+    shares = Shares(trusted_proxies)
     return uvicorn.Config(
         application,
         # Of both doors: they hand on what uvicorn has made of the application. Unless told otherwise it
@@ -73,8 +75,10 @@ def uvicorn_config(
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=sorted(trusted_proxies),
         loop="uvloop",
-        http=partial(HttpDoor, turns=Turns()),  # type: ignore[arg-type]  # it is only called
-        ws=partial(WebSocketDoor, turns=Turns(), traffic=traffic),  # type: ignore[arg-type]  # as well
+        http=partial(HttpDoor, turns=Turns(), shares=shares),  # type: ignore[arg-type]  # it is only called
+        ws=partial(  # type: ignore[arg-type]  # as well
+            WebSocketDoor, turns=Turns(), shares=shares, traffic=traffic
+        ),
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_EVERY_S,

@@ -18,11 +18,14 @@ password, and 480 guesses a day."""
 FAILURES_ANYWHERE: Final = 50
 ANYWHERE_S: Final = 3600.0
 """And of one name from wherever it is: against many addresses at work on one name. Ten times as many, or
-anybody could lock anybody out at no cost."""
+anybody could lock anybody out at no cost. It counts for strangers only: see `Lockout.knew`."""
 
 NAMES_MAX: Final = 200_000
 """Names and addresses that are remembered, some 60 MB. Passwords are checked at about a hundred a second, so
 this is half an hour of nothing but new names; then the oldest failures are forgotten."""
+
+KNOWN_MAX: Final = 100_000
+"""Names and addresses that have fitted together, some 20 MB."""
 
 BUSY_S: Final = 1.0
 """When to come back where nothing has failed yet, but as many are being checked as may fail."""
@@ -32,10 +35,16 @@ Place = tuple[str, str]
 
 
 class Lockout:
-    """Failures of the last hour."""
+    """Failures of the last hour, and where somebody was right.
 
-    def __init__(self, names_max: int = NAMES_MAX) -> None:
+    Whoever has ten addresses can have a name refused everywhere for ever, at no cost. So whoever was right
+    about it somewhere is refused there only for what has failed there.
+    """
+
+    def __init__(self, names_max: int = NAMES_MAX, known_max: int = KNOWN_MAX) -> None:
         self._names_max = names_max
+        self._known_max = known_max
+        self._known: dict[Place, None] = {}  # the one that was right last comes last
         self._failures: dict[Place, tuple[float, ...]] = {}  # the one that failed last comes last
         self._in_flight: Counter[Place] = Counter()
 
@@ -45,8 +54,10 @@ class Lockout:
     def begin(self, name: str, address: str, now_s: float) -> float | None:
         """Somebody tries a password; None: he may, and `end` is to be called. Else the seconds after which he
         may, and right passwords are refused like wrong ones until then, or guessing would go on."""
-        waits = [self._wait_s(place, now_s) for place in _places(name, address)]
-        wait_s = max(waits)
+        here, anywhere = _places(name, address)
+        wait_s = self._wait_s(here, now_s)
+        if here not in self._known:
+            wait_s = max(wait_s, self._wait_s(anywhere, now_s))
         if wait_s > 0:
             return wait_s
         for place in _places(name, address):
@@ -64,6 +75,14 @@ class Lockout:
                 times = *self._failures.pop(place, ()), now_s
                 self._failures[place] = times[-_bounds(place)[0] :]
         self._forget(now_s)
+
+    def knew(self, name: str, address: str) -> None:
+        """Whoever has this name was let in from there; forgets the place that was right longest ago."""
+        here, _ = _places(name, address)
+        self._known.pop(here, None)
+        self._known[here] = None
+        if len(self._known) > self._known_max:
+            del self._known[next(iter(self._known))]
 
     def _wait_s(self, place: Place, now_s: float) -> float:
         most, window_s = _bounds(place)

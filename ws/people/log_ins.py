@@ -95,7 +95,7 @@ class People:
 
     # -- people
 
-    async def register(self, username: str, password: str, currency: str | None) -> LoggedIn:
+    async def register(self, username: str, password: str, currency: str | None, address: str) -> LoggedIn:
         """A new player with an empty wallet in `currency`, or in that of the oldest books; he is logged in.
 
         Raises `PeopleRefused`: FORBIDDEN, INVALID_REQUEST, IDEMPOTENCY_CONFLICT (the name is taken),
@@ -117,9 +117,11 @@ class People:
             return self._log_in(connection, user_id, PLAYER, now_us)
 
         try:
-            return await self._asides.change(begin)
+            begun = await self._asides.change(begin)
         except NameTaken as error:
             raise taken() from error
+        self._lockout.knew(name, address)
+        return begun
 
     async def _wallet(self, name: str, currency: str | None) -> int:
         if currency is None:
@@ -141,22 +143,24 @@ class People:
     async def log_in(self, username: str, password: str, address: str) -> LoggedIn:
         """Who knows the password. Raises `PeopleRefused`: UNAUTHORIZED, the same for an unknown name and a
         wrong password, after the same time; RATE_LIMITED after too many failures; OVERLOADED."""
-        # A name that cannot be is nobody's; it is counted as it was given, and cut as the body is.
-        name = normal_username(username) or username
+        # A name that cannot be is nobody's; it is counted as well, in little room.
+        normal = normal_username(username)
+        name = normal or hashlib.sha256(username.encode(errors="replace")).hexdigest()
         wait_s = self._lockout.begin(name, address, self._steady())
         if wait_s is not None:
             raise PeopleRefused(Code.RATE_LIMITED, "too many failed log-ins; try again later", wait_s)
         failed = False
         try:
-            known = await self._knows(name, password)
+            known = await self._knows(normal or username, password)
             failed = known is None
         finally:
             self._lockout.end(name, address, self._steady(), failed=failed)
         if known is None:
             raise PeopleRefused(Code.UNAUTHORIZED, WRONG)
-        return await self._asides.change(
-            partial(self._welcome, known=known, kept=await self._anew(known, password))
-        )
+        welcome = partial(self._welcome, known=known, kept=await self._anew(known, password))
+        begun = await self._asides.change(welcome)
+        self._lockout.knew(name, address)
+        return begun
 
     async def _knows(self, name: str, password: str) -> Credential | None:
         """Whose password it is. The same steps, whether anybody has the name or not."""

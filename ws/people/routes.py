@@ -51,7 +51,7 @@ def people_routes(people: People) -> list[Route]:
     @answering
     async def register(request: Request) -> Response:
         asked = await read_body(request, Register)
-        told = await people.register(asked.username, asked.password, asked.currency)
+        told = await people.register(asked.username, asked.password, asked.currency, address_of(request))
         return _told(request, told, 201, in_cookie=asked.cookie)
 
     @answering
@@ -65,7 +65,7 @@ def people_routes(people: People) -> list[Route]:
         asked = await read_body(request, Refresh)
         # What came by the cookie goes by the cookie: else any script could have it told.
         in_cookie = asked.refresh_token is None
-        token = request.cookies.get(COOKIE) if in_cookie else asked.refresh_token
+        token = _cookie_of(request) if in_cookie else asked.refresh_token
         if token is None:
             raise PeopleRefused(Code.UNAUTHORIZED, NO_TOKEN)
         if in_cookie:
@@ -172,6 +172,20 @@ def _set_cookie(request: Request, response: Response, token: str, life_s: int) -
         httponly=True,
         samesite="strict",
     )
+
+
+def _cookie_of(request: Request) -> str | None:
+    """The refresh token of the cookie; None: there is none, or there are two. Then one may be another's:
+    another host of the same domain can set it (RFC 6265, section 8.6), and so have people act, and pay in, as
+    another."""
+    named = f"{COOKIE}="
+    values = [
+        each.strip().removeprefix(named)
+        for header in request.headers.getlist("cookie")
+        for each in header.split(";")
+        if each.strip().startswith(named)
+    ]
+    return values[0] if len(values) == 1 else None
 
 
 def _is_tried_at_home(request: Request) -> bool:

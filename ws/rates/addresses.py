@@ -18,6 +18,9 @@ CHARS_MAX: Final = 64
 
 HOST_BITS: Final = 64
 
+SITE_DIGITS: Final = 12
+"""Of a /48, which is what a site is given, by some for nothing (RFC 6177, section 2): 65,536 networks."""
+
 
 def network_of(host: str | None) -> str:
     """What is counted for `host`: an IPv4 address itself, also where it is written as IPv6 (`::ffff:…`); of
@@ -26,6 +29,17 @@ def network_of(host: str | None) -> str:
     if host is None or len(host) > CHARS_MAX:
         return UNKNOWN
     return _network_of(host)
+
+
+def site_of(host: str | None) -> str:
+    """The same, but of IPv6 its /48: whoever has that has all that is in it."""
+    network = network_of(host)
+    return site_around(network) or network
+
+
+def site_around(network: str) -> str | None:
+    """The /48 that this network (`network_of`) is in; None: it is none of IPv6."""
+    return f"{network[:SITE_DIGITS]}/48" if network.endswith("/64") else None
 
 
 @lru_cache(maxsize=4096)

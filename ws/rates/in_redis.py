@@ -13,6 +13,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -133,7 +134,11 @@ class RedisCounts:
         self._reason = self._words(fault)
         self._away_since_s = self._clock()
         log.warning("requests are counted in memory from now on: %s", self._reason)
-        self._probing = asyncio.create_task(self._probe_until_back(), name="look for the Redis of the rates")
+        self._probing = asyncio.create_task(
+            self._probe_until_back(),
+            name="look for the Redis of the rates",
+            context=Context(),  # else what it logs had the name of the request that found Redis away
+        )
 
     async def _probe_until_back(self) -> None:
         well = 0

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+from ws.rates.addresses import site_around
 from ws.rates.windows import wait_ms
 
 OFF: Final = frozenset({"0", "off"})
@@ -70,6 +72,11 @@ class DEFAULTS:
 
 RULES: Final = ("address", "handshake", "user", "money", "login", "refresh")
 """All that are counted, by name: see `checks_of`, and `Rates.of_handshake`."""
+
+
+SITE_NETWORKS: Final = 16
+"""A /48 of IPv6 may ask as often as so many addresses, of the 65,536 networks that it has: it may be a campus
+with many people, and it may be one stranger's, who was given it for nothing."""
 
 
 class RateLimits(NamedTuple):
@@ -167,8 +174,9 @@ class Rates:
 
     async def of_handshake(self, address: str) -> Refusal | None:
         """Count a WebSocket's handshake; None: go on."""
-        item = self._limits.address
-        return None if item is None else await self._count([Check("handshake", item, address)])
+        checks: list[Check] = []
+        _add_of_address(checks, "handshake", self._limits.address, address)
+        return await self._count(checks) if checks else None
 
     def health(self) -> str | None:
         """None when all is well, else why requests are counted elsewhere than they should be."""
@@ -195,15 +203,29 @@ def checks_of(limits: RateLimits, method: str, path: str, address: str, user_id:
     checks: list[Check] = []
     if method not in READS:
         if path in REFRESHES:
-            _add(checks, "refresh", limits.refresh, address)
+            _add_of_address(checks, "refresh", limits.refresh, address)
         elif path.startswith(AUTH):
-            _add(checks, "login", limits.login, address)
+            _add_of_address(checks, "login", limits.login, address)
+        elif user_id is None:
+            _add_of_address(checks, "money", limits.money, address)
         else:
-            _add(checks, "money", limits.money, address if user_id is None else str(user_id))
+            _add(checks, "money", limits.money, str(user_id))
     if user_id is not None:
         _add(checks, "user", limits.user, str(user_id))
-    _add(checks, "address", limits.address, address)
+    _add_of_address(checks, "address", limits.address, address)
     return checks
+
+
+def _add_of_address(checks: list[Check], rule: str, item: RateLimitItem | None, address: str) -> None:
+    _add(checks, rule, item, address)
+    site = site_around(address)
+    if site is not None and item is not None:
+        _add(checks, rule, _of_site(item), site)
+
+
+@lru_cache(maxsize=16)  # of the rules
+def _of_site(item: RateLimitItem) -> RateLimitItem:
+    return type(item)(item.amount * SITE_NETWORKS, item.multiples)
 
 
 def _add(checks: list[Check], rule: str, item: RateLimitItem | None, who: str) -> None:

@@ -16,6 +16,9 @@ some 20."""
 FOR_HEALTH: Final = 16
 """Those before them take short HTTP requests only, so that the server can say how it is."""
 
+UNBOUNDED: Final = 2**20
+"""As if there were so many where the system sets no limit: Linux has no more for a process (`fs.nr_open`)."""
+
 
 def raise_limit() -> int:
     """Let the process use as many as the system allows it at all; how many that is."""
@@ -32,3 +35,9 @@ def left(descriptor: int) -> int:
     """How many are left at the least beyond one that was just opened."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft - descriptor - 1 if soft != resource.RLIM_INFINITY else FOR_FILES + FOR_HEALTH
+
+
+def for_clients() -> int:
+    """Descriptors that are not in reserve, whoever has them."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (soft if soft != resource.RLIM_INFINITY else UNBOUNDED) - FOR_FILES - FOR_HEALTH

@@ -20,6 +20,7 @@ from engine.outcomes import Code
 from ws.http.answers import of_status, raw
 from ws.http.problems import problem
 from ws.transport import descriptors
+from ws.transport.shares import Shares
 from ws.transport.turns import Turns
 
 log = logging.getLogger("solidgreen.ws")
@@ -55,28 +56,37 @@ class HttpDoor(HttpToolsProtocol):
     answered for a while: because it does not end, or because nobody reads. Requests take turns: those of four
     hundred connections, begun in one turn of the event loop, would have each batch of bets wait for them.
 
-    Where few file descriptors are left it serves short requests and refuses sockets; where hardly any are, it
-    drops the connection at once.
+    Where few file descriptors are left, or the peer's network has its share of them, it serves short requests
+    and refuses sockets; where hardly any are, it drops the connection at once.
     """
 
     _head_bytes = 0
     _next: tuple[RequestResponseCycle, Any] | None = None
+    _begun: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle | None = None
     _is_crowded = False
+    _is_over_its_share = False
     _told_s: ClassVar[float] = float("-inf")
 
-    def __init__(self, *given: Any, turns: Turns, **named: Any) -> None:
-        """`turns`: of all HTTP of this event loop, and not those of the sockets. The others are uvicorn's."""
+    def __init__(self, *given: Any, turns: Turns, shares: Shares, **named: Any) -> None:
+        """`turns`: of all HTTP of this event loop, and not those of the sockets. `shares`: of both. The
+        others are uvicorn's."""
         super().__init__(*given, **named)
         self._turns = turns
+        self._shares = shares
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        left = descriptors.left(transport.get_extra_info("socket").fileno())
+        descriptor = transport.get_extra_info("socket").fileno()
+        left = descriptors.left(descriptor)
+        # Of whoever has connected: what a proxy says of its clients comes later, and this one is its own.
+        host = str((transport.get_extra_info("peername") or ("",))[0])
+        over = self._shares.enter(transport, host, descriptor, descriptors.for_clients())
         # The loop's own limits, but for TLS: there it would let 512 KiB wait before it says so.
         transport.set_write_buffer_limits(WAITING_BYTES)
-        self._is_crowded = left < descriptors.FOR_FILES + descriptors.FOR_HEALTH
-        if left < descriptors.FOR_FILES:
+        self._is_over_its_share = over > 0
+        self._is_crowded = left < descriptors.FOR_FILES + descriptors.FOR_HEALTH or over > 0
+        if left < descriptors.FOR_FILES or over > descriptors.FOR_HEALTH:
             self._tell_of_refusals()
             transport.abort()
             return
@@ -84,7 +94,14 @@ class HttpDoor(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._shares.leave(self.transport)
         super().connection_lost(exc)
+        if self._begun is not None:
+            # uvicorn tells the request that was read last, and not the one before it that is being answered:
+            # that would write to who has gone, and a stranger could fill the log with tracebacks.
+            self._begun.disconnected = True
+            self._begun.message_event.set()
+            self._begun = None
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
@@ -99,6 +116,10 @@ class HttpDoor(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_bytes = 0
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            # RFC 9112, section 3.2. Of two a proxy may go by the one, and who may connect by the other.
+            raise ValueError("not one Host")  # the parser stops, and uvicorn answers 400
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -120,6 +141,7 @@ class HttpDoor(HttpToolsProtocol):
         self._next = None
         if self.transport.is_closing():
             return 0
+        self._begun = cycle
         super()._start_asgi_task(cycle, app)
         return REQUEST_BYTES
 
@@ -149,11 +171,15 @@ class HttpDoor(HttpToolsProtocol):
         self.transport.write(answer)
         self.transport.close()
 
-    @classmethod
-    def _tell_of_refusals(cls) -> None:
+    def _tell_of_refusals(self) -> None:
         now_s = time.monotonic()
-        if now_s - cls._told_s >= REFUSALS_TOLD_S:
-            HttpDoor._told_s = now_s
+        if now_s - HttpDoor._told_s < REFUSALS_TOLD_S:
+            return
+        HttpDoor._told_s = now_s
+        network, held = self._shares.of(self.transport)
+        if self._is_over_its_share:
+            log.warning("sockets of %s are refused: it has %d connections, its share", network, held)
+        else:
             log.warning("sockets are refused: all file descriptors but a reserve are in use")
 
     def _restart_timer(self) -> None:

@@ -21,6 +21,7 @@ from websockets.exceptions import InvalidState
 from websockets.protocol import State
 
 from ws.effects import CloseCode
+from ws.transport.shares import Shares
 from ws.transport.traffic import ABNORMAL, Traffic
 from ws.transport.turns import Turns
 from ws.wire.allowance import REFUSED_COST, Allowance
@@ -94,10 +95,12 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
     _stall_timer: asyncio.TimerHandle | None = None
     _leave_timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, *given: Any, turns: Turns, traffic: Traffic, **named: Any) -> None:
-        """`turns`, `traffic`: of all sockets of this event loop. The others are uvicorn's."""
+    def __init__(self, *given: Any, turns: Turns, shares: Shares, traffic: Traffic, **named: Any) -> None:
+        """`turns`, `traffic`: of all sockets of this event loop. `shares`: where HTTP has counted them. The
+        others are uvicorn's."""
         super().__init__(*given, **named)
         self._turns = turns
+        self._shares = shares
         self._traffic = traffic
 
     def connection_made(self, transport: Any) -> None:
@@ -108,6 +111,7 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._shares.leave(self.transport)
         if self._was_open:
             self._traffic.socket_ended(self._code_of_the_end())
         for timer in (self._stall_timer, self._leave_timer):
