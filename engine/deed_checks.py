@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from engine.actors import NO_NUMBER
+from engine.actors import CLI, NO_NUMBER
 from engine.checks import Finding
 from engine.commands import BET_SCOPE, KINDS, PlaceBet
 from engine.deeds import ACTIONS
@@ -89,4 +89,4 @@ def _scope_of(actor: int, action: str) -> str:
     """The scope of what this actor did by that action; that of no transaction if there is none."""
     if action == ACTIONS[PlaceBet]:
         return BET_SCOPE
-    return f"{'cli' if actor == NO_NUMBER else actor}:{_KIND_OF.get(action, '')}"
+    return f"{CLI if actor == NO_NUMBER else actor}:{_KIND_OF.get(action, '')}"

@@ -451,7 +451,9 @@ FIELDS_OF: Final[dict[tuple[str, str], Field]] = {
     ("DeedShown", "address"): Field(
         "From which network address; `user@machine` at the command line.", "192.0.2.1"
     ),
-    ("DeedShown", "door"): Field("`ws`, `http` or `cli`.", "http"),
+    ("DeedShown", "door"): Field(
+        "`ws`, `http` or `cli`, the machine's command line, whether a server ran beside it or not.", "http"
+    ),
     ("DeedShown", "action"): Field("The type of the message, whatever the door.", "bet.settle"),
     ("DeedShown", "subject"): Field("What the request named.", {"bet_id": BET_ID}),
     ("DeedShown", "key"): Field("The idempotency key; null where there is none.", "settle-1"),
