@@ -19,8 +19,9 @@ from websockets.typing import Subprotocol
 
 from batcher.archiving import Archiving
 from batcher.jobs import Ask
-from cli.audit_log import at_the_shell
+from cli.shell import at_the_shell, own_token
 from engine import archive_move, queries
+from engine.actors import CLI
 from engine.archive_copy import Copied, copy
 from engine.archives import file_of
 from engine.commands import Command, OpenArchive
@@ -30,17 +31,13 @@ from engine.outcomes import Accepted, Code, Outcome
 from engine.receipts import as_head, head, read_block
 from engine.snapshots import ArchiveState
 from engine.store import Asked, Store
-from ws.auth import issue
 from ws.settings import jwt_secret, variable
 from ws.wire.fields import SUBPROTOCOL
 
 LOOK_EVERY_S: Final = 0.5
-TOKEN_LIFE_S: Final = 60
 ANSWER_WITHIN_S: Final = 30.0
 AWAY_S: Final = 30.0
 """How long a server that was there may be restarted."""
-
-CALLER: Final = "cli"
 
 Json = dict[str, Any]
 Answer = TypeVar("Answer")
@@ -101,7 +98,7 @@ async def _by_itself(db: Path, before_us: int) -> Json:
 
 async def _begin(ask: Ask, before_us: int) -> int:
     """The archive's id; that of an earlier call with the same time, if there was one."""
-    outcome = await ask(OpenArchive(before_us, key=str(before_us), caller=CALLER))
+    outcome = await ask(OpenArchive(before_us, key=str(before_us), caller=CLI))
     if not isinstance(outcome, Accepted):
         raise NotArchived(_WHY.get(outcome.code, outcome.code.name))
     assert outcome.archive is not None
@@ -162,7 +159,7 @@ def _size_bytes(db: Path) -> int:
 
 @contextmanager
 def _connected(url: str, secret: str) -> Iterator[ClientConnection]:
-    bearer = {"Authorization": f"Bearer {issue(secret, 1, 'operator', int(time.time()), TOKEN_LIFE_S)}"}
+    bearer = {"Authorization": f"Bearer {own_token(secret, 'operator')}"}
     subprotocols = [Subprotocol(SUBPROTOCOL)]
     try:
         with connect(url, subprotocols=subprotocols, additional_headers=bearer, proxy=None) as socket:

@@ -1,5 +1,4 @@
-"""`solidgreen audit-log`: what was done on behalf of the house, newest first. And who does it at this command
-line.
+"""`solidgreen audit-log`: what was done on behalf of the house, newest first.
 
 Each deed is written as it is read, so a log of any length takes the same memory.
 """
@@ -9,13 +8,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import pwd
-import socket
 from typing import Any
 
 from cli.times import rfc3339
-from engine.actors import NO_NUMBER, Actor
 from engine.audit_log import all_deeds
 from engine.deeds import Deed
 from engine.files import check_is_ours, open_read_only
@@ -52,16 +47,6 @@ def as_json(deed: Deed) -> dict[str, Any]:
         "outcome": deed.outcome,
         "transaction_id": deed.transaction_id,
     }
-
-
-def at_the_shell() -> Actor:
-    """Who runs this very command, as the audit log names him."""
-    number = os.getuid()
-    try:
-        name = pwd.getpwuid(number).pw_name
-    except KeyError:  # a user that only the kernel knows, as in a container
-        name = str(number)
-    return Actor(NO_NUMBER, "shell", f"{name}@{socket.gethostname()}", "cli")
 
 
 def _as_text(deed: Deed) -> str:

@@ -18,9 +18,10 @@ import uvloop
 
 from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
-from cli.audit_log import at_the_shell
+from cli.shell import at_the_shell
 from engine import audit_log
 from engine.accounts import first_floors, open_books, open_wallets
+from engine.actors import CLI
 from engine.commands import Command, Deposit
 from engine.deeds import ACCEPTED
 from engine.errors import SolidGreenError
@@ -137,7 +138,7 @@ async def _seed(options: argparse.Namespace) -> range:
         floors = first_floors(book_ids, options.house_floor)
         await _commit(store, floors, "floors", but_for=Code.IDEMPOTENCY_CONFLICT)
         ids = await store.set_up(lambda c: _open_wallets(c, options))
-        deposits = [Deposit(id_, options.balance, key=f"opening:{id_}", caller="cli") for id_ in ids]
+        deposits = [Deposit(id_, options.balance, key=f"opening:{id_}", caller=CLI) for id_ in ids]
         for start in range(0, len(deposits) if options.balance else 0, SEED_BATCH):
             await _commit(store, deposits[start : start + SEED_BATCH], "deposits")
         return ids

@@ -9,7 +9,6 @@ import asyncio
 import getpass
 import json
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
@@ -22,22 +21,16 @@ import msgspec
 
 from batcher.asides import Asides
 from batcher.clock import wall_us
-from cli.audit_log import at_the_shell
+from cli.shell import at_the_shell, own_token
 from engine.errors import FileServed, SolidGreenError
 from engine.files import check_is_ours, served_at
 from engine.store import Store
-from ws.auth import issue
 from ws.people.messages import AddStaff, Body, CreateKey, RotateKey, SetPassword
 from ws.people.passwords import Passwords
 from ws.people.staff import Staff
 from ws.people.staff_routes import account_shown, member_shown
 from ws.settings import jwt_secret, variable
 
-CLI_ID: Final = 1
-"""The `sub` of this machine's own tokens, as `archive` has it: whoever can read the secret acts as
-anybody."""
-
-TOKEN_LIFE_S: Final = 60
 ANSWER_WITHIN_S: Final = 30.0
 
 Json = dict[str, Any]
@@ -180,7 +173,7 @@ async def _by_itself(db: Path, local: Local) -> Json:
 def _ask(db: Path, url: str, method: str, path: str, body: Body | None) -> Json:
     secret = jwt_secret(db, create=False, given=variable("jwt_secret"))
     headers = {
-        "authorization": f"Bearer {issue(secret, CLI_ID, 'admin', int(time.time()), TOKEN_LIFE_S)}",
+        "authorization": f"Bearer {own_token(secret, 'admin')}",
         "content-type": "application/json",
     }
     content = None if body is None else msgspec.json.encode(body)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from cli.audit import count_of, line_of
-from cli.audit_log import at_the_shell
 from cli.backups import teller
+from cli.shell import at_the_shell
 from engine import audit_log
 from engine.deeds import ACCEPTED
 from engine.upgrades import Upgraded, rehearse

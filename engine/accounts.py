@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from engine.actors import CLI
 from engine.commands import BONUS_BOOK_ID_BASE, CLEARING_ID_BASE, SetFloor
 from engine.money import BOOK_FLOOR_MINOR
 
@@ -53,7 +54,7 @@ def first_floors(book_ids: Iterable[int], floor_minor: int) -> list[SetFloor]:
     """What sets the floor of new books. The key is that of the book alone: committed again it is a replay, or
     with another floor IDEMPOTENCY_CONFLICT, and the floor stays what it has become.
     """
-    return [SetFloor(id_, floor_minor, key=f"first:{id_}", caller="cli") for id_ in book_ids]
+    return [SetFloor(id_, floor_minor, key=f"first:{id_}", caller=CLI) for id_ in book_ids]
 
 
 def open_wallets(connection: sqlite3.Connection, currency: str, count: int) -> range:

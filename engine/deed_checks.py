@@ -2,8 +2,7 @@
 what the ledger says.
 
 deed         the numbers of deeds have no gap; one that names a transaction says who did it and what it did,
-under
-             which key; whatever staff or a service account did has its deed
+             under which key; whatever staff, a service account or the command line did has its deed
 
 Plain `sqlite3`; reads only, in slices, so that no reader lingers. Of what was archived only the deeds are
 counted."""
@@ -13,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from engine.actors import NO_NUMBER
+from engine.actors import CLI, NO_NUMBER
 from engine.checks import Finding
 from engine.commands import BET_SCOPE, KINDS, PlaceBet
 from engine.deeds import ACTIONS
@@ -38,11 +37,14 @@ _NAMED = (
 # By how many there are, not by their numbers: one that was made up may be as large as it likes.
 _NEXT: Final = "SELECT max(id) FROM (SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT ?)"
 _NEXT_SHAPE: Final = Shape("id:i?")
-# A scope begins with the number of its caller, and the cast reads no further; that of a word is 0.
+# A scope begins with the number of its caller, and the cast reads no further; that of a word is 0. Of all
+# that the command line asks for, what `seed` pays in and the floors that it sets have one deed together.
 _UNTOLD = (
     """
     SELECT done.id, done.scope FROM transactions AS done
-    WHERE done.id > ? AND done.id <= ? AND CAST(done.scope AS INTEGER) >= ?
+    WHERE done.id > ? AND done.id <= ?
+      AND (CAST(done.scope AS INTEGER) >= ?
+           OR (done.scope GLOB 'cli:*' AND done.scope NOT IN ('cli:deposit', 'cli:floor')))
       AND NOT EXISTS (SELECT 1 FROM audit_log WHERE transaction_id = done.id)
       -- A file that is older than the log has it from its upgrade on.
       AND done.id > (
@@ -89,4 +91,4 @@ def _scope_of(actor: int, action: str) -> str:
     """The scope of what this actor did by that action; that of no transaction if there is none."""
     if action == ACTIONS[PlaceBet]:
         return BET_SCOPE
-    return f"{'cli' if actor == NO_NUMBER else actor}:{_KIND_OF.get(action, '')}"
+    return f"{CLI if actor == NO_NUMBER else actor}:{_KIND_OF.get(action, '')}"

@@ -88,7 +88,8 @@ def used(limit: Limit, at_us: int) -> int:
 
 
 def is_excluded(account: Account, matured_us: int) -> bool:
-    """Whether its player keeps himself from betting. `account`: his first wallet, where that is written."""
+    """Whether its player keeps himself from betting, and from money to bet with. `account`: his first
+    wallet, where that is written."""
     return any(limit.kind == LimitKind.EXCLUSION and matured_us < limit.amount for limit in account.limits)
 
 
@@ -114,7 +115,8 @@ def stops_bet(account: Account, stake_minor: int, at_us: int, matured_us: int) -
 
 
 def stops_deposit(account: Account, amount_minor: int, at_us: int, matured_us: int) -> bool:
-    """Whether a limit stops a deposit of `amount_minor`, apart from an exclusion (see `is_excluded`)."""
+    """Whether a limit stops a deposit of `amount_minor`, or that much from others' wallets; apart from an
+    exclusion (see `is_excluded`)."""
     return any(
         _is_over(limit, amount_minor, at_us, matured_us)
         for limit in account.limits
@@ -136,7 +138,7 @@ def count_bet(account: Account, stake_minor: int, at_us: int) -> None:
 
 
 def count_deposit(account: Account, amount_minor: int, at_us: int) -> None:
-    """A deposit was made."""
+    """A deposit was made, or others gave as much."""
     for limit in account.limits:
         if limit.kind == LimitKind.DEPOSIT:
             _count(limit, amount_minor, at_us)

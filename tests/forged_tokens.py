@@ -146,6 +146,12 @@ def _claims(user_id: int, _: int) -> Iterator[tuple[str, str]]:
         yield f"sid {sid!r}", mint(user_id, sid=sid)
     for scope in ("", "everything", "bets  money", " bets", "BETS", 1, ["bets"], "bets,money", True):
         yield f"scope {scope!r}", mint(user_id, scope=scope)
+    yield "shell of a player", mint(user_id, shell="root@host")
+    for shell in ("", "root@host\n", "\x1b[2J", "\u202e", "x" * 129, 1, True, ["root@host"], {"sub": "root"}):
+        yield f"shell {shell!r}"[:40], mint(user_id, "admin", shell=shell)
+    yield "shell and a log-in", mint(user_id, "admin", shell="root@host", sid="l1")
+    yield "shell and a key", mint(user_id, "operator", shell="root@host", sid="k1", scope="bets")
+    yield "shell and scopes", mint(user_id, "operator", shell="root@host", scope="bets")
 
 
 def _subjects(user_id: int, other_id: int) -> Iterator[tuple[str, str]]:

@@ -166,7 +166,7 @@ def expire(scene: Scene) -> Command:
 def transfer(*legs: tuple[str, int] | tuple[str, int, str], among_players: bool = False) -> Step:
     def ask(scene: Scene) -> Command:
         ids = {"player": scene.player, "friend": scene.friend, "nobody": NOBODY, **scene.books}
-        ids["bonus"] = scene.bonus_id
+        ids |= {"bonus": scene.bonus_id, "second": scene.second_id}
         named = tuple(Leg(ids[leg[0]], *leg[1:]) for leg in legs)
         return Transfer(named, among_players, **scene.named())
 

@@ -58,6 +58,7 @@ from engine.commands import (
 )
 from engine.outcomes import Code
 
+GIVEN: Final = transfer(("friend", -50), ("player", 50), among_players=True)
 GIFT: Final = (("player", -50), ("friend", 45))
 # A win of 90 was spent, then taken back.
 IN_DEBT: Final = (place(), settle(WON, 90), withdraw(160), unsettle)
@@ -289,8 +290,28 @@ SITUATIONS: Final = (
     when(OTHERS_LIMITED, "Deposit, and he is excluded", exclude(60), deposit()),
     when(OTHERS_LIMITED, "Deposit of 50 at 120 a day, 80 deposited", limit("deposit", 120), deposit(80),
          deposit()),
-    when(OTHERS_LIMITED, "Transfer to him at a deposit limit of 0", limit("deposit", 0),
-         transfer(("friend", -50), ("player", 50))),
+    when(OTHERS_LIMITED, "Transfer to him, and he is excluded", exclude(60), GIVEN),
+    when(OTHERS_LIMITED, "Transfer to him, and he was excluded until now", exclude(60), wait(60), GIVEN),
+    when(OTHERS_LIMITED, "Transfer out of his wallet, and he is excluded", exclude(60),
+         transfer(("player", -50), ("friend", 50), among_players=True)),
+    when(OTHERS_LIMITED, "Transfer to him at a deposit limit of 0", limit("deposit", 0), GIVEN),
+    when(OTHERS_LIMITED, "the same, and the house gives most of it", limit("deposit", 0),
+         transfer(("friend", -1), ("house", -49), ("player", 50))),
+    when(OTHERS_LIMITED, "the same, and he gives as much as he gets", limit("deposit", 0),
+         transfer(("friend", -50), ("player", 50), ("player", -50), ("fees", 50))),
+    when(OTHERS_LIMITED, "Transfer to him out of a book, at a deposit limit of 0", limit("deposit", 0),
+         transfer(("house", -50), ("player", 50))),
+    when(OTHERS_LIMITED, "Transfer to him out of a book, and he is excluded", exclude(60),
+         transfer(("house", -50), ("player", 50))),
+    when(OTHERS_LIMITED, "Transfer of 50 at 100 a day, 50 deposited", limit("deposit", 100), deposit(50),
+         GIVEN),
+    when(OTHERS_LIMITED, "Transfer of 50 at 99 a day, 50 deposited", limit("deposit", 99), deposit(50),
+         GIVEN),
+    when(OTHERS_LIMITED, "Deposit of 50 at 99 a day, 50 given by a friend", limit("deposit", 99), GIVEN,
+         deposit(50)),
+    when(OTHERS_LIMITED, "the same, on the next day", limit("deposit", 99), GIVEN, wait(A_DAY), deposit(50)),
+    when(OTHERS_LIMITED, "Transfer of more than there is, and he is excluded", exclude(60),
+         transfer(("friend", -101), ("player", 101))),
 )  # fmt: skip
 
 BONUS_SITUATIONS: Final = (
@@ -396,6 +417,10 @@ BONUS_SITUATIONS: Final = (
          transfer(("bonus", -10), ("player", 10))),
     when(AFTER_BONUS, "Transfer of 10 into the bonus wallet", grant(),
          transfer(("friend", -10), ("bonus", 10))),
+    when(AFTER_BONUS, "Transfer out of it to him, excluded, at a deposit limit of 0", grant(), exclude(60),
+         limit("deposit", 0), transfer(("bonus", -10), ("player", 10))),
+    when(AFTER_BONUS, "Transfer into it by a friend, and he is excluded", grant(), exclude(60),
+         transfer(("friend", -10), ("bonus", 10))),
     when(AFTER_BONUS, "Transfer into it, after it has expired", *EXPIRED,
          transfer(("friend", -10), ("bonus", 10))),
     when(AFTER_BONUS, "Transfer into it, and its time has come", *A_MINUTE, wait(60),
@@ -427,6 +452,11 @@ BONUS_SITUATIONS: Final = (
          on("second", deposit())),
     when(SECOND, "Deposit to the second, at a deposit limit of 0 of the first", open_wallet(),
          limit("deposit", 0), on("second", deposit())),
+    when(SECOND, "Transfer from the first to the second, excluded, at a deposit limit of 0 of the second",
+         open_wallet(), on("second", limit("deposit", 0)), exclude(60),
+         transfer(("player", -50), ("second", 50), among_players=True)),
+    when(SECOND, "Transfer from a friend to the second, excluded with the first", open_wallet(), exclude(60),
+         transfer(("friend", -50), ("second", 50), among_players=True)),
     when(SECOND, "PlaceBet on the second, which is empty", open_wallet(), on("second", place())),
     when("OpenArchive", "of what is to come", open_archive(-1)),
     when("OpenArchive", "of what was before the first block", open_archive(10_000_000)),

@@ -15,6 +15,12 @@ def test_whoever_is_no_player_acts_for_the_house(role: str) -> None:
     assert actor == Actor(42, role, "192.0.2.1", "http")
 
 
+@pytest.mark.parametrize("door", ["ws", "http"])
+def test_whoever_is_at_the_command_line_comes_by_no_other_door(door: str) -> None:
+    identity = Identity(1, "admin", 9, shell="root@host")
+    assert actor_of(identity, ("127.0.0.1", 50_000), door) == Actor(0, "shell", "root@host", "cli")
+
+
 def test_a_player_acts_for_himself() -> None:
     assert actor_of(Identity(42, "player", 9), ("192.0.2.1", 50_000), "ws") is None
 

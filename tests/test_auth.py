@@ -22,6 +22,15 @@ def test_a_token_that_was_issued_says_who_is_asking(role: str) -> None:
     )
 
 
+@pytest.mark.parametrize("role", sorted(ROLES - {"player"}))
+def test_whoever_has_the_secret_may_say_that_he_is_at_the_command_line(role: str) -> None:
+    token = issue(JWT_SECRET, 1, role, 0, FAR, shell="root@host")
+    told = identify(JWT_SECRET, token)
+    assert told == Identity(1, role, FAR, shell="root@host")
+    assert told.caller == "cli"
+    assert told._replace(shell=None).caller == "1"
+
+
 def test_a_token_ends_with_its_life() -> None:
     with pytest.raises(TokenRefused, match="expired"):
         identify(JWT_SECRET, mint(7, life_s=-1))

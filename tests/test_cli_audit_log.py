@@ -14,7 +14,6 @@ from books_open import ALICE, BOB, NOW_US, deposit, seed, settle, with_store
 from command import run, well
 from demo_books import archive, make_books
 
-from cli.audit_log import at_the_shell
 from cli.times import rfc3339
 from engine import audit_log
 from engine.actors import Actor
@@ -118,11 +117,3 @@ def test_whoever_archives_a_file_by_himself_is_in_its_log(tmp_path: Path) -> Non
     assert (deed["actor"], deed["role"], deed["action"], deed["outcome"]) == (
         *(0, "shell", "archive.begin", "accepted"),
     )
-
-
-def test_a_user_without_a_name_is_told_by_his_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(number: int) -> pwd.struct_passwd:
-        raise KeyError(number)
-
-    monkeypatch.setattr(pwd, "getpwuid", unknown)
-    assert at_the_shell().address == f"{os.getuid()}@{socket.gethostname()}"

@@ -76,6 +76,10 @@ def test_a_log_that_nobody_edited_holds(books: Path) -> None:
             "UPDATE audit_log SET transaction_id = NULL WHERE id = 3",
             ["no deed says who did it"],
         ),
+        (
+            "UPDATE audit_log SET transaction_id = NULL WHERE id = 6",
+            ["no deed says who did it"],
+        ),
     ],
 )
 def test_what_was_edited_is_found(books: Path, edit: str, why: list[str]) -> None:

@@ -222,7 +222,10 @@ def test_a_key_is_the_nonce_of_one_bet(player: Player) -> None:
     assert post_bet(own, "round-17", bet_id=one, stake=10).status_code == 200
     reused = post_bet(own, "round-17", bet_id=two, stake=10)
     assert (reused.status_code, code_of(reused)) == (409, "NONCE_REUSED")
-    assert post_bet(own, "round-17", bet_id=two, stake=10, nonce="another-one").status_code == 201
+    # A header that is no nonce either holds nothing, whoever's it is: not even the id of another bet.
+    assert post_bet(own, one, bet_id=two, stake=10, nonce="another-one").status_code == 201
+    assert post_bet(own, "round-17", bet_id=two, stake=10, nonce="another-one").status_code == 200
+    assert own.done("wallet.get")["balance"] == OPENING - 20
 
 
 def test_a_bet_by_http_and_by_socket_is_one_bet(world: World, player: Player) -> None:

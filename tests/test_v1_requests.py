@@ -87,6 +87,9 @@ def bet(*keys: str, **fields: Any) -> BetPlace | Unread:
 
 
 def test_what_a_bet_may_leave_out() -> None:
+    """PROTOCOL: "`Idempotency-Key` for every POST that moves money", and of a bet: "`bet_id`: … made and kept
+    by the client before sending". Nowhere that the two are one: whoever sends each keeps the contract, and
+    the `bet_id` is what his bet is known by (docs/adr/0026)."""
     assert bet(KEY) == BetPlace(NO_ID, KEY, 5, KEY, NOW_MS)
     assert bet("round-17", bet_id=BET_ID) == BetPlace(NO_ID, BET_ID, 5, "round-17", NOW_MS)
     assert bet(bet_id=BET_ID) == BetPlace(NO_ID, BET_ID, 5, BET_ID, NOW_MS)

@@ -237,6 +237,45 @@ def test_who_has_excluded_himself_neither_bets_nor_deposits(world: World) -> Non
     play(world, scenario)
 
 
+def test_what_a_friend_gives_is_a_deposit(world: World) -> None:
+    """By his own socket and by an operator's; the house's money always gets in."""
+
+    async def scenario(table: Table) -> None:
+        friend_id, token = world.player()
+        ((house,),) = world.query("SELECT id FROM users WHERE kind = 'house' AND currency = 'EUR'")
+
+        async def given(by: Wire, amount: int, payer: int = friend_id, key: str | None = None) -> Json:
+            legs = [{"user_id": payer, "amount": -amount}, {"user_id": table.user_id, "amount": amount}]
+            return await move(by, "wallet.transfer", legs=legs, key=key or new_key())
+
+        async with connect(world.server.ws, token) as friend:
+            await table.limit("deposit", 100)
+            for by, amount in ((friend, 60), (table.operator, 30)):
+                assert (await given(by, amount))["type"] == "wallet.moved"
+                assert (await table.player.push("wallet.entry"))["amount"] == amount
+                assert (await friend.push("wallet.entry"))["amount"] == -amount
+            assert [each["used"] for each in await table.shown()] == [90]
+            key = new_key()
+            for by in (friend, table.operator):
+                told = await given(by, 11, key=key)
+                assert refused(
+                    told, "LIMIT_EXCEEDED", "legs: a limit of one of these wallets does not allow it"
+                )
+            assert refused(await table.deposit(11), "LIMIT_EXCEEDED")
+            until = now_ms() + DAY_MS
+            assert (await move(table.player, "limit.exclude", until=until))["type"] == "limit.changed"
+            assert refused(await given(friend, 1), "LIMIT_EXCEEDED")
+            assert (await given(table.operator, 500, payer=house))["type"] == "wallet.moved"
+            assert (await table.player.push("wallet.entry"))["amount"] == 500
+            # The payer's money is where it was, and his key is free.
+            assert (await friend.ask({"type": "balance.get"}))["balance"] == OPENING - 90
+            legs = [{"user_id": friend_id, "amount": -1}, {"user_id": house, "amount": 1}]
+            assert (await move(table.operator, "wallet.transfer", legs=legs, key=key))["replayed"] is False
+            assert (await friend.push("wallet.entry"))["amount"] == -1
+
+    play(world, scenario)
+
+
 # --- changed ----------------------------------------------------------------------------------------------
 
 

@@ -149,6 +149,15 @@ class Wallets:
             after.append((user, amount, net[user]))
         known = {user: self.accounts[user] for user in net if user in self.accounts}
         players = [user for user, account in known.items() if account["participant"]]
+        gifts = {
+            user: net[user]
+            for user in players
+            if net[user] > 0
+            and any(
+                net[other] < 0 and known[other]["participant"] != known[user]["participant"]
+                for other in players
+            )
+        }
         is_kept = any(account["kind"] in KEPT for account in known.values())
         is_odd = len(legs) < 2 or net.total() != 0 or any(not amount for _, amount, _ in legs)
         why = reasons(
@@ -160,6 +169,10 @@ class Wallets:
             LIMIT_EXCEEDED=any(
                 user in players and amount > 0 and self.balance[user] + more > MOST
                 for user, amount, more in after
+            )
+            or any(
+                self.is_out(user) or self.limits.stop_deposit(user, self.at, amount)
+                for user, amount in gifts.items()
             ),
             INSUFFICIENT_FUNDS=any(
                 user in known and amount < 0 and self.available(user) + more < 0
@@ -168,6 +181,9 @@ class Wallets:
         )
         if why:
             return no(why)
+        for user, amount in gifts.items():
+            self.limits.note(user, self.at, "deposited", amount)
+            self.seen["a gift that a limit counts"] += self.limits.is_limited(user)
         alone = players[0] if len(players) == 1 and known[players[0]]["kind"] == "player" else None
         return self.post(alone, *((user, amount, name, None) for user, amount, name in legs))
 

@@ -30,6 +30,9 @@ SUBJECT: Final = re.compile(r"[1-9][0-9]{0,15}")
 SID: Final = re.compile(r"[lk][1-9][0-9]{0,15}")
 """A log-in or a service key (`engine/people.py`)."""
 
+SHELL_CHARS_MAX: Final = 128
+"""Of a user's name and his machine's: Linux has at most 32 and 64."""
+
 HEADER: Final = frozenset({"alg", "typ"})
 """What the header of our tokens has. `kid`, `jku`, `x5u` and the like would say where to find a key, `crit`
 and `b64` how else to read it (RFC 7515): there is one key and one way, so whoever says more is not us."""
@@ -50,9 +53,11 @@ def issue(
     *,
     sid: str | None = None,
     scope: str | None = None,
+    shell: str | None = None,
 ) -> str:
     """A token for `user_id` in `role`, valid for `life_s` seconds from `now_s` (Unix time). `sid`: the log-in
-    that it comes from; `scope`: names with a space between two, of all that the role may do (RFC 8693, 4.2).
+    that it comes from; `scope`: names with a space between two, of all that the role may do (RFC 8693, 4.2);
+    `shell`: see `Identity`, for the command line only.
     """
     assert role in ROLES
     claims = {
@@ -63,7 +68,7 @@ def issue(
         "iat": now_s,
         "exp": now_s + life_s,
     }
-    more = {"sid": sid, "scope": scope}
+    more = {"sid": sid, "scope": scope, "shell": shell}
     claims |= {name: value for name, value in more.items() if value is not None}
     return jwt.encode(claims, secret, algorithm=ALGORITHM, headers={"typ": TYPE})
 
@@ -95,7 +100,7 @@ def identify(secret: str, token: str, ended: Container[str] = frozenset()) -> Id
 
 
 def _identity(claims: dict[str, Any], ended: Container[str]) -> Identity:
-    role, sid, scope = (claims.get(name) for name in ("role", "sid", "scope"))
+    role, sid, scope, shell = (claims.get(name) for name in ("role", "sid", "scope", "shell"))
     if not isinstance(role, str) or role not in ROLES:
         raise TokenRefused(NOT_OURS)
     if not all(type(claims[name]) is int for name in ("exp", "iat", "nbf") if name in claims):
@@ -109,10 +114,17 @@ def _identity(claims: dict[str, Any], ended: Container[str]) -> Identity:
         raise TokenRefused(NOT_OURS)
     if scope is not None and not (isinstance(scope, str) and set(scope.split(" ")) <= set(SCOPES)):
         raise TokenRefused(NOT_OURS)
+    # No log-in and no key comes from a shell, and no player acts for the house.
+    if shell is not None and not (_is_at_a_shell(shell) and role != "player" and sid is scope is None):
+        raise TokenRefused(NOT_OURS)
     if sid is not None and sid in ended:
         raise TokenRefused(ENDED_WORDS)
     scopes = None if scope is None else frozenset(scope.split(" "))
-    return Identity(int(claims["sub"]), role, expires_at, sid, scopes)
+    return Identity(int(claims["sub"]), role, expires_at, sid, scopes, shell)
+
+
+def _is_at_a_shell(shell: object) -> bool:
+    return isinstance(shell, str) and 0 < len(shell) <= SHELL_CHARS_MAX and shell.isprintable()
 
 
 def _is_written_our_way(token: str) -> bool:

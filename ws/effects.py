@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from engine.actors import CLI
 from engine.commands import Command
 from engine.outcomes import Code
 from ws.wire.archives import ArchiveGet
@@ -75,6 +76,14 @@ class Identity(NamedTuple):
     """The log-in that the token came from, which can be ended; None: it ends only with its time."""
     scopes: frozenset[str] | None = None
     """Of all that the role may do, what this token is for; None: all of it."""
+    shell: str | None = None
+    """Who at the command line of the machine made this token for one call, as `user@machine`; None: it is not
+    from there."""
+
+    @property
+    def caller(self) -> str:
+        """What the scopes of his commands begin with."""
+        return CLI if self.shell is not None else str(self.user_id)
 
 
 class Authenticate(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from engine.bonus import is_usable
 from engine.commands import Deposit, OpenWallet, SetStatus, Transfer, Withdraw
@@ -22,18 +23,16 @@ LEGS_MAX = 100
 
 
 def deposit(view: View, command: Deposit, mark: bytes) -> Outcome:
-    """Pay in. Rejections: ACCOUNT_NOT_FOUND, ACCOUNT_BLOCKED, LIMIT_EXCEEDED (beyond what the wire can show),
-    INSUFFICIENT_FUNDS (the cash book is at its floor).
+    """Pay in. Rejections: ACCOUNT_NOT_FOUND, ACCOUNT_BLOCKED, LIMIT_EXCEEDED (beyond what the wire can show,
+    or what the player allows himself), INSUFFICIENT_FUNDS (the cash book is at its floor).
     """
     account = view.accounts.get(command.user_id)
     code = why_closed(account)
     if code is not None or account is None:
         return Rejected(code or Code.ACCOUNT_NOT_FOUND)
     cash = view.book("cash", account.currency)
-    is_stopped = stops_deposit(account, command.amount_minor, view.at_us, view.matured_us) or is_excluded(
-        view.accounts[account.participant_id], view.matured_us
-    )
-    if is_stopped or account.balance_minor + command.amount_minor > WIRE_MAX_MINOR:
+    is_too_much = account.balance_minor + command.amount_minor > WIRE_MAX_MINOR
+    if is_too_much or _stops(view, account, command.amount_minor):
         return Rejected(Code.LIMIT_EXCEEDED, wallet_of(account))
     if cash.available_minor < command.amount_minor:
         return Rejected(Code.INSUFFICIENT_FUNDS, wallet_of(account))
@@ -74,7 +73,8 @@ def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
     Rejections: INVALID_REQUEST (fewer than two legs, too many, one of nothing or on a book that is
     `KEPT_FOR` something, or they do not sum to zero), ACCOUNT_NOT_FOUND (also a book or a bonus wallet where
     a player asks), ACCOUNT_BLOCKED (also a bonus wallet beside a blocked one, and what would go into one that
-    has expired), CURRENCY_MISMATCH, LIMIT_EXCEEDED, INSUFFICIENT_FUNDS.
+    has expired), CURRENCY_MISMATCH, LIMIT_EXCEEDED (beyond what can be shown, or what others give is more
+    than the player allows himself: docs/adr/0028), INSUFFICIENT_FUNDS.
     """
     legs = command.legs
     amounts = [leg.amount_minor for leg in legs]
@@ -102,6 +102,9 @@ def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
         most_minor = WIRE_MAX_MINOR if account.is_wallet else BOOK_CEILING_MINOR
         if amount_minor > 0 and account.balance_minor + net[account.id] > most_minor:
             return Rejected(Code.LIMIT_EXCEEDED)
+    gifts = _given_by_others(holders, net)
+    if any(_stops(view, account, amount_minor) for account, amount_minor in gifts):
+        return Rejected(Code.LIMIT_EXCEEDED)
     # In the order of the legs: one may spend what an earlier one has brought; no entry shows an overdraft.
     net.clear()
     for account, amount_minor in zip(holders, amounts, strict=True):
@@ -115,6 +118,8 @@ def transfer(view: View, command: Transfer, mark: bytes) -> Outcome:
         view.post(account, leg.amount_minor, leg.name, ref_id)
         for leg, account in zip(legs, holders, strict=True)
     )
+    for account, amount_minor in gifts:
+        count_deposit(account, amount_minor, view.at_us)
     wallets = {account.id: account for account in holders if account.is_wallet}
     alone = next(iter(wallets.values())) if len(wallets) == 1 else None
     shown = alone if alone is not None and alone.kind == "player" else None
@@ -128,6 +133,26 @@ def _is_shut(view: View, account: Account, *, gets: bool) -> bool:
     if bonus is None or bonus.user_id != account.id:
         return account.status != "open"
     return view.accounts[bonus.wallet_id].status != "open" or (gets and not is_usable(bonus, view.at_us))
+
+
+def _given_by_others(holders: Sequence[Account], net: Mapping[int, int]) -> list[tuple[Account, int]]:
+    """The wallets that get something where another person's wallet gives, and how much each gets, whoever
+    else gives as well. `net`: by the number of the account. What the house gives, or a person to himself, is
+    no new money to play with."""
+    wallets = {account.id: account for account in holders if account.is_wallet}
+    givers = {account.participant_id for account in wallets.values() if net[account.id] < 0}
+    return [
+        (account, net[account.id])
+        for account in wallets.values()
+        if net[account.id] > 0 and givers - {account.participant_id}
+    ]
+
+
+def _stops(view: View, account: Account, amount_minor: int) -> bool:
+    """Whether a player keeps himself from being given this much to play with."""
+    return stops_deposit(account, amount_minor, view.at_us, view.matured_us) or is_excluded(
+        view.accounts[account.participant_id], view.matured_us
+    )
 
 
 def set_status(view: View, command: SetStatus, mark: bytes) -> Outcome:

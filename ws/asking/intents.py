@@ -47,7 +47,7 @@ def authorised(identity: Identity, request: Move | Looked) -> Keyed | Look | Ref
         case WalletTransfer() if reach is Reach.OWN:
             return _own_transfer(identity, request)
     if isinstance(request, Move):
-        return request.to_command(caller=str(identity.user_id))
+        return request.to_command(caller=identity.caller)
     return Look(request)
 
 
@@ -81,7 +81,7 @@ def _own_transfer(identity: Identity, request: WalletTransfer) -> Transfer | Ref
             return Refused(Code.FORBIDDEN, f"legs[{at}].user_id: your own wallet gives, and no other")
         if leg.name != "TRANSFER":
             return Refused(Code.FORBIDDEN, f"legs[{at}].name: for operators only")
-    command = request.to_command(caller=str(identity.user_id))
+    command = request.to_command(caller=identity.caller)
     return msgspec.structs.replace(command, among_players=True)
 
 

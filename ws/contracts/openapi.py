@@ -148,7 +148,8 @@ def _key(route: Route) -> Json:
     words = "The same key is the same command, for ever: send it again after a lost answer."
     if route.request is BetPlace:
         words = (
-            "What a retry has in common with the first try. Here `bet_id` is the key, which may stand here."
+            "A bet is known by its `bet_id`, which may stand here in place of the body. Any other key beside"
+            " a `bet_id` is at most the bet's nonce: keep the `bet_id` for retries."
         )
     else:
         words += " Characters that are not ASCII: in the body instead, as `key`."

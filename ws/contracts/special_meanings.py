@@ -218,7 +218,9 @@ SPECIAL_MEANINGS: Final[dict[tuple[str, str], Meaning]] = {
     ("DeedShown", "address"): Meaning(
         "From which network address; `user@machine` at the command line.", "192.0.2.1"
     ),
-    ("DeedShown", "door"): Meaning("`ws`, `http` or `cli`.", "http"),
+    ("DeedShown", "door"): Meaning(
+        "`ws`, `http` or `cli`, the machine's command line, whether a server ran beside it or not.", "http"
+    ),
     ("DeedShown", "action"): Meaning("The type of the message, whatever the door.", "bet.settle"),
     ("DeedShown", "subject"): Meaning("What the request named.", {"bet_id": BET_ID}),
     ("DeedShown", "key"): Meaning("The idempotency key; null where there is none.", "settle-1"),

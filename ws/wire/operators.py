@@ -282,6 +282,8 @@ _WHY_REFUSED: dict[tuple[type[Keyed], Code], str] = {
         f"legs: expected 2 to {LEGS_MAX} of them, none of 0, a sum of 0, and none on the receivable, the "
         "clearing or the suspense book"
     ),
+    # Neither which nor why: it is not the payer's business what a friend of his allows himself.
+    (Transfer, Code.LIMIT_EXCEEDED): "legs: a limit of one of these wallets does not allow it",
     (AddPayoutItems, Code.INVALID_REQUEST): "first: not how many items the payout has",
     (AddPayoutItems, Code.LIMIT_EXCEEDED): (
         f"items: a payout has at most {ITEMS_MAX} of them, with a sum of at most {WIRE_MAX_MINOR}"
