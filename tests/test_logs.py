@@ -112,6 +112,7 @@ SECRETS = [
     "{'authorization': 'Bearer abcdefghijkl'}",
     "(b'authorization', b'Basic dXNlcjpwYXNz')",
     "authorization: dXNlcjpwYXNz",
+    "the proxy was sent Basic dXNlcjpwYXNz",
     "BEARER  abcdefghijkl",
     "key sg_live_0123456789",
     "sgr_0123456789abcdef in a path",
