@@ -20,7 +20,7 @@ from batcher.asides import Asides
 from engine.actors import Actor
 from engine.commands import Command
 from engine.outcomes import Code, Outcome, Rejected
-from engine.people import GRACE_US, LOGIN_LIFE_S, SERVICE_ID_BASE, STAFF_ID_BASE
+from engine.people import ACCESS_LIFE_S, GRACE_US, LOGIN_LIFE_S, SERVICE_ID_BASE, STAFF_ID_BASE
 from ws.auth import identify
 from ws.people.log_ins import People
 from ws.people.passwords import Passwords
@@ -417,5 +417,32 @@ def test_a_key_is_exchanged_for_a_token_of_its_scopes_until_it_ends(tmp_path: Pa
         assert (
             await why(house.staff.create_key(ADMIN, "partner", "operator", None)) is Code.IDEMPOTENCY_CONFLICT
         )
+
+    run(tmp_path, scenario)
+
+
+def test_a_start_remembers_what_ended_while_tokens_of_it_may_be_shown(tmp_path: Path) -> None:
+    """Log-ins and keys alike, in the order in which they ended; what is older needs no remembering."""
+
+    async def scenario(house: House) -> None:
+        await house.staff.add_staff(ADMIN, "anna", HORSE, "operator")
+        for name in ("early", "late"):
+            await house.staff.create_key(ADMIN, name, "operator", None)
+            await house.people.log_in("anna", HORSE, "here")
+        await house.staff.revoke_account(ADMIN, "early")
+        await house.staff.set_staff_password(ADMIN, "anna", "another horse")
+        house.now_us += 1_000_000
+        await house.staff.revoke_account(ADMIN, "late")
+        await house.people.log_in("anna", "another horse", "here")
+        house.now_us += 1_000_000
+        await house.staff.remove_staff(ADMIN, "anna")
+        house.ended.clear()
+        house.now_us += (ACCESS_LIFE_S - 2) * 1_000_000
+        await house.people.remember()
+        assert house.ended == ["l1", "l2", "k1", "k2", "l3"]
+        house.ended.clear()
+        house.now_us += 1_000_000
+        await house.people.remember()
+        assert house.ended == ["k2", "l3"]
 
     run(tmp_path, scenario)
