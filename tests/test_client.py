@@ -340,11 +340,11 @@ def test_placed_again_under_its_bet_id_it_may_still_have_left_before(world: Worl
             assert isinstance(await wallet.place(5, bet_id=bet_id), BetConfirmed)
             # As if this process had crashed before it heard that.
             journal.keep(KeptBet(user_id, BetPlace("kept", bet_id, 5, "12345678", 0)))
-            for stake, why in ((0, "INVALID_REQUEST"), (6, "IDEMPOTENCY_CONFLICT")):
+            for stake, why in ((6, "IDEMPOTENCY_CONFLICT"), (0, "INVALID_REQUEST")):
                 with pytest.raises(Refused, match=why):
                     await wallet.place(stake, bet_id=bet_id)
                 assert wallet.unresolved() == [bet_id], why
-            answer = await wallet.place(5, bet_id=bet_id)
+            answer = await wallet.resolve(bet_id)
             assert isinstance(answer, BetConfirmed)
             assert (answer.replayed, wallet.unresolved()) == (True, [])
             assert wallet.balance.balance == OPENING - 5
