@@ -86,6 +86,13 @@ def test_a_log_in_is_over_in_the_end_however_often_it_is_refreshed(file: sqlite3
     assert show(file, second, NOW_US + LIFE_US)[0] is Presented.OVER
 
 
+def test_a_log_in_ends_once_and_keeps_why(file: sqlite3.Connection) -> None:
+    """Two log-outs at once, or a log-out of what was reused: no error, and the first word stands."""
+    login = logins.begin_login(file, 7, hash_of(FIRST), NOW_US)
+    told = [logins.end_login(file, login, why, NOW_US) for why in ("reused", "logout")]
+    assert (told, ends(file)) == ([True, False], [(login, "reused")])
+
+
 def test_at_any_time_one_token_of_a_log_in_is_good_and_only_one(file: sqlite3.Connection) -> None:
     random = Random(7)
     logins.begin_login(file, 7, hash_of(FIRST), NOW_US)
