@@ -184,3 +184,4 @@ def test_what_is_allowed_becomes_a_command_or_a_look(name: str) -> None:
     role = {"balance.get": "player", "resume": "player", "audit_log.get": "auditor"}.get(name, "operator")
     intent = authorised(Identity(42, role, 2**40), request)
     assert isinstance(intent, Keyed if isinstance(request, Move) else Look)
+    assert not isinstance(intent, Keyed) or intent.caller == "42", "his keys are his own"

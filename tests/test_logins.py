@@ -213,6 +213,15 @@ def test_keys_are_rotated_with_and_without_grace_and_revoked(file: sqlite3.Conne
     assert (account.revoked_us, [key.prefix for key in keys]) == (NOW_US + 1, ["sg_1", "sg_2", "sg_3"])
 
 
+def test_a_grace_is_for_what_was_good_and_brings_no_revoked_key_back(file: sqlite3.Connection) -> None:
+    account = service_keys.create_account(file, "partner", "operator", None, NOW_US)
+    service_keys.add_key(file, account, hash_of(b"1"), "sg_1", NOW_US)
+    service_keys.rotate_key(file, "partner", hash_of(b"2"), "sg_2", 0, NOW_US)
+    service_keys.rotate_key(file, "partner", hash_of(b"3"), "sg_3", 1000, NOW_US)
+    good = [service_keys.shown_key(file, hash_of(key), NOW_US + 1) is not None for key in (b"1", b"2", b"3")]
+    assert good == [False, True, True]
+
+
 def test_a_grace_never_lengthens_an_earlier_one(file: sqlite3.Connection) -> None:
     account_id = service_keys.create_account(file, "partner", "operator", None, NOW_US)
     service_keys.add_key(file, account_id, hash_of(b"1"), "sg_1", NOW_US)
