@@ -243,6 +243,31 @@ def test_a_token_that_is_refused_is_the_end_unless_there_is_another(world: World
     play(scene)
 
 
+def test_who_gives_tokens_may_be_away_for_a_moment(world: World) -> None:
+    """At the start as later on: it is asked again, and what it said is told where it never gave one."""
+    user_id, token = world.player()
+    given = iter([OSError("no route"), mint(user_id, life_s=-10), OSError("no route"), token])
+
+    async def at_times() -> str:
+        each = next(given)
+        if isinstance(each, OSError):
+            raise each
+        return each
+
+    async def never() -> str:
+        raise OSError("no route")
+
+    async def scene() -> None:
+        async with Wallet(world.server.ws, at_times) as wallet:
+            assert isinstance(await wallet.place(1), BetConfirmed)
+        assert next(given, None) is None
+        with pytest.raises(GivenUp, match=r"no welcome from .* in 0.5 s: no route"):
+            async with Wallet(world.server.ws, never, within_s=0.5):
+                pytest.fail("without a token nothing is opened")
+
+    play(scene)
+
+
 def test_where_nobody_answers_the_client_says_so_in_time() -> None:
     async def scene() -> None:
         with pytest.raises(GivenUp, match=r"no welcome from .* in 0.5 s: .*(refused|Connect call failed)"):
@@ -301,6 +326,46 @@ def test_a_bet_that_never_left_is_placed_only_if_it_is_still_wanted(world: World
             assert answer.replayed is False
             assert wallet.unresolved() == []
             assert (await wallet.state(UNSEEN)) is not None
+
+    play(scene)
+
+
+def test_placed_again_under_its_bet_id_it_may_still_have_left_before(world: World) -> None:
+    """Of an asking that is refused nothing can come, but of the one before it something may have."""
+    user_id, token = world.player()
+    journal, bet_id = MemoryJournal(), new_bet_id()
+
+    async def scene() -> None:
+        async with Wallet(world.server.ws, token, journal=journal) as wallet:
+            assert isinstance(await wallet.place(5, bet_id=bet_id), BetConfirmed)
+            # As if this process had crashed before it heard that.
+            journal.keep(KeptBet(user_id, BetPlace("kept", bet_id, 5, "12345678", 0)))
+            for stake, why in ((6, "IDEMPOTENCY_CONFLICT"), (0, "INVALID_REQUEST")):
+                with pytest.raises(Refused, match=why):
+                    await wallet.place(stake, bet_id=bet_id)
+                assert wallet.unresolved() == [bet_id], why
+            answer = await wallet.resolve(bet_id)
+            assert isinstance(answer, BetConfirmed)
+            assert (answer.replayed, wallet.unresolved()) == (True, [])
+            assert wallet.balance.balance == OPENING - 5
+
+    play(scene)
+
+
+def test_a_bet_that_may_have_left_before_is_unresolved_where_this_asking_never_left(world: World) -> None:
+    user_id, token = world.player()
+    journal, fresh = MemoryJournal(), new_bet_id()
+    journal.keep(KeptBet(user_id, BetPlace("kept", UNSEEN, 5, "12345678", 0)))
+
+    async def scene() -> None:
+        async with Wallet(world.server.ws, token, journal=journal) as wallet:
+            await wallet.close()
+            for bet_id in (UNSEEN, fresh):
+                with pytest.raises(Unresolved) as unresolved:
+                    await wallet.place(5, bet_id=bet_id)
+                assert unresolved.value.was_sent is (bet_id == UNSEEN)
+            assert wallet.unresolved() == [UNSEEN]
+            assert [kept.bet.bet_id for kept in journal.kept()] == [UNSEEN]
 
     play(scene)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from books_open import ALICE, BOB, NOW_US, look, seed, with_store
+from command import run, well
 from forgeries import forge
 
 from engine import audit_log, deed_checks
@@ -13,7 +16,9 @@ from engine.actors import NO_NUMBER, Actor
 from engine.checks import Finding
 from engine.commands import Deposit, OpenArchive, PlaceBet, ReleaseHold
 from engine.deeds import ACCEPTED
+from engine.files import SCHEMA_VERSION, schema_in
 from engine.people import STAFF_ID_BASE
+from engine.steps import known_steps, schema_at
 from engine.store import Asked, Store
 from engine.verify import verify
 
@@ -87,3 +92,46 @@ def test_what_was_edited_is_found(books: Path, edit: str, why: list[str]) -> Non
     findings = found(books)
     assert len(findings) == len(why)
     assert all(str(each["why"]).endswith(words) for each, words in zip(findings, why, strict=True))
+
+
+def as_version(path: Path, version: int) -> None:
+    """Without what later steps have made: as a program of that version would have left it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        later = schema_in(connection).keys() - schema_at(known_steps(), version).keys()
+        for table in sorted(name for name in later if name.startswith("table ")):
+            connection.execute(f"DROP {table}")  # with its indexes and triggers
+        connection.execute(f"PRAGMA user_version = {version}")
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_no_deed_is_asked_for_of_what_was_done_before_the_log_began(tmp_path: Path, version: int) -> None:
+    """It began with version 2: a file of that version, or of a later one, has nothing to be excused."""
+    path = seed(tmp_path / "books.db", 1000)
+    untold = [{"check": "deed", "scope": f"{HOST.id}:deposit", "why": "no deed says who did it"}]
+
+    async def deposit_untold(store: Store) -> None:
+        key = f"after {len(look(path, 'SELECT 1 FROM transactions'))}"
+        await store.commit([Asked(Deposit(ALICE, 5, key=key, caller=str(HOST.id)))], NOW_US)
+
+    def whose(findings: list[Finding]) -> list[Finding]:
+        return [{name: each[name] for name in ("check", "scope", "why")} for each in findings]
+
+    with_store(path, deposit_untold)
+    assert whose(found(path)) == untold, "or what follows proves nothing"
+    as_version(path, version)
+    rehearsed = run("upgrade", "--db", path, "--check", "--json").json
+    assert whose(rehearsed["findings"]) == ([] if version == 1 else untold)
+    well("upgrade", "--db", path, "--no-backup")
+    assert whose(found(path)) == ([] if version == 1 else untold)
+    with_store(path, deposit_untold)
+    assert whose(found(path)) == (untold if version == 1 else untold * 2), "what comes after it has its deed"
+
+
+def test_no_other_deed_excuses_what_has_none(books: Path) -> None:
+    """An upgrade is made at the command line: whoever else says that he made one has invented it."""
+    forge(books, "UPDATE audit_log SET transaction_id = NULL WHERE id = 3")
+    assert len(found(books)) == 1
+    excuse = """UPDATE audit_log SET subject = '{"logged_after": 1000}' """
+    for action, door in (("schema.upgrade", "http"), ("clock.confirm", "cli")):
+        forge(books, f"{excuse}, action = '{action}', door = '{door}' WHERE id = 2")
+        assert len(found(books)) == 1, (action, door)

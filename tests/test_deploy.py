@@ -4,6 +4,7 @@ there, and the way in which the image is made, walked without Docker.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -88,6 +89,76 @@ def test_systemd_takes_the_units_and_finds_them_hardened(unit: Path, tmp_path: P
         capture_output=True, text=True, env={**os.environ, "SYSTEMD_COLORS": "0"},
     )  # fmt: skip
     assert judged.returncode == 0, judged.stdout[-2000:] + judged.stderr
+
+
+READS = """
+import json, os, sys
+opened = []
+def note(event, given):
+    if event in ("open", "os.listdir") and isinstance(given[0], (str, bytes)):
+        opened.append(os.fsdecode(given[0]))
+sys.addaudithook(note)
+from prometheus_client.process_collector import ProcessCollector
+from ws.watching.metrics import Process
+proc, = sys.argv[1:] or ["/proc"]
+if proc != "/proc":
+    ProcessCollector.__init__.__defaults__ = tuple(proc if each == "/proc" else each
+        for each in ProcessCollector.__init__.__defaults__)
+told = [family.name for family in Process().collect()]
+print(json.dumps({"told": told, "opened": [path for path in opened if path.startswith(proc)]}))
+"""
+OF_A_PROCESS = {
+    "process_cpu_seconds", "process_resident_memory_bytes", "process_start_time_seconds", "process_open_fds",
+    "process_max_fds",
+}  # fmt: skip
+"""What alerts and the dashboard ask for, or people do."""
+
+
+def hides(unit: str) -> str:
+    """How /proc is mounted for it (systemd.exec(5), ProtectProc= and ProcSubset=)."""
+    found = dict(re.findall(r"^(ProtectProc|ProcSubset)=(\w+)$", unit, re.MULTILINE))
+    subset = ",subset=pid" if found.get("ProcSubset", "all") == "pid" else ""
+    return f"hidepid={found.get('ProtectProc', 'off')}{subset}"
+
+
+def test_the_unit_hides_nothing_that_the_metrics_read() -> None:
+    looked = subprocess.run([sys.executable, "-c", READS], capture_output=True, text=True, check=True)
+    found = json.loads(looked.stdout)
+    assert set(found["told"]) >= OF_A_PROCESS
+    assert found["opened"]
+    beside = {path for path in found["opened"] if not re.match(r"/proc/(self|\d+)/", path)}
+    unit = (DEPLOY / "systemd/solidgreen.service").read_text()
+    assert beside == {"/proc/stat"}, "what the unit says of ProcSubset= is about this"
+    assert "subset=pid" not in hides(unit)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root may mount")
+@pytest.mark.parametrize("options", ["as in the unit", "hidepid=invisible,subset=pid"])
+def test_metrics_under_the_proc_of_the_unit(options: str, tmp_path: Path) -> None:
+    """Mounted as systemd does; and as the unit must not have it, or the test above were for nothing."""
+    is_ours = options == "as in the unit"
+    given = hides((DEPLOY / "systemd/solidgreen.service").read_text()) if is_ours else options
+    script = f'mount -t proc -o {given} proc "$1" && shift && exec "$@"'
+    command = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        tmp_path,
+        sys.executable,
+        "-c",
+        READS,
+        tmp_path,
+    ]
+    looked = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    if looked.returncode != 0 and "mount" in looked.stderr:
+        pytest.skip(f"no /proc can be mounted here: {looked.stderr.strip()[:100]}")
+    assert looked.returncode == 0, looked.stderr
+    told = set(json.loads(looked.stdout)["told"])
+    assert (told >= OF_A_PROCESS) if is_ours else not told & OF_A_PROCESS
 
 
 DENYING = f"""
@@ -189,6 +260,14 @@ def test_the_compose_file_names_nothing_that_is_not_there() -> None:
     assert "noeviction" in file["services"]["redis"]["command"]
     for secret in file["secrets"].values():
         assert secret["file"].startswith("./secrets/"), "what git ignores"
+
+
+def test_every_service_comes_back_after_a_reboot_or_a_crash() -> None:
+    """`on-failure` would not do: a service that was killed by the shutdown of the machine stays away."""
+    services = compose()["services"]
+    assert {name: each.get("restart") for name, each in services.items()} == dict.fromkeys(
+        services, "unless-stopped"
+    )
 
 
 def test_every_file_that_is_mounted_is_there() -> None:

@@ -26,7 +26,7 @@ from harness.process import JWT_SECRET
 from ws.auth import identify
 from ws.http.bearer import NOBODY, TWICE, asker_of
 from ws.http.bodies import BODY_BYTES_MAX
-from ws.http.headers import ALWAYS
+from ws.http.headers import ALWAYS, completed
 from ws.http.request_ids import request_id
 from ws.http.shell import Shell, shelled
 from ws.rates.rates import Counted, RateLimits, Rates, rate
@@ -123,6 +123,18 @@ def test_every_answer_has_the_headers_and_a_name(case: str) -> None:
     answer = asked(**request)
     assert answer.status == status
     assert_complete(answer)
+
+
+def test_the_headers_are_those_that_were_written_by_hand() -> None:
+    assert {name.decode(): value.decode() for name, value in completed([], "https")} == {
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cache-control": "no-store",
+        "content-security-policy": "default-src 'none'; connect-src 'self'; frame-ancestors 'none'",
+        "cross-origin-resource-policy": "same-origin",
+        "cross-origin-opener-policy": "same-origin",
+        "strict-transport-security": "max-age=31536000",
+    }
 
 
 def test_so_has_who_is_refused_for_asking_too_often() -> None:

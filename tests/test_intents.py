@@ -14,7 +14,7 @@ from operator_messages import BET_ID, NOW_MS
 
 from engine.commands import Keyed, Transfer, fingerprint
 from engine.outcomes import Code
-from engine.people import SCOPES
+from engine.people import SCOPES, STAFF_ROLES
 from ws.asking.intents import NAMES, Refused, authorised, staked_from, stakes_own
 from ws.asking.roles import RULES, Reach, reach_of, why_not
 from ws.codec import read_request
@@ -56,13 +56,14 @@ def test_every_rule_speaks_of_known_roles_and_scopes() -> None:
     assert {scope for rule in RULES.values() for scope in rule.scopes} == {*SCOPES}
 
 
+@pytest.mark.parametrize("role", STAFF_ROLES)
 @pytest.mark.parametrize("scope", SCOPES)
-def test_a_key_does_what_its_scope_says_and_nothing_else(scope: str) -> None:
-    key = Identity(2**50, "operator", 2**40, scopes=frozenset({scope}))
+def test_a_key_does_what_its_scope_says_and_nothing_else(scope: str, role: str) -> None:
+    key = Identity(2**50, role, 2**40, scopes=frozenset({scope}))
     allowed = {name for name in ASKED if may(key, name)}
     everything = {name for name in ASKED if may(key._replace(scopes=None), name)}
     assert allowed == {name for name in everything if scope in RULES[name].scopes}
-    assert allowed < everything
+    assert allowed < everything or (role, scope) == ("auditor", "read")
 
 
 def test_what_matters_most_of_the_scopes_is_as_it_was_written_by_hand() -> None:
@@ -107,6 +108,32 @@ def test_a_player_with_scopes_places_his_own_bets_only_with_the_right_one() -> N
     refused = staked_from(reader, bet)
     assert isinstance(refused, Refused)
     assert refused.code is Code.FORBIDDEN
+
+
+OWN = sorted(name for name in ASKED if RULES[name].reach.get("player") is Reach.OWN)
+NAMING = [name for name in OWN if "user_id" in KINDS[name].__struct_fields__]
+"""What a player may do with his own wallet, and an operator with one that he names."""
+
+
+@pytest.mark.parametrize("name", NAMING)
+@pytest.mark.parametrize("named", [7, 42])
+def test_a_player_names_nobody_s_wallet_and_has_his_own(name: str, named: int) -> None:
+    def intended(role: str, user_id: int | None) -> Any:
+        request = msgspec.structs.replace(sound(name), user_id=user_id)
+        if isinstance(request, BetPlace):
+            return staked_from(Identity(42, role, 2**40), request)
+        assert isinstance(request, Move | Looked)
+        return authorised(Identity(42, role, 2**40), request)
+
+    def whose(intent: Any) -> int:
+        about = intent.request if isinstance(intent, Look) else intent
+        return int(about if isinstance(about, int) else about.user_id)
+
+    refused = intended("player", named)
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.message.partition(":")[0]) == (Code.FORBIDDEN, "user_id")
+    assert whose(intended("player", None)) == 42
+    assert whose(intended("operator", named)) == named
 
 
 @pytest.mark.parametrize(
@@ -157,3 +184,4 @@ def test_what_is_allowed_becomes_a_command_or_a_look(name: str) -> None:
     role = {"balance.get": "player", "resume": "player", "audit_log.get": "auditor"}.get(name, "operator")
     intent = authorised(Identity(42, role, 2**40), request)
     assert isinstance(intent, Keyed if isinstance(request, Move) else Look)
+    assert not isinstance(intent, Keyed) or intent.caller == "42", "his keys are his own"

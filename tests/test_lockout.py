@@ -70,6 +70,14 @@ def test_what_is_being_checked_counts_as_if_it_had_failed() -> None:
     assert lockout.begin("alice", "here", 0) is None
 
 
+def test_what_has_gone_out_of_the_window_does_not_count_beside_what_is_being_checked() -> None:
+    lockout = Lockout()
+    fail(lockout, "alice", "here", 0, FAILURES_HERE - 1)
+    for _ in range(FAILURES_HERE):
+        assert lockout.begin("alice", "here", HERE_S) is None
+    assert lockout.begin("alice", "here", HERE_S) is not None
+
+
 def test_right_passwords_leave_nothing_behind() -> None:
     lockout = Lockout()
     for _ in range(1000):
@@ -85,6 +93,24 @@ def test_a_strangers_list_of_names_is_bounded_and_goes_with_time() -> None:
     assert len(lockout) == 100
     fail(lockout, "alice", "here", 1 + ANYWHERE_S)
     assert len(lockout) == 2
+
+
+def test_who_failed_last_is_forgotten_last() -> None:
+    """Else a stranger's list of names would let him guess on at the one that he is after."""
+    lockout = Lockout(names_max=4)
+    fail(lockout, "alice", "here", 0)
+    fail(lockout, "bob", "here", 1)
+    fail(lockout, "alice", "here", 2, FAILURES_HERE - 1)
+    fail(lockout, "carol", "here", 3)
+    assert lockout.begin("alice", "here", 3) is not None
+    assert lockout.begin("bob", "here", 3) is None
+
+
+def test_of_a_name_no_more_is_kept_than_locks_it_out_however_long_it_goes_on() -> None:
+    lockout = Lockout()
+    for number in range(1000):
+        fail(lockout, "alice", "here", number * HERE_S)
+    assert {*map(len, lockout._failures.values())} <= {FAILURES_HERE, FAILURES_ANYWHERE}
 
 
 def test_what_has_ended_is_remembered_as_long_as_a_token_lives() -> None:

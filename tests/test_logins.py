@@ -86,6 +86,13 @@ def test_a_log_in_is_over_in_the_end_however_often_it_is_refreshed(file: sqlite3
     assert show(file, second, NOW_US + LIFE_US)[0] is Presented.OVER
 
 
+def test_a_log_in_ends_once_and_keeps_why(file: sqlite3.Connection) -> None:
+    """Two log-outs at once, or a log-out of what was reused: no error, and the first word stands."""
+    login = logins.begin_login(file, 7, hash_of(FIRST), NOW_US)
+    told = [logins.end_login(file, login, why, NOW_US) for why in ("reused", "logout")]
+    assert (told, ends(file)) == ([True, False], [(login, "reused")])
+
+
 def test_at_any_time_one_token_of_a_log_in_is_good_and_only_one(file: sqlite3.Connection) -> None:
     random = Random(7)
     logins.begin_login(file, 7, hash_of(FIRST), NOW_US)
@@ -204,6 +211,15 @@ def test_keys_are_rotated_with_and_without_grace_and_revoked(file: sqlite3.Conne
         service_keys.create_account(file, "partner", "operator", None, NOW_US)
     ((account, keys),) = service_keys.list_accounts(file)
     assert (account.revoked_us, [key.prefix for key in keys]) == (NOW_US + 1, ["sg_1", "sg_2", "sg_3"])
+
+
+def test_a_grace_is_for_what_was_good_and_brings_no_revoked_key_back(file: sqlite3.Connection) -> None:
+    account = service_keys.create_account(file, "partner", "operator", None, NOW_US)
+    service_keys.add_key(file, account, hash_of(b"1"), "sg_1", NOW_US)
+    service_keys.rotate_key(file, "partner", hash_of(b"2"), "sg_2", 0, NOW_US)
+    service_keys.rotate_key(file, "partner", hash_of(b"3"), "sg_3", 1000, NOW_US)
+    good = [service_keys.shown_key(file, hash_of(key), NOW_US + 1) is not None for key in (b"1", b"2", b"3")]
+    assert good == [False, True, True]
 
 
 def test_a_grace_never_lengthens_an_earlier_one(file: sqlite3.Connection) -> None:

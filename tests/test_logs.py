@@ -112,6 +112,7 @@ SECRETS = [
     "{'authorization': 'Bearer abcdefghijkl'}",
     "(b'authorization', b'Basic dXNlcjpwYXNz')",
     "authorization: dXNlcjpwYXNz",
+    "the proxy was sent Basic dXNlcjpwYXNz",
     "BEARER  abcdefghijkl",
     "key sg_live_0123456789",
     "sgr_0123456789abcdef in a path",
@@ -120,6 +121,9 @@ SECRETS = [
     '{"refresh_token": "abcdefghijkl", "password" : "abc def ghi"}',
     "redis://me:abcdefghijkl@127.0.0.1:6379/0 and redis://:abcdefghijkl@host",
     "password=abcdefghijkl&x=1",
+    "passwd: abcdefghijkl",
+    "api_key=abcdefghijkl or apikey=abcdefghijkl",
+    "client_secret='abcdefghijkl'",
     f"a token that was cut {TOKEN[:40]}",
 ]
 

@@ -62,6 +62,8 @@ def test_a_successor_is_the_same_each_time_and_needs_the_secret() -> None:
         ("alice", "alice"),
         ("Alice", "alice"),
         ("ＡＬＩＣＥ", "alice"),  # full width
+        ("\U0001f130lice", "alice"),  # a capital only once it is composed: squared A
+        ("\u0390aa", "\u0390aa"),  # in three pieces once it is folded: they are put together again
         ("Straße", "strasse"),
         ("e\u0301lodie", "élodie"),
         ("a@b.example", "a@b.example"),

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import jwt
 import pytest
 from argon2 import PasswordHasher
 from batches import BOB, World, world
@@ -19,7 +20,7 @@ from batcher.asides import Asides
 from engine.actors import Actor
 from engine.commands import Command
 from engine.outcomes import Code, Outcome, Rejected
-from engine.people import GRACE_US, SERVICE_ID_BASE, STAFF_ID_BASE
+from engine.people import ACCESS_LIFE_S, GRACE_US, LOGIN_LIFE_S, SERVICE_ID_BASE, STAFF_ID_BASE
 from ws.auth import identify
 from ws.people.lockout import FAILURES_ANYWHERE
 from ws.people.log_ins import People
@@ -350,7 +351,8 @@ def test_staff_log_in_with_their_role_until_they_are_removed(tmp_path: Path) -> 
         await house.people.log_in("anna", "another horse", "here")
         await house.staff.remove_staff(ADMIN, "anna")
         assert house.ended == ["l1", "l2"]
-        assert await why(house.people.log_in("anna", "another horse", "here")) is Code.UNAUTHORIZED
+        codes = [await why(house.people.log_in("anna", "another horse", "there")) for _ in range(6)]
+        assert codes == [Code.UNAUTHORIZED] * 5 + [Code.RATE_LIMITED], "his password is as wrong as any"
         assert await why(house.staff.remove_staff(ADMIN, "anna")) is Code.NOT_FOUND
         told_of = [("staff.add",), ("staff.password",), ("staff.remove",)]
         assert house.rows("SELECT action FROM audit_log ORDER BY id") == told_of, "and not what was refused"
@@ -372,6 +374,39 @@ def test_who_is_removed_while_his_password_is_checked_is_not_let_in(tmp_path: Pa
         house.passwords.verify = and_meanwhile  # type: ignore[method-assign]
         assert await why(house.people.log_in("anna", HORSE, "here")) is Code.UNAUTHORIZED
         assert house.rows("SELECT count(*) FROM logins") == [(0,)]
+
+    run(tmp_path, scenario)
+
+
+def test_who_gets_another_password_while_the_old_one_is_checked_is_not_let_in_by_it(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        await house.staff.add_staff(ADMIN, "anna", HORSE, "operator")
+        verify = house.passwords.verify
+
+        async def and_meanwhile(password: str, kept: str | None) -> bool:
+            matches = await verify(password, kept)
+            await house.staff.set_staff_password(ADMIN, "anna", "another horse")
+            return matches
+
+        house.passwords.verify = and_meanwhile  # type: ignore[method-assign]
+        assert await why(house.people.log_in("anna", HORSE, "here")) is Code.OVERLOADED
+        assert house.rows("SELECT count(*) FROM logins") == [(0,)]
+
+    run(tmp_path, scenario)
+
+
+def test_an_access_token_lives_no_longer_than_its_log_in(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        told = await house.people.register("alice", HORSE, None)
+        house.now_us += (LOGIN_LIFE_S - 60) * 1_000_000
+        assert told.refresh_token is not None
+        last = await house.people.refresh(told.refresh_token)
+        assert (last.access_life_s, last.refresh_life_s) == (60, 60)
+        claims = jwt.decode(last.access_token, options={"verify_signature": False})
+        assert claims["exp"] == house.now_us // 1_000_000 + 60
+        house.now_us += 60_000_000
+        assert last.refresh_token is not None
+        assert await why(house.people.refresh(last.refresh_token)) is Code.UNAUTHORIZED
 
     run(tmp_path, scenario)
 
@@ -405,5 +440,32 @@ def test_a_key_is_exchanged_for_a_token_of_its_scopes_until_it_ends(tmp_path: Pa
         assert (
             await why(house.staff.create_key(ADMIN, "partner", "operator", None)) is Code.IDEMPOTENCY_CONFLICT
         )
+
+    run(tmp_path, scenario)
+
+
+def test_a_start_remembers_what_ended_while_tokens_of_it_may_be_shown(tmp_path: Path) -> None:
+    """Log-ins and keys alike, in the order in which they ended; what is older needs no remembering."""
+
+    async def scenario(house: House) -> None:
+        await house.staff.add_staff(ADMIN, "anna", HORSE, "operator")
+        for name in ("early", "late"):
+            await house.staff.create_key(ADMIN, name, "operator", None)
+            await house.people.log_in("anna", HORSE, "here")
+        await house.staff.revoke_account(ADMIN, "early")
+        await house.staff.set_staff_password(ADMIN, "anna", "another horse")
+        house.now_us += 1_000_000
+        await house.staff.revoke_account(ADMIN, "late")
+        await house.people.log_in("anna", "another horse", "here")
+        house.now_us += 1_000_000
+        await house.staff.remove_staff(ADMIN, "anna")
+        house.ended.clear()
+        house.now_us += (ACCESS_LIFE_S - 2) * 1_000_000
+        await house.people.remember()
+        assert house.ended == ["l1", "l2", "k1", "k2", "l3"]
+        house.ended.clear()
+        house.now_us += 1_000_000
+        await house.people.remember()
+        assert house.ended == ["k2", "l3"]
 
     run(tmp_path, scenario)

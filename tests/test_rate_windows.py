@@ -104,6 +104,14 @@ def test_keys_do_not_know_of_each_other() -> None:
     assert [counter.hit(key) for key in "aabbaab"] == [True, True, True, True, False, False, False]
 
 
+def test_more_at_once_than_may_ever_be_is_refused_and_not_remembered() -> None:
+    counter = Counter(parse("2/second"))
+    assert not asyncio.run(counter.strategy.hit(counter.item, "a", cost=3))
+    assert len(counter.windows) == 0
+    assert asyncio.run(counter.strategy.hit(counter.item, "a", cost=2))
+    assert not counter.hit()
+
+
 def test_there_is_a_bound_and_the_one_longest_quiet_is_forgotten_first() -> None:
     counter = Counter(parse("1/minute"), keys_max=3)
     assert [counter.hit(key) for key in ("a", "b", "c", "d")] == [True] * 4

@@ -48,6 +48,23 @@ def test_what_is_known_is_not_sent(if_none_match: str | None, is_known: bool) ->
     assert response.headers["etag"] == tag
 
 
+@pytest.mark.parametrize(
+    ("name", "lasts"),
+    [
+        ("wallet.get", "private, no-cache"),
+        ("wallet.entries", "private, no-cache"),
+        ("bet.get", "private, no-cache"),
+        ("block.get", "private, max-age=31536000, immutable"),
+        ("receipt.get", "private, max-age=31536000, immutable"),
+    ],
+)
+def test_what_is_kept_is_asked_for_again_unless_it_never_changes(name: str, lasts: str) -> None:
+    """By the browser of whoever asked, for his token only, and never by what is shared with others."""
+    first = told(BY_NAME[name], WALLET, None)
+    for response in (first, told(BY_NAME[name], WALLET, first.headers["etag"])):
+        assert (response.headers["cache-control"], response.headers["vary"]) == (lasts, "Authorization")
+
+
 def test_a_tag_is_of_what_is_told() -> None:
     route = BY_NAME["wallet.get"]
     held = WalletShown("other", 7, "EUR", "open", 10, 1, 9, 3)

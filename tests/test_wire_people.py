@@ -284,12 +284,13 @@ def test_only_admins_without_bounds_say_who_may_act(http: httpx.Client) -> None:
         ("/v1/clock/confirm", {}),
     ],
 )
-def test_who_was_removed_while_he_sends_does_nothing_more(
-    world: World, http: httpx.Client, path: str, body: Json
+@pytest.mark.parametrize("ends", ["removed", "logged-out"])
+def test_who_was_let_out_while_he_sends_does_nothing_more(
+    world: World, http: httpx.Client, path: str, body: Json, ends: str
 ) -> None:
     """His token is looked at with the head of a request, and the body may take ten seconds."""
     admin = bearer(mint(1, "admin"))
-    name = f"mallory{path.replace('/', '-')}"
+    name = f"mallory{path.replace('/', '-')}-{ends}"
     made = http.post(
         "/v1/admin/staff", headers=admin, json={"username": name, "password": HORSE, "role": "admin"}
     )
@@ -305,7 +306,11 @@ def test_who_was_removed_while_he_sends_does_nothing_more(
         held.sendall(head.encode() + content[:-1])
         # Behind it on the same loop: by its answer the head has been looked at.
         assert http.get("/v1/clock", headers=bearer(told["access_token"])).status_code == 200
-        assert http.delete(f"/v1/admin/staff/{name}", headers=admin).status_code == 204
+        if ends == "removed":
+            gone = http.delete(f"/v1/admin/staff/{name}", headers=admin)
+        else:
+            gone = http.post("/v1/auth/logout", headers=bearer(told["access_token"]), json={})
+        assert gone.status_code == 204
         held.sendall(content[-1:])
         answer = held.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 401 ")

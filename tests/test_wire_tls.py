@@ -20,7 +20,8 @@ from certificates import issued
 from server_fixture import CLOSE, RawSocket, World
 from test_wire_slow import GONE_WITHIN_S, place, resume
 
-from harness.process import PATIENT, Server, seed
+from engine.files import served_at
+from harness.process import PATIENT, Server, seed, solidgreen
 from harness.wire import bet, connect
 from ws.tls import HANDSHAKE_S, Pair
 from ws.transport.websocket_door import BUFFER_BYTES, KERNEL_BYTES, LEAVE_S, STALL_S
@@ -110,6 +111,29 @@ def test_bets_and_http_inside_tls(tls: tuple[World, Pair]) -> None:
     assert f"on wss://127.0.0.1:{world.server.port}/ws" in world.log()
     assert shown(world.server.port, pair.key.parent / "root.pem")[1] == "TLSv1.3"
     assert world.query("SELECT balance FROM users WHERE id = ?", user_id) == [(99_250,)]
+
+
+@pytest.mark.long
+def test_the_command_line_finds_its_server_behind_tls(tls: tuple[World, Pair]) -> None:
+    """By the note in the lock, which says https; by an address that is given; and only one that it trusts."""
+    server = tls[0].server
+    db = ("--db", str(server.db))
+    assert served_at(server.db) == server.http == f"https://127.0.0.1:{server.port}"
+    key = solidgreen("keys", "create", "behind-tls", *db).stdout.strip()
+    assert key.startswith("sg_")
+    for given in ((), ("--url", server.http), ("--url", server.ws)):
+        assert "behind-tls: operator" in solidgreen("keys", "list", *db, *given).stdout
+    assert json.loads(solidgreen("health", "--url", server.http).stdout)["status"] == "ready"
+    # It refuses by itself: so it was asked, over TLS.
+    early = ("--before", "2020-01-01T00:00:00Z", "--url", server.ws)
+    assert "no block that is older" in solidgreen("archive", *db, *early, check=False).stderr
+    plain = solidgreen("keys", "list", *db, "--url", f"http://127.0.0.1:{server.port}", check=False)
+    assert (plain.returncode, "cannot be asked" in plain.stderr) == (2, True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSL_CERT_FILE")
+        stranger = solidgreen("keys", "list", *db, check=False)
+    assert (stranger.returncode, stranger.stdout) == (2, "")
+    assert "CERTIFICATE_VERIFY_FAILED" in stranger.stderr, "an admin's token is shown to nobody unknown"
 
 
 def test_what_is_no_tls_or_too_old_is_refused(tls: tuple[World, Pair]) -> None:

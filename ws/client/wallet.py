@@ -155,7 +155,8 @@ class Wallet:
             free_bet_id=free_bet_id,
         )
         is_doubtful = bet.bet_id in self.unresolved()  # of an earlier call: it may have left
-        await asyncio.to_thread(self._journal.keep, KeptBet(self.user_id, bet))
+        if not is_doubtful:  # else what is kept is what may have left, and only that can be resolved
+            await asyncio.to_thread(self._journal.keep, KeptBet(self.user_id, bet))
         task = self._state.start(bet, is_doubtful=is_doubtful)
         result = await self._bet_settled(bet, task, within_s)
         assert isinstance(result, BetConfirmed | BetRejected)
