@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 
 from ws.settings import SettingInvalid, Settings
 from ws.sockets.session import Door
-from ws.tls import HANDSHAKE_S, SHUTDOWN_S, Pair, renew
+from ws.tls import HANDSHAKE_S, SHUTDOWN_S, Shown
 from ws.transport.http_door import HttpDoor
 from ws.transport.traffic import Traffic
 from ws.transport.turns import Turns
@@ -154,18 +154,16 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def handled(
-    stop: Callable[[int, FrameType | None], None], tls: Pair | None, context: ssl.SSLContext | None
-) -> Iterator[None]:
+def handled(stop: Callable[[int, FrameType | None], None], certificate: Shown | None) -> Iterator[None]:
     """SIGTERM and SIGINT, in good order also while the file is being closed; SIGHUP is for a certificate that
     was renewed, and without one a terminal that has gone.
     """
 
     def hang_up(number: int, frame: FrameType | None) -> None:
-        if tls is None or context is None:
+        if certificate is None:
             stop(number, frame)
         else:
-            renew(context, tls)
+            certificate.renew()
 
     handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: hang_up}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
