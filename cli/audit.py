@@ -22,7 +22,7 @@ from engine.reconcile import reconcile as reconcile_file
 from engine.repair import repair
 from engine.verify import Verdict
 from ws.settings import SettingInvalid, secret_file
-from ws.tls import RENEW_DAYS, context_of, days_left, pair_of
+from ws.tls import RENEW_DAYS, context_of, days_until, ends_at, pair_of
 
 DISK_FREE_MIN_BYTES = 1 << 30
 """Below it a day of bets no longer fits."""
@@ -108,7 +108,7 @@ def _ailments_of_tls(options: argparse.Namespace) -> Iterator[dict[str, object]]
         if pair is None:
             return
         context_of(pair)
-        days = days_left(pair.certificate)
+        days = days_until(ends_at(pair.certificate))
     except SettingInvalid as error:
         yield {"check": "tls", "why": str(error)}
         return

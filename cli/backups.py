@@ -6,11 +6,12 @@ import argparse
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 from cli.audit import count_of, line_of
 from engine.archives import files_beside
-from engine.backup import Copied, Tell, back_up
+from engine.backup import Copied, Tell, back_up, note_backed_up
 from engine.backup import restore as restore_file
 from ws.settings import secret_file
 
@@ -24,7 +25,10 @@ NOT_COPIED = ".signing-key"
 def backup(options: argparse.Namespace) -> int:
     """Copy the file and check the copy; 1 if the check finds something."""
     os.nice(NICENESS)
+    began_at_s = time.time()
     copied = back_up(options.db, options.target, teller())
+    if copied.report.ok:
+        note_backed_up(options.db, began_at_s)
     secrets = [file for file in (secret_file(options.db), _signing_key(options.db)) if file.exists()]
     archives = files_beside(options.db)
     if options.json:

@@ -16,6 +16,11 @@ from ws.watching.logs import FORMATS
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
+ORIGIN = re.compile(
+    r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
+)
+"""As a browser writes it (RFC 6454, section 6.2): in small letters, no path, no default port."""
+
 
 def integer(text: str, low: int, high: int) -> int:
     """An integer of that range. Raises `ArgumentTypeError`, as all of these do, in words for people."""
@@ -101,8 +106,13 @@ def rates_in(text: str) -> str:
 def origins(text: str) -> frozenset[str]:
     """Origins of web pages, separated by commas, each by its name."""
     named = frozenset(filter(None, (origin.strip() for origin in text.split(","))))
-    if "*" in named:
-        raise argparse.ArgumentTypeError("expected the name of each origin, not '*'")
+    for origin in named - {"null"}:
+        # Browsers send it so, to the letter: with more, less or in capitals it would be nobody's.
+        if not ORIGIN.fullmatch(origin):
+            raise argparse.ArgumentTypeError(
+                "expected origins such as https://casino.example or http://127.0.0.1:8001, "
+                f"not {origin[:80]!r}"
+            )
     return named
 
 

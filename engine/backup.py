@@ -10,6 +10,7 @@ opened read-only, so that neither the copy nor its close can checkpoint it: only
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import time
@@ -41,6 +42,9 @@ cannot empty its write-ahead log, and what it collects there it must write back 
 
 SUSPECT = ".suspect"
 """Ends the name of a copy that was made and whose check found something."""
+
+NOTED = ".backed-up"
+"""Ends the name of the empty file whose time says when the newest good backup of a database was begun."""
 
 _HEAD = "SELECT id, hash FROM blocks ORDER BY id DESC LIMIT 1"
 
@@ -78,6 +82,28 @@ def back_up(source: Path, target: Path, tell: Tell = lambda done, total: None) -
         aside = target.with_name(f"{target.name}{SUSPECT}")
         draft.publish_instead(aside)
         return Copied(aside, copied.size_bytes, copied.block, copied.block_hash, copied.report)
+
+
+def note_backed_up(source: Path, at_s: float) -> None:
+    """Leave beside `source` that a good copy of it was begun at `at_s`, in seconds, for whoever is to be told
+    that none was for long. It is a help, and where it cannot be written the copy is as good.
+    """
+    noted = source.with_name(f"{source.name}{NOTED}")
+    with contextlib.suppress(OSError):
+        # Anew: who made the one before may have been somebody else, and its time his alone to change.
+        noted.unlink(missing_ok=True)
+        os.close(os.open(noted, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.utime(noted, (at_s, at_s))
+
+
+def backed_up_at(source: Path) -> float | None:
+    """When the newest good copy of `source` was begun, in seconds; 0: never, None: nobody can look."""
+    try:
+        return source.with_name(f"{source.name}{NOTED}").stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+    except OSError:
+        return None
 
 
 def back_up_outdated(

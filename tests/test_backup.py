@@ -18,7 +18,7 @@ from command import harm, overwrite_page_of
 
 from engine import backup as module
 from engine import files
-from engine.backup import Copied, back_up, check, restore
+from engine.backup import Copied, back_up, backed_up_at, check, note_backed_up, restore
 from engine.errors import FileUnusable
 from engine.files import WriterLock, check_is_ours, schema_sql
 from engine.reconcile import reconcile
@@ -88,6 +88,21 @@ def test_a_backup_is_the_same_database_in_one_file(books: Path, target: Path) ->
     assert (copied.path, copied.block, copied.block_hash) == (target, block, block_hash)
     assert copied.size_bytes == target.stat().st_size
     assert copied.report == verify(books)
+
+
+def test_a_good_backup_is_noted_beside_the_file_by_its_time(kept: Path, tmp_path: Path) -> None:
+    """For `/metrics`, whoever made the note before: his own time alone could he set."""
+    db = tmp_path / "noted.db"
+    assert backed_up_at(db) == 0
+    note_backed_up(db, 1_700_000_000.0)
+    noted = db.with_name("noted.db.backed-up")
+    before = noted.stat().st_ino, noted.open()
+    note_backed_up(db, 1_800_000_000.0)
+    assert backed_up_at(db) == 1_800_000_000
+    assert (noted.stat().st_mode & 0o777, noted.stat().st_ino == before[0]) == (0o600, False)
+    before[1].close()
+    note_backed_up(tmp_path / "nowhere" / "a.db", 1.0)
+    assert backed_up_at(kept / "a.db") is None
 
 
 def test_a_backup_holds_what_a_crash_left_in_the_write_ahead_log_and_changes_no_byte(

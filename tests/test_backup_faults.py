@@ -9,12 +9,13 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from command import harm, overwrite_page_of, seed
 
-from engine.backup import back_up, restore
+from engine.backup import back_up, backed_up_at, restore
 from engine.drafts import UNFINISHED, Draft
 from engine.errors import FileUnusable
 from harness.process import environment, solidgreen
@@ -142,7 +143,9 @@ def test_backup_says_what_is_in_it_and_what_is_not(books: Path, folder: Path) ->
     keys = [books.with_name(f"demo.db{suffix}") for suffix in (".jwt-secret", ".signing-key")]
     for key in keys:
         key.write_text("secret")
+    began_at_s = time.time()
     first = solidgreen("backup", "--db", str(books), str(folder / "a.db"))
+    assert began_at_s < (backed_up_at(books) or 0) < (folder / "a.db").stat().st_ctime
     assert first.stderr == "", "not a terminal: no progress"
     told, *rest = first.stdout.splitlines()
     assert told.startswith(f"{folder / 'a.db'}: 9 accounts, 4 entries, to block 2 ")
@@ -180,6 +183,7 @@ def test_findings_are_a_status_of_their_own(books: Path, folder: Path) -> None:
     harm(books, "UPDATE users SET balance = 501 WHERE id = 7")
     done = solidgreen("backup", "--db", str(books), str(folder / "a.db"), check=False)
     assert (done.returncode, done.stderr) == (1, "")
+    assert backed_up_at(books) == 0, "that was no good backup"
     *findings, verdict = done.stdout.splitlines()
     assert findings == solidgreen("reconcile", "--db", str(books), check=False).stdout.splitlines()[:-1]
     assert verdict == f"{folder / 'a.db.suspect'}: is no good backup, 1 finding: look at {books}"

@@ -12,7 +12,7 @@ from certificates import issued
 from command import run, seed
 
 from ws.settings import SettingInvalid
-from ws.tls import RENEW_DAYS, Pair, context_of, days_left, pair_of, renew, warn_if_it_ends_soon
+from ws.tls import RENEW_DAYS, Pair, Shown, context_of, days_until, pair_of
 
 
 @pytest.fixture
@@ -82,11 +82,12 @@ def test_a_certificate_that_ends_soon_is_told(
 ) -> None:
     seed(tmp_path / "a.db", 1)
     pair = issued(tmp_path, days)
-    assert days_left(pair.certificate) == days
+    shown = Shown(pair)
+    assert days_until(shown.ends_at) == days
     tls = ("--tls-certificate", pair.certificate, "--tls-key", pair.key)
     found = run("doctor", "--db", tmp_path / "a.db", "--json", *tls).json["findings"]
     assert [each["why"] for each in found] == [f"{pair.certificate} is good for {days} days only"] * findings
-    warn_if_it_ends_soon(pair)
+    shown.warn_if_it_ends_soon()
     assert (
         caplog.messages
         == [f"the certificate is good for {days} days only: renew it, then send SIGHUP"] * findings
@@ -105,10 +106,12 @@ def test_a_key_that_others_may_read_is_told(pair: Pair, tmp_path: Path) -> None:
 def test_what_cannot_be_used_renews_nothing(
     harm: Callable[[Pair], object], words: str, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
-    context = context_of(pair)
+    shown = Shown(pair)
+    before = shown.ends_at
     harm(pair)
     with caplog.at_level(logging.INFO):
-        renew(context, pair)
+        shown.renew()
+    assert shown.ends_at == before, "what is told is what is shown"
     (line,) = caplog.messages
     assert line.startswith("the certificate was not renewed: ")
     assert words.format(**pair._asdict()) in line

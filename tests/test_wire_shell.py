@@ -13,6 +13,7 @@ import logging.handlers
 import queue
 import threading
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from redis_server import RedisServer
 from server_fixture import RawSocket
 from test_http_shell import NEVER, ROUTES
 
+from cli import values
 from harness.process import JWT_SECRET, PATIENT, Server, seed
 from ws.auth import identify
 from ws.http.bodies import BODY_BYTES_MAX
@@ -180,7 +182,7 @@ def test_counted_in_redis_and_in_memory_while_it_hangs_or_is_gone(
         ({"trusted_proxies": "*"}, "expected IP addresses and networks"),
         ({"trusted_proxies": "10.0.0.1/8"}, "has host bits set"),
         ({"trusted_proxies": "proxy.example"}, "expected IP addresses and networks"),
-        ({"origins": "*"}, "expected the name of each origin"),
+        ({"origins": "https://casino.example, *"}, "http://127.0.0.1:8001, not '*'"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_said_at_the_start(
@@ -193,6 +195,25 @@ def test_a_setting_that_makes_no_sense_is_said_at_the_start(
     assert done.status == 2
     assert says in done.err
     assert len(done.err.strip().splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "http://127.0.0.1:8001", "https://casino.example", "http://[::1]:8001", "capacitor://localhost",
+     "https://casino.example:80", "http://localhost:443"],
+)  # fmt: skip
+def test_origins_as_browsers_send_them_are_taken(origin: str) -> None:
+    assert values.origins(f" {origin} ,") == {origin}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["casino.example", "https://casino.example/", "https://Casino.example", "https://casino.example:443",
+     "http://casino.example:80", "http://a/path", "https://a b", "https://"],
+)  # fmt: skip
+def test_what_no_browser_would_send_is_no_origin(origin: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="expected origins such as"):
+        values.origins(f"https://casino.example,{origin}")
 
 
 class Door:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import socket
 import ssl
@@ -174,6 +175,12 @@ def test_a_renewed_certificate_is_shown_to_whoever_comes_next(tmp_path: Path) ->
         process = world.server.process
         assert process is not None
 
+        def told_days_left() -> int:
+            with urllib.request.urlopen(f"{world.server.http}/metrics", timeout=WITHIN_S) as answer:
+                name = rb"^solidgreen_certificate_expires_timestamp_seconds (\S+)$"
+                (ends_at_s,) = re.findall(name, answer.read(), re.MULTILINE)
+            return int((float(ends_at_s) - time.time()) // 86_400)
+
         def hung_up(line: str) -> None:
             process.send_signal(signal.SIGHUP)
             deadline = time.monotonic() + WITHIN_S
@@ -185,14 +192,16 @@ def test_a_renewed_certificate_is_shown_to_whoever_comes_next(tmp_path: Path) ->
             async with connect(world.server.ws, token) as wire:
                 first, _ = shown(port, root)
                 certificate = pair.certificate.read_bytes()
-                issued(tmp_path)
+                issued(tmp_path, days=30)
                 renewed = pair.certificate.read_bytes()
                 pair.certificate.write_bytes(certificate)  # half of it was copied
                 hung_up("the certificate was not renewed: ")
                 assert shown(port, root)[0] == first
+                assert told_days_left() == 90
                 pair.certificate.write_bytes(renewed)
-                hung_up("the certificate was renewed, and is good for 90 days")
+                hung_up("the certificate was renewed, and is good for 30 days")
                 assert shown(port, root)[0] == ssl.PEM_cert_to_DER_cert(renewed.decode()) != first
+                assert told_days_left() == 30
                 assert (await wire.ask(bet(5)))["type"] == "bet.confirmed", "who is connected stays"
 
         asyncio.run(play())

@@ -39,7 +39,7 @@ from ws.server import Server, handled, listen, uvicorn_config
 from ws.settings import SettingInvalid, Settings
 from ws.sockets.hub import Hub
 from ws.sockets.session import Door
-from ws.tls import context_of, pair_of, warn_if_it_ends_soon
+from ws.tls import Shown, pair_of
 from ws.transport.descriptors import raise_limit
 from ws.transport.traffic import Traffic, Watched
 from ws.watching.house import House
@@ -67,8 +67,8 @@ async def serve(settings: Settings) -> int:
     Raises `FileUnusable` or `SettingInvalid` before anything is served.
     """
     raise_limit()
-    tls = pair_of(settings.tls_certificate, settings.tls_key)
-    context = None if tls is None else context_of(tls)
+    pair = pair_of(settings.tls_certificate, settings.tls_key)
+    certificate = None if pair is None else Shown(pair)
     traces = None if settings.traces is None else Traces(settings.traces, settings.trace_ratio)
     listener = listen(settings)
     with contextlib.closing(listener), contextlib.ExitStack() as signals:
@@ -96,15 +96,18 @@ async def serve(settings: Settings) -> int:
             self_check = SelfCheck(settings.db, settings.self_check_s)
             beside = Beside()
             traffic = Traffic()
-            house = House(store, batcher, guard, hub, self_check, beside, traffic, Gauge(store), rates)
+            house = House(
+                store, batcher, guard, hub, self_check, beside, traffic, Gauge(store), rates, certificate
+            )
             routed = application(door, house, settings.origins, rates, entrance)
             watched = Watched(routed, traffic, access_log=settings.access_log)
+            context = None if certificate is None else certificate.context
             config = uvicorn_config(watched, limits, traffic, settings.trusted_proxies, context)
             server = Server(config, door)
-            signals.enter_context(handled(server.handle_exit, tls, context))
+            signals.enter_context(handled(server.handle_exit, certificate))
             _announce(settings, listener, store)
-            if tls is not None:
-                warn_if_it_ends_soon(tls)
+            if certificate is not None:
+                certificate.warn_if_it_ends_soon()
             await _announce_key(store, key.signer.key_id)
             _tune_the_interpreter()
             if heads is not None:

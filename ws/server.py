@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 
 from ws.settings import SettingInvalid, Settings
 from ws.sockets.session import Door
-from ws.tls import HANDSHAKE_S, SHUTDOWN_S, Pair, renew
+from ws.tls import HANDSHAKE_S, SHUTDOWN_S, Shown
 from ws.transport.http_door import HttpDoor
 from ws.transport.shares import Shares
 from ws.transport.traffic import Traffic
@@ -158,18 +158,16 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def handled(
-    stop: Callable[[int, FrameType | None], None], tls: Pair | None, context: ssl.SSLContext | None
-) -> Iterator[None]:
+def handled(stop: Callable[[int, FrameType | None], None], certificate: Shown | None) -> Iterator[None]:
     """SIGTERM and SIGINT, in good order also while the file is being closed; SIGHUP is for a certificate that
     was renewed, and without one a terminal that has gone.
     """
 
     def hang_up(number: int, frame: FrameType | None) -> None:
-        if tls is None or context is None:
+        if certificate is None:
             stop(number, frame)
         else:
-            renew(context, tls)
+            certificate.renew()
 
     handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: hang_up}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

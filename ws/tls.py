@@ -52,35 +52,48 @@ def context_of(pair: Pair) -> ssl.SSLContext:
     return context
 
 
-def renew(context: ssl.SSLContext, pair: Pair) -> None:
-    """Show to new connections what is in the files now; those that are open keep what they have. Whatever is
-    wrong with the files is logged, and the certificate stays the one it was.
-    """
-    try:
-        context_of(pair)  # in `context` a key that does not fit would be found when the old pair is gone
-        _load(context, pair)
-    except SettingInvalid as error:
-        log.error("the certificate was not renewed: %s", error)
-    else:
-        log.info("the certificate was renewed, and is good for %d days", days_left(pair.certificate))
+class Shown:
+    """What new connections are shown: the files as they were at the start, or at the last renewal."""
+
+    def __init__(self, pair: Pair) -> None:
+        """Raises `SettingInvalid` where the files cannot be read or do not fit."""
+        self.context = context_of(pair)
+        self.ends_at = ends_at(pair.certificate)
+        """From then on no client takes it."""
+        self._pair = pair
+
+    def renew(self) -> None:
+        """Show to new connections what is in the files now; those that are open keep what they have. Whatever
+        is wrong with the files is logged, and the certificate stays the one it was.
+        """
+        try:
+            context_of(self._pair)  # else a key that does not fit would be found when the old pair is gone
+            _load(self.context, self._pair)
+            self.ends_at = ends_at(self._pair.certificate)
+        except SettingInvalid as error:
+            log.error("the certificate was not renewed: %s", error)
+        else:
+            log.info("the certificate was renewed, and is good for %d days", days_until(self.ends_at))
+
+    def warn_if_it_ends_soon(self) -> None:
+        """Say so in the log at the start."""
+        if (days := days_until(self.ends_at)) < RENEW_DAYS:
+            log.warning("the certificate is good for %d days only: renew it, then send SIGHUP", days)
 
 
-def days_left(certificate: Path) -> int:
-    """Whole days until the certificate is no good any more; below zero if it is not already. Raises
-    `SettingInvalid`."""
+def ends_at(certificate: Path) -> datetime:
+    """Until when it is good. Raises `SettingInvalid`."""
     try:
-        until = load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+        return load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
     except OSError as error:
         raise SettingInvalid(f"tls_certificate: {certificate}: {error.strerror}") from error
     except ValueError as error:
         raise SettingInvalid(f"tls_certificate: {certificate}: is no certificate in PEM") from error
-    return (until - datetime.now(UTC)).days
 
 
-def warn_if_it_ends_soon(pair: Pair) -> None:
-    """Say so in the log at the start."""
-    if (days := days_left(pair.certificate)) < RENEW_DAYS:
-        log.warning("the certificate is good for %d days only: renew it, then send SIGHUP", days)
+def days_until(end: datetime) -> int:
+    """Whole days; below zero if it has passed."""
+    return (end - datetime.now(UTC)).days
 
 
 def _load(context: ssl.SSLContext, pair: Pair) -> None:

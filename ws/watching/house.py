@@ -11,6 +11,7 @@ from ws.beside.self_check import SelfCheck
 from ws.beside.tasks import Beside
 from ws.rates.rates import Rates
 from ws.sockets.hub import Hub
+from ws.tls import Shown
 from ws.transport.traffic import Traffic
 from ws.watching.sizes import Gauge
 
@@ -28,3 +29,5 @@ class House:
     traffic: Traffic
     gauge: Gauge
     rates: Rates
+    certificate: Shown | None = None
+    """None: it does not serve TLS itself."""

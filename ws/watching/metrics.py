@@ -77,6 +77,9 @@ class Parts(Collector):
             "task_died", "1: a task beside the bets has ended", "task", house.beside.died().items()
         )
         yield from _doors(house.traffic)
+        if house.certificate is not None:
+            ends_at_s = house.certificate.ends_at.timestamp()
+            yield _gauge("certificate_expires_timestamp_seconds", "When that of TLS is no good", ends_at_s)
         refused = {rule: house.rates.refused[rule] for rule in RULES}
         yield _counted("rates_refused", "Requests that came too often, by rule", "rule", refused.items())
 
@@ -199,6 +202,7 @@ def _files(store: Store, gauge: Gauge) -> Iterator[Metric]:
         "db_bytes": ("Size of the database file", gauge.file_bytes()),
         "disk_bytes": ("Size of the disk that it is on", of_disk and of_disk.total),
         "disk_free_bytes": ("Room on that disk", of_disk and of_disk.free),
+        "backup_timestamp_seconds": ("When the newest good backup was begun", gauge.backed_up_at_s()),
     }
     for name, (help_, value) in told.items():
         if value is not None:

@@ -13,6 +13,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from engine.backup import backed_up_at
 from engine.errors import SolidGreenError
 from engine.sizes import Sizes, sizes
 from engine.store import Store
@@ -56,6 +57,10 @@ class Gauge:
     def log_bytes(self) -> int | None:
         """Of the write-ahead log; 0 while there is none, None: it cannot be looked at."""
         return _size(self.path.with_name(f"{self.path.name}-wal"))
+
+    def backed_up_at_s(self) -> float | None:
+        """When the newest good backup was begun; 0: never, None: nobody can look."""
+        return backed_up_at(self.path)
 
     def disk(self) -> Disk | None:
         """Where the file is; None: it does not tell."""
