@@ -17,6 +17,7 @@ FLOOR  ?= 3000
 RECEIPTS ?= 10000
 COUNT  ?= 1000
 CASES  ?= 100000
+NODES  ?= 18 20 22 24
 WORKERS ?= 2
 LONG_WORKERS ?= 3
 ARGS   ?=
@@ -31,7 +32,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test check test-all lint types pythons locust crash faults powercut sim redis-storm fuzz schemathesis overload drills archive mutations \
-	payout receipts bench wheel lock clean help
+	payout receipts nodes client-types bench wheel lock clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +47,12 @@ $(VENV)/.stamp: pyproject.toml requirements.lock
 # Charts and PostgreSQL, 150 MB: only for those who measure.
 $(VENV)/.bench: $(VENV)/.stamp requirements-bench.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+# TypeScript, and a WebSocket for Node 18: only the tests of the client in JavaScript need them.
+MODULES := clients/javascript/node_modules/.package-lock.json
+$(MODULES): clients/javascript/package-lock.json
+	npm ci --prefix clients/javascript --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 run: $(VENV)/.stamp     ## serve a demo with 100 players on 127.0.0.1:8000
@@ -75,7 +82,7 @@ check: lint types test  ## ruff, mypy --strict and the tests
 pythons:         ## make check on each of PYTHONS=, names or paths, in a venv of its own
 	@set -e; for python in $(PYTHONS); do $(MAKE) check PYTHON=$$python VENV=.venv-$${python##*/}; done
 
-test-all: test $(VENV)/.bench  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run; LONG_WORKERS=
+test-all: test $(VENV)/.bench $(MODULES)  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run; LONG_WORKERS=
 	$(PYTEST) -n $(LONG_WORKERS) -m "long and not alone"
 	$(BIN)/pytest -m alone
 	$(MAKE) locust USERS=20 SECONDS=10 FLOOR=0
@@ -122,6 +129,16 @@ logins: $(VENV)/.stamp  ## bets while 50 people log in, and without: what that c
 
 receipts: $(VENV)/.stamp  ## RECEIPTS= receipts of a real file, true and tampered with, in Python and in Node
 	$(BIN)/python tests/receipts_in_bulk.py --count $(RECEIPTS)
+
+nodes: $(VENV)/.stamp $(MODULES)  ## what is in JavaScript on each of NODES=, versions of Node that npm brings
+	@set -e; for node in $(NODES); do \
+		npm install --prefix build/node-$$node --no-save --no-audit --no-fund --loglevel error node@$$node; \
+		PATH=$(CURDIR)/build/node-$$node/node_modules/node/bin:$$PATH; node --version; \
+		$(BIN)/pytest -m long $$(grep -l in_node tests/test_*.py); \
+	done
+
+client-types: $(VENV)/.stamp $(MODULES)  ## write clients/javascript/*.d.ts anew, from the server's messages and the JSDoc
+	$(BIN)/python tests/client_types.py
 
 overload: $(VENV)/.stamp  ## three times the bets that the wallet can take, one socket that floods, an open circuit: ARGS=--parts …
 	$(BIN)/python -m bench.overload $(ARGS)

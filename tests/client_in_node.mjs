@@ -2,7 +2,7 @@
 // tell it to go on.
 import {createInterface} from "node:readline";
 import {mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from "node:fs";
-import {GivenUp, NotAuthenticated, Refused, Unresolved, Wallet} from "../clients/javascript/solidgreen.js";
+import {GivenUp, NotAuthenticated, Refused, Unresolved, Wallet, newBetId} from "../clients/javascript/solidgreen.js";
 import {WebSocket} from "./websocket.mjs";
 
 const [scene, url, ...rest] = process.argv.slice(2);
@@ -81,7 +81,21 @@ const scenes = {
     const tokens = [expired, expired, good];
     const gone = new Wallet("ws://127.0.0.1:1/ws", "token", {WebSocket, withinMs: 300});
     const wallet = await connect(() => tokens.shift());
+    const sockets = [];
+    const ending = await connect(good, {
+      WebSocket: class extends WebSocket {
+        constructor(...given) {
+          super(...given);
+          sockets.push(this);
+        }
+      },
+    });
+    sockets[0].onclose({code: 4401, reason: "the token has expired"});
+    sockets[0].close();
     say({
+      ended: await why(() => entriesUntil(ending, Infinity)),
+      too_late: await why(() => ending.place({stake: 1})),
+      unresolved: ending.unresolved(),
       expired: await why(() => connect(expired)),
       always: await why(() => connect(async () => expired)),
       gone: await why(() => gone.ready()),
@@ -140,6 +154,59 @@ const scenes = {
     process.kill(process.pid, "SIGKILL");
   },
 
+  /** Leaves with a bet that is kept, and has not left. */
+  async leave_before_sending([token, path]) {
+    const wallet = await connect(token, {storage: new FolderStorage(path)});
+    wallet.place({stake: 9});
+    process.kill(process.pid, "SIGKILL");
+  },
+
+  /** What others have written into the storage, and what another tab takes out of it while it is read. */
+  async strange_storage([token, path]) {
+    const storage = new FolderStorage(path);
+    for (const text of ["{", "null", "7", '{"user_id": 7}', '{"bet": {"bet_id": "other"}}']) {
+      storage.setItem(`solidgreen.bet.${storage.length}`, text);
+    }
+    storage.setItem("another.program", "1");
+    const wallet = await connect(token, {storage});
+    storage.setItem("solidgreen.bet.mine", JSON.stringify({user_id: wallet.userId, bet: {bet_id: "mine"}}));
+    storage.names.push("solidgreen.bet.gone");
+    const unresolved = wallet.unresolved();
+    const {type, bet_id} = await wallet.place({stake: 1});
+    say({unresolved, type, is_forgotten: storage.getItem(`solidgreen.bet.${bet_id}`) === null});
+    wallet.close();
+  },
+
+  /** Closed in the middle of everything. */
+  async closing([token, path]) {
+    const storage = new FolderStorage(path);
+    const wallet = await connect(token, {storage, withinMs: 90_000});
+    const reader = entriesUntil(wallet, Infinity);
+    const sent = wallet.place({stake: 10, bet_id: newBetId()});
+    await Promise.resolve(); // what is asked for in one go has left after that
+    const unsent = wallet.place({stake: 20});
+    wallet.close();
+    const soon = new Wallet(url, token, {WebSocket, withinMs: 90_000});
+    const ready = why(() => soon.ready());
+    soon.close();
+    const waits = new Wallet(url, () => new Promise(() => {}), {WebSocket, withinMs: 90_000});
+    waits.close();
+    say({
+      sent: await why(() => sent),
+      unsent: await why(() => unsent),
+      late: await why(() => wallet.place({stake: 30})),
+      left: wallet.unresolved().length,
+      read: (await reader).length,
+      ready: await ready,
+      waits: await why(() => waits.ready()),
+      timers: process.getActiveResourcesInfo().filter((each) => each === "Timeout").length,
+    });
+    const next = await connect(token, {storage});
+    const [bet_id] = next.unresolved();
+    say({fate: await next.resolve(bet_id, {again: true}), unresolved: next.unresolved()});
+    next.close();
+  },
+
   async come_back([token, path, other]) {
     const storage = new FolderStorage(path);
     const [wallet, stranger] = [await connect(token, {storage}), await connect(other, {storage})];
@@ -157,8 +224,11 @@ const scenes = {
   },
 
   async tokens([...tokens]) {
-    let given = 0;
-    const wallet = await connect(() => tokens[given++]);
+    let given = 0, asked = 0;
+    const wallet = await connect(async () => {
+      if (asked++ % 2 === 0) throw new Error("who gives tokens is away");
+      return tokens[given++];
+    });
     const types = new Set();
     let bets = 0;
     while (given < tokens.length) {
@@ -167,7 +237,7 @@ const scenes = {
       bets += answers.length;
       await new Promise((resolve) => { setTimeout(resolve, 20); });
     }
-    say({types: [...types], bets, balance: await wallet.refresh(), unresolved: wallet.unresolved()});
+    say({asked, types: [...types], bets, balance: await wallet.refresh(), unresolved: wallet.unresolved()});
     wallet.close();
   },
 };

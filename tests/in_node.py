@@ -1,5 +1,5 @@
 """Runs a script in Node, 18 or later, with a WebSocket: Node's own from 22 on, or behind its flag from 20.10;
-on older ones that of Debian's package `node-ws`, which `tests/websocket.mjs` finds."""
+on older ones that of the package `ws`, which `tests/websocket.mjs` finds beside the client."""
 
 from __future__ import annotations
 

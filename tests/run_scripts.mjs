@@ -1,14 +1,14 @@
 // Runs the scripts of a file on the client's state machine in JavaScript, and prints what it does at each
 // step, as tests/client_script.py does in Python: {scripts: [{steps, chances}]} becomes [[what is told]].
 import {readFileSync} from "node:fs";
-import {State} from "../clients/javascript/state.js";
+import {ClientState} from "../clients/javascript/state.js";
 
 class Script {
   tasks = new Map();
 
   constructor(chances = [0.5]) {
     let next = 0;
-    this.state = new State(() => chances[next++ % chances.length]);
+    this.state = new ClientState(() => chances[next++ % chances.length]);
   }
 
   step(step) {
@@ -40,8 +40,8 @@ class Script {
       rejected: names.filter((name) => tasks.get(name).isRejected).sort(),
       phase: state.phase,
       wake_ms: ["offline", "ended"].includes(state.phase) ? null : state.wakeMs(),
-      connect_ms: state.phase === "offline" ? state.connectMs : null,
-      needs_token: state.needsToken,
+      connect_ms: state.phase === "offline" ? state.reconnecting.connectMs : null,
+      needs_token: state.reconnecting.needsToken,
       fault: state.fault === null ? null : state.fault.name,
       dead: state.isDead(at),
       funds: state.view.funds,

@@ -123,6 +123,8 @@ def test_a_token_that_is_refused_is_the_end_unless_there_is_another(world: World
     assert told["expired"]["raised"] == told["always"]["raised"] == "NotAuthenticated"
     assert "3 tokens in a row" in told["always"]["message"]
     assert told["gone"]["raised"] == "GivenUp"
+    assert told["ended"]["raised"] == told["too_late"]["raised"] == "NotAuthenticated"
+    assert told["unresolved"] == [], "a bet that never left is no riddle"
     assert (told["welcome"], told["left"], told["is_error"]) == (user_id, 0, True)
 
 
@@ -191,12 +193,60 @@ def test_a_page_that_is_loaded_again_finds_its_bets(world: World, tmp_path: Path
     assert len(stakes_paid(world, user_id)) == 900
 
 
+def test_a_page_that_was_closed_between_keeping_a_bet_and_sending_it(world: World, tmp_path: Path) -> None:
+    user_id, token = world.player()
+    _, other = world.player()
+    storage = str(tmp_path / "storage")
+    script = [
+        *command(),
+        FOLDER / "client_in_node.mjs",
+        "leave_before_sending",
+        world.server.ws,
+        token,
+        storage,
+    ]
+    assert subprocess.run(script, timeout=60).returncode == -9
+    assert stakes_paid(world, user_id) == []
+
+    told = told_by("come_back", world, token, storage, other)
+
+    assert (told["left"], told["found"], told["unresolved"]) == (1, ["bet.confirmed"], [])
+    assert stakes_paid(world, user_id) == [9]
+
+
+def test_what_others_write_into_the_storage_is_left_alone(world: World, tmp_path: Path) -> None:
+    _, token = world.player()
+
+    told = told_by("strange_storage", world, token, str(tmp_path / "storage"))
+
+    assert told == {"unresolved": ["mine"], "type": "bet.confirmed", "is_forgotten": True}
+
+
+def test_a_client_that_is_closed_tells_whoever_waits_and_leaves_nothing_behind(
+    world: World, tmp_path: Path
+) -> None:
+    user_id, token = world.player()
+
+    first, second = map(json.loads, node(
+        "client_in_node.mjs", "closing", world.server.ws, token, str(tmp_path / "storage")
+    ).splitlines())  # fmt: skip
+
+    assert [(first[call]["raised"], first[call]["was_sent"]) for call in ("sent", "unsent", "late")] == [
+        ("Unresolved", True), ("Unresolved", False), ("Unresolved", False)
+    ]  # fmt: skip
+    assert (first["left"], first["timers"]) == (1, 0)
+    assert {first["ready"]["raised"], first["waits"]["raised"]} == {"GivenUp"}
+    assert (second["fate"]["type"], second["unresolved"]) == ("bet.confirmed", [])
+    assert stakes_paid(world, user_id) == [10]
+
+
 def test_tokens_that_expire_cost_no_bet(world: World) -> None:
     user_id, _ = world.player()
     tokens = [mint(user_id, life_s=life_s) for life_s in (3, 5, 7, 600)]
 
     told = told_by("tokens", world, *tokens)
 
+    assert told["asked"] == 2 * len(tokens), "each was to be had at the second try"
     assert told["types"] == ["bet.confirmed"]
     assert told["balance"]["balance"] == OPENING - told["bets"]
     assert told["unresolved"] == []

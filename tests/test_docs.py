@@ -38,8 +38,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"python", "sh", "sql", "js"}
 NOT_RUN = {"console", "text", "json", ""}
 # docs/evidence.md: the tests of blocks compute them again; docs/wallet.md: test_wallet_doc.py draws it.
-# docs/clients.md: test_client_in_node.py runs what is for Node.
-CHECKED_ELSEWHERE = {"bytes", "sha256", "ed25519", "mermaid", "javascript"}
+# docs/clients.md: test_client_in_node.py runs what is for Node, test_client_types.py compiles the TypeScript.
+CHECKED_ELSEWHERE = {"bytes", "sha256", "ed25519", "mermaid", "javascript", "typescript"}
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONFIRMED = re.compile(r'"type":"bet\.confirmed"|^BetConfirmed\(', re.MULTILINE)
 WITHIN_S = 30

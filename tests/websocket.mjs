@@ -1,8 +1,8 @@
-// A WebSocket for Node: its own, or that of Debian's `node-ws`, for a Node that has none (18). Node 18 also
+// A WebSocket for Node: its own, or that of the package `ws`, for a Node that has none (18). Node 18 also
 // lacks the global `crypto` that browsers have.
 import {createRequire} from "node:module";
 import {webcrypto} from "node:crypto";
 
 globalThis.crypto ??= webcrypto;
-const given = () => createRequire(import.meta.url)("/usr/share/nodejs/ws");
+const given = () => createRequire(new URL("../clients/javascript/", import.meta.url))("ws").WebSocket;
 export const {WebSocket} = globalThis.WebSocket ? globalThis : {WebSocket: given()};

@@ -24,6 +24,8 @@ from ws.wire.messages import Error
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 """Of a frame of the server's: its own are below 200 KB, and a receipt may be longer."""
 CLOSE_WITHIN_S: Final = 2.0
+SEND_WITHIN_S: Final = 10.0
+"""Of one frame, as of a pong: while the other end takes none, nobody asks whether it is there."""
 
 Token = str | Callable[[], Awaitable[str]]
 """An access token, or where to get one: asked at the start, and whenever the server refuses the last one."""
@@ -210,7 +212,8 @@ class Link:
             while not self.state.is_dead(_now_ms()):
                 self._stir.clear()
                 for frame in self.state.to_send(_now_ms()):
-                    await socket.send(frame)
+                    async with asyncio.timeout(SEND_WITHIN_S):
+                        await socket.send(frame)
                 self._tell_finished()  # what is too long is finished without being sent
                 wake_ms = self.state.wake_ms()
                 left_s = None if wake_ms is None else max(0, wake_ms - _now_ms()) / 1000
@@ -219,6 +222,8 @@ class Link:
                         await self._stir.wait()
         except ConnectionClosed:
             return
+        except TimeoutError:
+            pass
         except Exception:
             socket.transport.abort()  # or nobody would send any more
             raise

@@ -18,7 +18,7 @@
 A bet is sent again with the same `bet_id` and `nonce`, and the time of *this* sending by the server's clock,
 which `welcome` and `pong` tell: a wrong clock here costs no bet. All times (`…_ms`) are of one clock that
 never goes back, in milliseconds; `chance` gives numbers from 0 to below 1. The same machine in JavaScript is
-in `clients/javascript/state.js`, and `clients/scenarios.json` keeps the two together.
+`clients/javascript/state.js` with its modules, and `clients/scenarios.json` keeps the two together.
 """
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ class ClientState:
 
     def wake_ms(self) -> int | None:
         """When to look again though nothing happens; None: need not be."""
-        if self.phase is not Phase.OPEN:
+        if self.phase is not Phase.OPEN or self._is_expired:  # nothing is sent
             return self._dead_ms
         times = [self._heard_ms + QUIET_MS if self._ping_id is None else None, self._dead_ms]
         times.append(self.view.feed.wants_ms() if self._resume_id is None else None)

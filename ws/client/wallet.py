@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Final, TypeVar
 
 from engine.commands import Result
-from ws.client.errors import Gap, NotPlaced, Refused, Unresolved
+from ws.client.errors import Gap, GivenUp, NotPlaced, Refused, Unresolved
 from ws.client.journal import Journal, KeptBet, MemoryJournal
 from ws.client.link import Link, Token
 from ws.client.state import Task
@@ -56,6 +56,9 @@ WITHIN_S: Final = 10.0
 LATE_MAX: Final = 1000
 """Answers, some 300 bytes each, that came too late for a call and are kept for `resolve`."""
 
+FATES: Final = (BetConfirmed, BetRejected, BetState, NotPlaced)
+"""The last words on a bet."""
+
 R = TypeVar("R", bound=Reply)
 
 
@@ -78,7 +81,7 @@ class Wallet:
         self._state = self._link.state
         self._journal: Journal = MemoryJournal() if journal is None else journal
         self._within_s = within_s
-        self._late: dict[str, BetConfirmed | BetRejected] = {}
+        self._late: dict[str, BetConfirmed | BetRejected | BetState | NotPlaced] = {}
         """Last words on bets that nobody waited for any more."""
 
     async def __aenter__(self) -> Wallet:
@@ -284,8 +287,11 @@ class Wallet:
                 self._journal.forget(bet.bet_id)
                 return task.last
             raise
+        except GivenUp:  # it never left
+            self._journal.forget(bet.bet_id)
+            raise
         self._journal.forget(bet.bet_id)
-        assert isinstance(result, BetConfirmed | BetRejected | BetState | NotPlaced), result
+        assert isinstance(result, FATES), result
         return result
 
     async def _settled(self, task: Task, within_s: float | None) -> Reply | NotPlaced:
@@ -293,7 +299,7 @@ class Wallet:
 
     def _keep_late(self, task: Task) -> None:
         """The caller has gone, and may still ask."""
-        if task.bet is None or not isinstance(task.result, BetConfirmed | BetRejected):
+        if task.bet is None or not isinstance(task.result, FATES):
             return
         self._journal.forget(task.bet.bet_id)
         self._late[task.bet.bet_id] = task.result
