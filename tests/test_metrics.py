@@ -338,6 +338,7 @@ def test_scrapes_that_come_together_are_one_look_and_none_is_older_than_its_ques
 
         object.__setattr__(house, "gauge", SimpleNamespace(
             read=read, disk=lambda: None, log_bytes=lambda: 0, file_bytes=lambda: 0, newest=None,
+            backed_up_at_s=lambda: 0,
         ))  # fmt: skip
         scrapes = Scrapes(house)
         scrapes._collectors = [Counted(house)]

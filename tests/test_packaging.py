@@ -95,7 +95,7 @@ def test_the_wheel_holds_the_rooms_and_the_schema_and_nothing_else(wheel: Path) 
     rooms = {str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     verifier = {str(path.relative_to(ROOT)) for path in (ROOT / "verifier").iterdir() if path.is_file()}
     steps = {f"engine/schema_steps/{path.name}" for path in (ROOT / "upgrades").iterdir()}
-    assert held == rooms | verifier | steps | {"engine/schema.sql", "ws/docs_style.css"}
+    assert held == rooms | verifier | steps | {"engine/schema.sql", "ws/docs/style.css"}
     assert schema == (ROOT / "schema.sql").read_bytes()
 
 

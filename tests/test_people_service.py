@@ -397,7 +397,7 @@ def test_who_gets_another_password_while_the_old_one_is_checked_is_not_let_in_by
 
 def test_an_access_token_lives_no_longer_than_its_log_in(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        told = await house.people.register("alice", HORSE, None)
+        told = await house.people.register("alice", HORSE, None, "home")
         house.now_us += (LOGIN_LIFE_S - 60) * 1_000_000
         assert told.refresh_token is not None
         last = await house.people.refresh(told.refresh_token)

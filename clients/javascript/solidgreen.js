@@ -115,7 +115,7 @@ export class Wallet {
     const bet_id = bet.bet_id ?? newBetId();
     const isDoubtful = this.#journal.bet(this.userId, bet_id) !== null; // an earlier call's: it may have left
     const request = /** @type {const} */ ({...bet, type: "bet.place", bet_id, nonce});
-    this.#journal.keep(this.userId, request);
+    if (!isDoubtful) this.#journal.keep(this.userId, request); // else what may have left stays as it was
     const task = this.#state.start(request, {isDoubtful});
     return /** @type {Answer} */ (await this.#betSettled(bet_id, task, options)); // it is not only looked for
   }
@@ -222,9 +222,8 @@ export class Wallet {
       this.#journal.forget(bet_id);
       return /** @type {Fate} */ (result); // state.js takes nothing else for the last word on a bet
     } catch (error) {
-      if (error instanceof Refused && !task.isDoubtful) this.#journal.forget(bet_id);
-      if (error instanceof Unresolved && !error.was_sent) this.#journal.forget(bet_id);
-      if (error instanceof GivenUp) this.#journal.forget(bet_id); // it never left
+      const neverLeft = error instanceof GivenUp || (error instanceof Unresolved && !error.was_sent);
+      if ((neverLeft || error instanceof Refused) && !task.isDoubtful) this.#journal.forget(bet_id);
       if (!(error instanceof Unresolved && task.isRejected)) throw error;
       this.#journal.forget(bet_id);
       return /** @type {BetRejected} */ (task.last);

@@ -287,8 +287,9 @@ class Wallet:
                 self._journal.forget(bet.bet_id)
                 return task.last
             raise
-        except GivenUp:  # it never left
-            self._journal.forget(bet.bet_id)
+        except GivenUp:  # this call's never left
+            if not task.is_doubtful:
+                self._journal.forget(bet.bet_id)
             raise
         self._journal.forget(bet.bet_id)
         assert isinstance(result, FATES), result
