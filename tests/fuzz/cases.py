@@ -144,6 +144,9 @@ def _barred(chance: Random, message: dict[str, Any], door: str, things: Things) 
         message.pop("user_id", None)
     elif message["type"] == "bet.place" and chance.random() < 0.5:
         message["bet_id"] = things.bet_id
+    elif message["type"] == "wallet.transfer":
+        for leg in message["legs"]:  # else it is one's own wallet that gives, which may be
+            leg["amount"] = -leg["amount"]
     elif message["type"] in PLAYERS_OWN:
         message["user_id"] = things.other_id
     return message

@@ -70,7 +70,12 @@ class Target:
             for table, (rows, digest) in now.items()
             if self._before.get(table) != (rows, digest)
         ]
-        return f"the books have changed: {'; '.join(changed)}" if changed else None
+        if not changed:
+            return None
+        newest = self._books.execute("SELECT * FROM transactions ORDER BY id DESC LIMIT 1")
+        names = [each[0] for each in newest.description]
+        row = dict(zip(names, newest.fetchone(), strict=True))
+        return f"the books have changed: {'; '.join(changed)}; newest: {row}"
 
     def canary_finding(self) -> str | None:
         """A player who means no harm asks twice, and has his answers, or what is wrong."""
