@@ -177,6 +177,21 @@ const scenes = {
     wallet.close();
   },
 
+  /** What a page before this one may have sent is not forgotten for an asking of now that is refused. */
+  async place_again([token, path]) {
+    const storage = new FolderStorage(path);
+    const wallet = await connect(token, {storage});
+    const bet_id = newBetId();
+    await wallet.place({bet_id, stake: 5});
+    const bet = {type: "bet.place", bet_id, stake: 5, nonce: "12345678"};
+    storage.setItem(`solidgreen.bet.${bet_id}`, JSON.stringify({user_id: wallet.userId, bet}));
+    const refused = [await why(() => wallet.place({bet_id, stake: 6})), await why(() => wallet.place({bet_id, stake: 0}))];
+    const unresolved = wallet.unresolved();
+    const {type, replayed} = await wallet.resolve(bet_id);
+    wallet.close();
+    say({refused: refused.map(({code}) => code), is_kept: unresolved[0] === bet_id, type, replayed, unresolved: wallet.unresolved()});
+  },
+
   /** Closed in the middle of everything. */
   async closing([token, path]) {
     const storage = new FolderStorage(path);

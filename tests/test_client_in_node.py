@@ -222,6 +222,19 @@ def test_what_others_write_into_the_storage_is_left_alone(world: World, tmp_path
     assert told == {"unresolved": ["mine"], "type": "bet.confirmed", "is_forgotten": True}
 
 
+def test_what_may_have_left_before_is_kept_where_asking_again_is_refused(
+    world: World, tmp_path: Path
+) -> None:
+    _, token = world.player()
+
+    told = told_by("place_again", world, token, str(tmp_path / "storage"))
+
+    assert told == {
+        "refused": ["IDEMPOTENCY_CONFLICT", "INVALID_REQUEST"],
+        "is_kept": True, "type": "bet.confirmed", "replayed": True, "unresolved": [],
+    }  # fmt: skip
+
+
 def test_a_client_that_is_closed_tells_whoever_waits_and_leaves_nothing_behind(
     world: World, tmp_path: Path
 ) -> None:
