@@ -14,7 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from engine import files, steps, upgrades
+from cli.upgrade import LOGGED_FROM_VERSION
+from engine import audit_log, files, steps, upgrades
+from engine.actors import at_a_shell
+from engine.deeds import ACCEPTED
 from engine.steps import MANIFEST, known_steps, statements
 
 Json = dict[str, Any]
@@ -61,13 +64,18 @@ def unpacked(archive: Path, folder: Path) -> Old:
 
 
 def brought_to(db: Path, version: int) -> Path:
-    """The file as a program of that version would have upgraded it: by the steps, and nothing of ours."""
+    """The file as a program of that version would have upgraded it: by the steps, and by the deed that says
+    since when deeds are told."""
     with contextlib.closing(sqlite3.connect(db, isolation_level=None)) as connection:
         (now,) = connection.execute("PRAGMA user_version").fetchone()
         for step in known_steps()[now:version]:
             for statement in statements(step.sql):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {step.version}")
+        if now < LOGGED_FROM_VERSION <= version:
+            (last,) = connection.execute("SELECT max(id) FROM transactions").fetchone()
+            subject = {"from_version": now, "to_version": version, "logged_after": last}
+            audit_log.record(connection, at_a_shell("op@then"), "schema.upgrade", subject, ACCEPTED, 1)
     return db
 
 

@@ -118,26 +118,35 @@ class World:
 @contextlib.contextmanager
 def running(folder: Path, players: int = 60) -> Iterator[World]:
     """A server of its own for one test file; one wallet more than `players` is blocked."""
-    files, (*open_wallets, blocked) = _seeded(players)
-    for name, content in files.items():
-        path = folder / name
-        path.touch(mode=0o600)
-        path.write_bytes(content)
-    with Server(folder / "wallet.db") as server:
+    db = folder / "wallet.db"
+    if db.exists():  # with books of other currencies
+        *open_wallets, blocked = _seeded(db, players)
+    else:
+        files, (*open_wallets, blocked) = _seeded_once(players)
+        for name, content in files.items():
+            path = folder / name
+            path.touch(mode=0o600)
+            path.write_bytes(content)
+    with Server(db) as server:
         yield World(server, open_wallets, blocked["id"])
 
 
 @cache
-def _seeded(players: int) -> tuple[dict[str, bytes], list[Json]]:
+def _seeded_once(players: int) -> tuple[dict[str, bytes], list[Json]]:
     """The database and its key, made by the command line once for all servers of this process, and whose
     wallets there are."""
     with tempfile.TemporaryDirectory() as name:
-        db = Path(name) / "wallet.db"
-        wallets = seed(db, players + 1, OPENING)
-        with contextlib.closing(sqlite3.connect(db)) as connection:
-            connection.execute("UPDATE users SET status = 'blocked' WHERE id = ?", (wallets[-1]["id"],))
-            connection.commit()
+        wallets = _seeded(Path(name) / "wallet.db", players)
         return {path.name: path.read_bytes() for path in Path(name).iterdir()}, wallets
+
+
+def _seeded(db: Path, players: int) -> list[Json]:
+    """Wallets with money; the last one is blocked."""
+    wallets = seed(db, players + 1, OPENING)
+    with contextlib.closing(sqlite3.connect(db)) as connection:
+        connection.execute("UPDATE users SET status = 'blocked' WHERE id = ?", (wallets[-1]["id"],))
+        connection.commit()
+    return wallets
 
 
 class RawSocket:
