@@ -1,10 +1,14 @@
 """Log-ins beside bets: `python -m bench.logins`. Prints JSON.
 
-    bets alone ─▶ the same bets, and 50 people log in ─▶ bets alone ─▶ …
+    bets alone ─▶ the same bets, and 50 people log in ─▶ the same, and a loop of idle priority ─▶ …
 
 Bets come in an open loop, 2,000 a second. A storm is 50 people who log in at once and, so that it lasts as
-long as the bets are measured, each again as soon as he is in. Calm and storm take turns: what is compared are
-neighbours in time, and what is reported is the median of their ratios.
+long as the bets are measured, each again as soon as he is in. Calm, storm and loop take turns: what is
+compared are neighbours in time, and what is reported is the median of their ratios.
+
+The loop is a control: a process that computes for a quarter of the time, and gives way to all others. What
+bets lose beside that, they lose because the processors of this machine share something (two threads of one
+core, a host that is busy), and no way of checking passwords can give it back.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ import argparse
 import asyncio
 import json
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,12 +36,23 @@ BETTORS: Final = 100
 WARM_UP_S: Final = 1.0
 """Of the bets (`bench/beside.py`): the storm begins and ends with what is measured."""
 
+PARTS: Final = ("calm", "storm", "loop")
+LOOP: Final = """
+import os, time
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+while True:
+    until_s = time.monotonic() + 0.025
+    while time.monotonic() < until_s:
+        pass
+    time.sleep(0.075)
+"""
+
 Round = dict[str, dict[str, Any]]
 
 
 def measure(folder: Path, rounds: int, seconds: float, people: int) -> dict[str, Any]:
-    """Calm and storm, `rounds` times. Raises `RuntimeError` if a bet or a log-in fails, or the books are not
-    as they must be."""
+    """Calm, storm and loop, `rounds` times. Raises `RuntimeError` if a bet or a log-in fails, or the books
+    are not as they must be."""
     db = folder / "logins.db"
     tokens = [each["token"] for each in seed(db, BETTORS, balance=10**9)]
     with Server(db, settings={"rate_login": "off", "rate_refresh": "off"}) as server:
@@ -44,11 +61,13 @@ def measure(folder: Path, rounds: int, seconds: float, people: int) -> dict[str,
         figures: list[Round] = []
         for number in range(rounds):
             pair: Round = {}
-            for part in ("calm", "storm") if number % 2 == 0 else ("storm", "calm"):
-                calm = part == "calm"
-                pair[part] = (
-                    bets(server, tokens, seconds) if calm else _storm(server, tokens, seconds, people)
-                )
+            for part in PARTS if number % 2 == 0 else reversed(PARTS):
+                if part == "storm":
+                    pair[part] = _storm(server, tokens, seconds, people)
+                elif part == "loop":
+                    pair[part] = _beside_a_loop(server, tokens, seconds)
+                else:
+                    pair[part] = bets(server, tokens, seconds)
             figures.append(pair)
     said = verdict(db)
     if not said.get("ok"):
@@ -64,8 +83,9 @@ def summary(figures: Sequence[Round], people: int) -> dict[str, Any]:
         def of(part: str, name: str = name) -> Callable[[Round], float]:
             return lambda pair: float(pair[part][name])
 
-        shown[name] = {part: mid(figures, part, name) for part in ("calm", "storm")}
+        shown[name] = {part: mid(figures, part, name) for part in PARTS}
         shown[name]["ratio"] = round(mid_ratio(figures, of("storm"), of("calm")), 3)
+        shown[name]["ratio_of_loop"] = round(mid_ratio(figures, of("loop"), of("calm")), 3)
     shown["logins_per_s"] = mid(figures, "storm", "logins_per_s")
     shown["login_p50_ms"] = mid(figures, "storm", "login_p50_ms")
     return shown
@@ -81,6 +101,15 @@ def _storm(server: Server, tokens: list[str], seconds: float, people: int) -> di
         "logins_per_s": round(len(took_s) / over_s, 1),
         "login_p50_ms": round(statistics.median(took_s) * 1000, 1),
     }
+
+
+def _beside_a_loop(server: Server, tokens: list[str], seconds: float) -> dict[str, Any]:
+    loop = subprocess.Popen([sys.executable, "-c", LOOP])
+    try:
+        return bets(server, tokens, seconds)
+    finally:
+        loop.kill()
+        loop.wait()
 
 
 async def _log_in_again_and_again(port: int, people: int, seconds: float) -> tuple[list[float], float]:
@@ -130,7 +159,7 @@ def main() -> None:
     """Run it in a folder of its own, and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--rounds", type=int, default=7, help="pairs of calm and storm (default: %(default)s)"
+        "--rounds", type=int, default=7, help="rounds of calm, storm and loop (default: %(default)s)"
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="of bets, in each (default: %(default)s)")
     parser.add_argument("--people", type=int, default=PEOPLE, help="at a time (default: %(default)s)")

@@ -15,7 +15,7 @@ IN_HAND_MAX: Final = 4
 """Two that are checked, on two cores, and two behind them, so that the process never waits for the next."""
 
 REST: Final = 3.0
-"""Of the time that a check took. Figures: `python -m bench.logins`; docs/adr/0028."""
+"""Of the time that a check took. Figures: `python -m bench.logins`; docs/adr/0029."""
 
 DONE_WITHIN_S: Final = 5.0
 """All that wait are to be done by then: with 20 ms for each, from some 60 on the rests are shorter."""
