@@ -72,10 +72,9 @@ class Target:
         ]
         if not changed:
             return None
-        newest = self._books.execute("SELECT * FROM transactions ORDER BY id DESC LIMIT 1")
-        names = [each[0] for each in newest.description]
-        row = dict(zip(names, newest.fetchone(), strict=True))
-        return f"the books have changed: {'; '.join(changed)}; newest: {row}"
+        newest = self._books.execute("SELECT kind, scope FROM transactions ORDER BY id DESC LIMIT 1")
+        kind, scope = newest.fetchone()
+        return f"the books have changed: {'; '.join(changed)}; newest: {kind} of {scope}"
 
     def canary_finding(self) -> str | None:
         """A player who means no harm asks twice, and has his answers, or what is wrong."""
