@@ -44,7 +44,7 @@ while True:
     until_s = time.monotonic() + 0.025
     while time.monotonic() < until_s:
         pass
-    time.sleep(0.075)
+    time.sleep(0.075)  # the other three quarters
 """
 
 Round = dict[str, dict[str, Any]]

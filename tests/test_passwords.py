@@ -12,6 +12,7 @@ from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import VerifyMismatchError
 
 from ws.people import passwords as passwords_module
+from ws.people.pace import Pace
 from ws.people.passwords import LANES, MEMORY_KIB, PASSES, Passwords, TooManyPasswords
 
 
@@ -170,5 +171,21 @@ def test_beside_bets_one_is_checked_at_a_time(monkeypatch: pytest.MonkeyPatch) -
         await asyncio.gather(*(passwords.verify("correct horse", None) for _ in range(6)))
         assert in_hand == [1] * 6
         passwords.close()
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_begun_once_it_is_closed() -> None:
+    async def scenario() -> None:
+        bets = itertools.count()
+        passwords = Passwords(lambda: next(bets))
+        await passwords.hash("correct horse")
+        waiting = asyncio.create_task(passwords.hash("correct horse"))  # rests
+        await asyncio.sleep(0)
+        passwords.close()
+        passwords._pace = Pace()  # the rest is over
+        passwords._rested()
+        assert passwords._process is None
+        waiting.cancel()
 
     asyncio.run(scenario())

@@ -12,6 +12,7 @@ from engine.outcomes import Code
 from ws.contracts.schemas import name_of, ref
 from ws.http.problems import MEDIA_TYPE, STATUS, problem
 from ws.strict_json import EXPECTED_TYPE
+from ws.v1.routes import OF_A_BET
 from ws.wire.messages import BetRejected
 
 Json = dict[str, Any]
@@ -24,8 +25,6 @@ OF_A_BODY: Final = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: EXPECTED_TYPE,
 }
 """Where HTTP has a finer status for an INVALID_REQUEST."""
-
-_TOLD_OF_A_REJECTED_BET: Final = ("bet_id", "replayed", "balance", "held", "available")
 
 
 def refusals(may: Iterable[Code], schema: str, *, has_body: bool) -> Iterator[tuple[HTTPStatus, str, Json]]:
@@ -79,5 +78,5 @@ def _headers_of(status: HTTPStatus) -> Json:
 def rejected_bet(known: dict[str, Json]) -> Json:
     """A problem of a bet, which also tells what `bet.rejected` does."""
     more = known[name_of(BetRejected)]["properties"]
-    properties = known["Problem"]["properties"] | {name: more[name] for name in _TOLD_OF_A_REJECTED_BET}
+    properties = known["Problem"]["properties"] | {name: more[name] for name in OF_A_BET}
     return known["Problem"] | {"title": REJECTED_BET, "properties": properties}

@@ -104,7 +104,8 @@ class Passwords:
         return self._parameters.check_needs_rehash(kept)
 
     def close(self) -> None:
-        """End the process; what waits for it is not done."""
+        """End the process; what waits for it is not done, also when a rest is over."""
+        self._queue.clear()
         if self._process is not None:
             process, self._process = self._process, None
             process.kill()

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from engine.outcomes import Code
 from ws.http.answers import answer
 from ws.http.problems import problem
-from ws.v1.routes import Route
+from ws.v1.routes import OF_A_BET, Route
 from ws.wire.fields import Reply
 from ws.wire.messages import BetRejected, Error
 from ws.wire.reads import BlockGet
@@ -30,8 +30,6 @@ FOR_EVER: Final = "private, max-age=31536000, immutable"
 
 JSON: Final = "application/json"
 _IMMUTABLE: Final = frozenset({BlockGet, ReceiptGet})
-OF_A_BET: Final = ("bet_id", "replayed", "balance", "held", "available")
-"""What a `bet.rejected` tells beside its code."""
 
 
 def told(route: Route, reply: Reply, if_none_match: str | None) -> Response:

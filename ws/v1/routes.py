@@ -66,6 +66,9 @@ from ws.wire.wallets import (
     Wallets,
 )
 
+OF_A_BET: Final = ("bet_id", "replayed", "balance", "held", "available")
+"""What a `bet.rejected` tells beside its code."""
+
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 NOT_SENT: Final = frozenset({"type", "id"})
