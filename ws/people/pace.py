@@ -1,8 +1,8 @@
 """When the next password may be checked, so that bets hardly feel it. Pure; seconds of a clock that never
 goes back.
 
-While bets are under way one is checked at a time, and then the processors rest from it for three times as
-long as it took: log-ins have a quarter of one core. With nobody betting they have all of `IN_HAND_MAX`. Where
+While bets are under way one is checked at a time, and then the processors rest from it for nine times as
+long as it took: log-ins have a tenth of one core. With nobody betting they have all of `IN_HAND_MAX`. Where
 so many wait that they would not be done in time at this pace, the rests are shorter: a flood of log-ins is
 not to lock everybody out.
 """
@@ -14,11 +14,11 @@ from typing import Final
 IN_HAND_MAX: Final = 4
 """Two that are checked, on two cores, and two behind them, so that the process never waits for the next."""
 
-REST: Final = 3.0
+REST: Final = 9.0
 """Of the time that a check took. Figures: `python -m bench.logins`; docs/adr/0029."""
 
 DONE_WITHIN_S: Final = 5.0
-"""All that wait are to be done by then: with 20 ms for each, from some 60 on the rests are shorter."""
+"""All that wait are to be done by then: with 20 ms for each, from 25 on the rests are shorter."""
 
 
 class Pace:

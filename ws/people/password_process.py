@@ -1,4 +1,4 @@
-"""The process that hashes and verifies passwords, for `ws/people/passwords.py`: a line of JSON in, a line of
+"""A process that hashes and verifies passwords, for `ws/people/hasher.py`: a line of JSON in, a line of
 JSON out, until the input ends. It is run as a file, and imports nothing of the house.
 """
 
@@ -17,9 +17,9 @@ from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 LOWEST_PRIORITY = 19
 
 
-def main(memory_kib: int, passes: int, lanes: int, at_a_time: int) -> None:
-    """Serve the lines of standard input."""
-    os.nice(LOWEST_PRIORITY)
+def main(way: str, memory_kib: int, passes: int, lanes: int, at_a_time: int) -> None:
+    """Serve the lines of standard input. `way`: `idle` or `nice`, how it gives way to all others."""
+    _give_way(is_idle=way == "idle")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this
     hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=lanes, type=Type.ID)
     one_line = threading.Lock()
@@ -40,6 +40,15 @@ def main(memory_kib: int, passes: int, lanes: int, at_a_time: int) -> None:
             threads.submit(serve, line)
 
 
+def _give_way(is_idle: bool) -> None:
+    """A nice process keeps its core for some milliseconds when somebody else wakes up, and to the scheduler
+    that core is busy, so the writer's thread waits behind the event loop instead of moving over. With an idle
+    one it does not; but that gets nothing where all cores are wanted (docs/adr/0029)."""
+    os.nice(LOWEST_PRIORITY)
+    if is_idle and hasattr(os, "SCHED_IDLE"):  # Linux; the threads of this process inherit it
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 def _matches(hasher: PasswordHasher, kept: str, password: str) -> bool:
     try:
         return hasher.verify(kept, password)
@@ -48,4 +57,4 @@ def _matches(hasher: PasswordHasher, kept: str, password: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

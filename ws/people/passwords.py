@@ -1,34 +1,30 @@
-"""Passwords, hashed and verified by argon2id in a process of its own.
+"""Passwords, hashed and verified by argon2id in processes of their own.
 
-One takes 19 MiB and about 20 ms of a processor, so two at most run at a time, at the lowest priority there
-is, and with rests between them while bets are under way (`ws/people/pace.py`): a storm of log-ins waits for
-itself. A process, because a thread of low priority is worse than none: where the machine is busy it is not
-run while it has the interpreter's lock, and the event loop waits for that lock, whatever its own priority.
+One takes 19 MiB and about 20 ms of a processor, so two at most run at a time, when nobody else wants the
+processor, and with rests between them while bets are under way (`ws/people/pace.py`): a storm of log-ins
+waits for itself. Where others want all processors for long, what has waited for `HURRY_AFTER_S` is given to a
+second process as well, which has the lowest share instead of none; the first answer counts (docs/adr/0029).
+
+Processes, because a thread that gives way is worse than none: where the machine is busy it is not run while
+it has the interpreter's lock, and the event loop waits for that lock, whatever its own priority.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
-import logging
 import secrets
-import subprocess
-import sys
-import threading
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from argon2 import PasswordHasher, Type
 
 from engine.errors import SolidGreenError
+from ws.people.hasher import Hasher
 from ws.people.pace import Pace
-
-log = logging.getLogger("solidgreen.people")
 
 MEMORY_KIB: Final = 19_456
 PASSES: Final = 2
@@ -45,7 +41,8 @@ WITHIN_S: Final = 8.0
 """How long one may wait, where bets leave it no processor. An HTTP connection is given 10 s
 (`ws/transport/http_door.py`)."""
 
-PROGRAM: Final = Path(__file__).with_name("password_process.py")
+HURRY_AFTER_S: Final = 0.5
+"""Twenty-five times what one takes by itself: then no processor is idle."""
 
 
 class TooManyPasswords(SolidGreenError):
@@ -63,15 +60,16 @@ class _Asked(NamedTuple):
 
 
 class _InHand(NamedTuple):
-    """What the process has, and since when."""
+    """What is being checked, and since when."""
 
     answer: asyncio.Future[Any]
     began_s: float
+    hurry: asyncio.TimerHandle
 
 
 class Passwords:
-    """Hashes and verifies passwords. All on one event loop; the process is started when it is first needed,
-    and `close` ends it. `bets`: how many were answered so far, for the pace."""
+    """Hashes and verifies passwords. All on one event loop; the processes are started when they are first
+    needed, and `close` ends them. `bets`: how many were answered so far, for the pace."""
 
     def __init__(self, bets: Callable[[], int] = lambda: 0) -> None:
         self._bets = bets
@@ -81,7 +79,9 @@ class Passwords:
         self._queue: deque[_Asked] = deque()
         self._rest: asyncio.TimerHandle | None = None
         self._in_hand: dict[int, _InHand] = {}
-        self._process: subprocess.Popen[bytes] | None = None
+        program = tuple(map(str, (MEMORY_KIB, PASSES, LANES, AT_A_TIME)))
+        self._patient = Hasher(("idle", *program), self._told)
+        self._hurried = Hasher(("nice", *program), self._told)
         self._waiting = 0
         # Verified where nobody has the name, so that this takes as long and says as much. No password gives
         # it.
@@ -104,12 +104,12 @@ class Passwords:
         return self._parameters.check_needs_rehash(kept)
 
     def close(self) -> None:
-        """End the process; what waits for it is not done, also when a rest is over."""
+        """End the processes; what waits for them is not done, also when a rest is over."""
         self._queue.clear()
-        if self._process is not None:
-            process, self._process = self._process, None
-            process.kill()
-            process.wait()
+        for each in self._in_hand.values():
+            each.hurry.cancel()
+        for hasher in (self._patient, self._hurried):
+            hasher.close()
 
     async def _ask(self, password: str, kept: str | None) -> Any:
         if self._waiting >= WAITING_MAX:
@@ -128,7 +128,7 @@ class Passwords:
             self._waiting -= 1
 
     def _go_on(self) -> None:
-        """Hand over what may be by now. The process has few at a time: else, where it does not read, the pipe
+        """Hand over what may be by now. A process has few at a time: else, where it does not read, the pipe
         to it would be full some day, and the event loop would wait for it."""
         loop = asyncio.get_running_loop()
         while self._queue:
@@ -143,7 +143,8 @@ class Passwords:
                 return
             asked = self._queue.popleft()
             self._pace.began(self._bets())
-            self._in_hand[asked.number] = _InHand(asked.answer, loop.time())
+            hurry = loop.call_later(HURRY_AFTER_S, self._hurry, asked)
+            self._in_hand[asked.number] = _InHand(asked.answer, loop.time(), hurry)
             self._hand_over(asked)
 
     def _rested(self) -> None:
@@ -151,63 +152,29 @@ class Passwords:
         self._go_on()
 
     def _hand_over(self, asked: _Asked) -> None:
-        if self._process is None:
-            try:
-                self._process = self._started()
-            except OSError as error:  # no descriptor, or no memory
-                log.error("the process that checks passwords cannot be started: %s", error)
-                asyncio.get_running_loop().call_soon(self._told, asked.number, None)
-                return
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it has ended: whoever reads from it finds that, and says so
-            self._process.stdin.write(asked.line)
-            self._process.stdin.flush()
+        is_behind = self._patient.outstanding - self._in_hand.keys()  # with what the other has answered
+        (self._hurried if is_behind else self._patient).hand_over(asked.number, asked.line)
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        # -P: beside the file lie modules with the names of Python's own.
-        command = [sys.executable, "-P", str(PROGRAM), *map(str, (MEMORY_KIB, PASSES, LANES, AT_A_TIME))]
-        process = subprocess.Popen(  # noqa: S603  # no text of a stranger's is in it
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        loop = asyncio.get_running_loop()
-        threading.Thread(target=self._read, args=(process, loop), name="passwords", daemon=True).start()
-        return process
-
-    def _read(self, process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop) -> None:
-        """On a thread: hand each answer to the loop, until there are no more."""
-        assert process.stdout is not None
-        assert process.stdin is not None
-        pipes: tuple[IO[bytes], IO[bytes]] = process.stdin, process.stdout
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            for line in process.stdout:
-                loop.call_soon_threadsafe(self._told, *json.loads(line))
-            loop.call_soon_threadsafe(self._ended, process)
-        for pipe in pipes:
-            with contextlib.suppress(OSError):
-                pipe.close()
+    def _hurry(self, asked: _Asked) -> None:
+        if asked.number not in self._hurried.outstanding:
+            self._hurried.hand_over(asked.number, asked.line)
 
     def _told(self, number: int, answer: str | bool | None) -> None:
-        self._done(number, answer, "log-ins cannot be checked at the moment")
+        is_with_the_other = any(number in each.outstanding for each in (self._patient, self._hurried))
+        if answer is not None or not is_with_the_other:
+            self._done(number, answer)
 
-    def _ended(self, process: subprocess.Popen[bytes]) -> None:
-        if self._process is not process:
-            return  # by `close`
-        log.error("the process that checks passwords has ended; the next log-in starts another")
-        self._process = None
-        process.wait()
-        for number in [*self._in_hand]:
-            self._done(number, None, "log-ins are interrupted; try again")
-
-    def _done(self, number: int, answer: str | bool | None, otherwise: str) -> None:
-        """It has its answer; None: there is none, and `otherwise` is said."""
+    def _done(self, number: int, answer: str | bool | None) -> None:
+        """It has its answer; None: there is none."""
         done = self._in_hand.pop(number, None)
         if done is None:
             return
+        done.hurry.cancel()
         now_s = asyncio.get_running_loop().time()
         self._pace.ended(now_s, now_s - done.began_s, len(self._queue), self._bets())
         if not done.answer.done():
             if answer is None:
-                done.answer.set_exception(TooManyPasswords(otherwise))
+                done.answer.set_exception(TooManyPasswords("log-ins cannot be checked at the moment"))
             else:
                 done.answer.set_result(answer)
         self._go_on()
