@@ -19,7 +19,13 @@ def test_what_is_reported_is_the_median_of_neighbours() -> None:
         for calm, storm in ((10.0, 11.0), (100.0, 110.0), (10.0, 40.0))
     ]
     told = summary(rounds, people=50)
-    assert told["p99_ms"] == {"calm": 10.0, "storm": 40.0, "hashes": 12.0, "ratio": 1.1, "ratio_of_hashes": 1.2}
+    assert told["p99_ms"] == {
+        "calm": 10.0,
+        "storm": 40.0,
+        "hashes": 12.0,
+        "ratio": 1.1,
+        "ratio_of_hashes": 1.2,
+    }
     assert told["p50_ms"]["ratio"] == 2.0
     assert (told["people"], told["logins_per_s"], told["login_p50_ms"]) == (50, 50, 900)
 
