@@ -7,9 +7,12 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import ssl
 import urllib.error
 import urllib.request
 from typing import Final
+
+from ws.settings import DEFAULT_HOST, DEFAULT_PORT, url_from_here, variable
 
 WITHIN_S: Final = 4.0
 ANSWER_BYTES_MAX: Final = 65_536
@@ -17,9 +20,10 @@ ANSWER_BYTES_MAX: Final = 65_536
 
 def health(options: argparse.Namespace) -> int:
     """Print what the server says of itself; 1 if it takes no bets, or does not answer."""
-    url = f"{options.url.rstrip('/')}/health/ready"
+    url = f"{(options.url or own_url()).rstrip('/')}/health/ready"
     try:
-        with urllib.request.urlopen(url, timeout=WITHIN_S) as answer:  # noqa: S310  the operator's own address
+        trusted = None if options.url else own_certificate()
+        with urllib.request.urlopen(url, timeout=WITHIN_S, context=trusted) as answer:  # noqa: S310  his own address
             said = answer.read(ANSWER_BYTES_MAX)
             is_ready = True
     except urllib.error.HTTPError as error:
@@ -38,3 +42,21 @@ def health(options: argparse.Namespace) -> int:
         return 1
     print(json.dumps(report))
     return 0 if is_ready else 1
+
+
+def own_url() -> str:
+    """Where a `serve` with this environment is reached from here."""
+    host, port = variable("host", DEFAULT_HOST), variable("port", str(DEFAULT_PORT))
+    return url_from_here(str(host), str(port), is_tls=variable("tls_certificate") is not None)
+
+
+def own_certificate() -> ssl.SSLContext | None:
+    """Trusts the very certificate that such a `serve` shows, whatever name is in it; None: it shows none.
+    Raises `OSError` where that cannot be read."""
+    path = variable("tls_certificate")
+    if path is None:
+        return None
+    context = ssl.create_default_context(cafile=path)
+    context.check_hostname = False  # it is asked for by its address
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # and need not come with its root
+    return context

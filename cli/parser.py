@@ -248,9 +248,7 @@ def _audit(command: AddCommand) -> None:
         "Exit status 1 if they are not, or nobody answers.",
         on_database=False,
     )
-    asks.add_argument(
-        "--url", default="http://127.0.0.1:8000", help="where it listens (default: %(default)s)"
-    )
+    asks.add_argument("--url", help="where it listens (default: as `serve` would with this environment)")
 
 
 def _copy(command: AddCommand) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from server_fixture import World
+
+from cli.health import own_url
+from harness.process import free_port, solidgreen
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +69,23 @@ def test_nothing_else_is_there(http: httpx.Client, path: str) -> None:
 
 def test_the_socket_asked_for_over_plain_http_is_not_there(http: httpx.Client) -> None:
     assert http.get("/ws").status_code in (400, 404, 426)
+
+
+def test_the_command_line_asks_where_serve_would_listen(world: World) -> None:
+    """So the image's own check follows its settings."""
+    done = solidgreen("health", port=str(world.server.port))
+    assert json.loads(done.stdout)["status"] == "ready"
+    port = str(free_port())
+    nobody = solidgreen("health", port=port, check=False)
+    assert (nobody.returncode, nobody.stdout.split(": ")[0]) == (1, f"http://127.0.0.1:{port}/health/ready")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [(None, "http://127.0.0.1:8000"), ("0.0.0.0", "http://127.0.0.1:8000"), ("::", "http://[::1]:8000")],
+)
+def test_where_that_is(host: str | None, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOLIDGREEN_HOST", raising=False)
+    if host is not None:
+        monkeypatch.setenv("SOLIDGREEN_HOST", host)
+    assert own_url() == url

@@ -125,6 +125,8 @@ def test_the_command_line_finds_its_server_behind_tls(tls: tuple[World, Pair]) -
     for given in ((), ("--url", server.http), ("--url", server.ws)):
         assert "behind-tls: operator" in solidgreen("keys", "list", *db, *given).stdout
     assert json.loads(solidgreen("health", "--url", server.http).stdout)["status"] == "ready"
+    where = {"host": "0.0.0.0", "port": str(server.port), "tls_certificate": str(tls[1].certificate)}
+    assert json.loads(solidgreen("health", **where).stdout)["status"] == "ready"
     # It refuses by itself: so it was asked, over TLS.
     early = ("--before", "2020-01-01T00:00:00Z", "--url", server.ws)
     assert "no block that is older" in solidgreen("archive", *db, *early, check=False).stderr
@@ -132,6 +134,7 @@ def test_the_command_line_finds_its_server_behind_tls(tls: tuple[World, Pair]) -
     assert (plain.returncode, "cannot be asked" in plain.stderr) == (2, True)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SSL_CERT_FILE")
+        assert solidgreen("health", **where).returncode == 0, "that very certificate is enough"
         stranger = solidgreen("keys", "list", *db, check=False)
     assert (stranger.returncode, stranger.stdout) == (2, "")
     assert "CERTIFICATE_VERIFY_FAILED" in stranger.stderr, "an admin's token is shown to nobody unknown"

@@ -36,7 +36,7 @@ from ws.rates.in_redis import RedisCounts, redis_storage
 from ws.rates.rates import Counted, Rates
 from ws.rates.windows import Windows
 from ws.server import Server, handled, listen, uvicorn_config
-from ws.settings import SettingInvalid, Settings
+from ws.settings import SettingInvalid, Settings, url_from_here
 from ws.sockets.hub import Hub
 from ws.sockets.session import Door
 from ws.tls import Shown, pair_of
@@ -173,9 +173,7 @@ def _rates(settings: Settings) -> Rates:
 
 def _announce(settings: Settings, listener: socket.socket, store: Store) -> None:
     host, port = listener.getsockname()[:2]
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # whoever reads it is here
-    scheme = "http" if settings.tls_certificate is None else "https"
-    store.note(f"{scheme}://[{here}]:{port}" if ":" in here else f"{scheme}://{here}:{port}")
+    store.note(url_from_here(host, port, is_tls=settings.tls_certificate is not None))
     host = f"[{host}]" if ":" in host else host
     nonces = "Redis" if settings.redis_url else "memory"
     door = "ws" if settings.tls_certificate is None else "wss"

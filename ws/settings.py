@@ -21,6 +21,10 @@ SOCKETS_PER_USER = 256
 """Sockets of one user id at a time: a person has a few, a partner's server with an id of its own a pool."""
 
 
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+
+
 class SettingInvalid(SolidGreenError):
     """A setting has a value that makes no sense. The message names it."""
 
@@ -33,8 +37,8 @@ class Settings:
     """The database file."""
     jwt_secret: str = field(repr=False)
     """Signs and checks access tokens (HS256); at least 32 bytes."""
-    host: str = "127.0.0.1"
-    port: int = 8000
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
     """0 takes any free port."""
     redis_url: str | None = None
     """Where nonces are kept; without it, in this process's memory."""
@@ -70,6 +74,12 @@ class Settings:
     """Where spans are sent, by OTLP over HTTP; None: nothing is traced."""
     trace_ratio: float = 0.01
     """Of the commands, how many are traced; 0 to 1."""
+
+
+def url_from_here(host: str, port: int | str, *, is_tls: bool) -> str:
+    """How a server that listens on `host` is reached from its own machine."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  whoever reads it is here
+    return f"{'https' if is_tls else 'http'}://{f'[{here}]' if ':' in here else here}:{port}"
 
 
 def variable(
