@@ -100,6 +100,7 @@ export class Live {
         this.#heard();
         decodeFrame(data).forEach((message) => this.#take(message));
       };
+      socket.onerror = () => setTimeout(left, 0, null); // `close` follows at once, but not in every Node
       socket.onclose = ({code}) => left(code === 1006 ? null : code);
     });
   }
