@@ -67,7 +67,7 @@ run: $(VENV)/.stamp     ## serve a demo with 100 players on 127.0.0.1:8000
 	@exec $(BIN)/solidgreen serve --db $(DB) --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.stamp    ## every test that needs only Python, git and make; WORKERS= at a time
-	$(PYTEST) -n $(WORKERS) -m "not long" --ignore tests/charts
+	$(PYTEST) -n $(WORKERS) -m "not long" --ignore tests/charts --ignore tests/browser
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "ws", "batcher", "engine")  # each may import those after it
 DOORS = (  # modules and rooms of `ws`: each may import those after it
-    *("app", "application", "server", "watching", "docs", "contracts", "people", "v1", "sockets"),
+    *("app", "application", "server", "watching", "pages", "docs", "contracts", "people", "v1", "sockets"),
     *("protocol", "asking", "transport", "http", "auth", "codec", "effects", "strict_json"),
     *("tls", "beside", "settings", "rates", "client", "wire"),
 )
