@@ -1,4 +1,4 @@
-"""Parts of the operator's page that need no page, in Node: what is kept and drawn of figures, and its socket."""
+"""Parts of the operator's page that need no page, in Node: what is kept and drawn, and its socket."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ def test_five_minutes_are_kept_and_refusals_of_that_time_are_added_up(web: Path)
     assert [point["value"] for point in run] == list(seconds)[-FIVE_MINUTES_S:]
     assert told["refusals"][0] == ["RATE_LIMITED", FIVE_MINUTES_S]
     assert len(told["refusals"]) == 1 + FIVE_MINUTES_S
+    # A second, though it was told of half a one.
     assert told["confirmed"] == {"now": 4, "least": 4, "most": 4}, (
         "a second, though it was told of half a one"
     )
@@ -148,13 +149,12 @@ def test_a_move_whose_answer_was_lost_is_asked_again_and_moves_once(web: Path, w
         (bet_id,) = [(await placed(world, 100))["bet_id"]]
         cut = asyncio.Event()
 
-        def lose(
-            _: bytes,
-        ) -> None:  # the first answer to a settlement, which the server has committed by then
-            if world.query("SELECT 1 FROM transactions WHERE scope != 'bet' AND key = ?", "once"):
-                if not cut.is_set():
-                    cut.set()
-                    proxy.reset()
+        def lose(_: bytes) -> None:
+            """The first answer to the settlement, which is committed by then."""
+            is_done = world.query("SELECT 1 FROM transactions WHERE scope != 'bet' AND key = ?", "once")
+            if is_done and not cut.is_set():
+                cut.set()
+                proxy.reset()
 
         proxy = TcpProxy(world.server.port, on_reply=lose)
         async with proxy.serving(), talking(web, proxy.ws, world.operator) as talk:
@@ -179,6 +179,7 @@ def test_what_is_refused_and_what_is_not_answered(web: Path, world: World) -> No
             proxy.reads.clear()
             talk.ask(type="circuit.get", withinMs=100)
             assert await talk.hear() == {"raised": "Unresolved", "was_sent": True}
+            proxy.reads.set()
 
     asyncio.run(scene())
 
