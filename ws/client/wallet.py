@@ -68,8 +68,8 @@ class Wallet:
     `token`: of a player, whose wallet this then is, or of an operator. `journal`: where bets are kept that
     are not answered yet, so that a crash of this process forgets none; by default its memory. `within_s`: how
     long to wait for an answer, and for the first `welcome`, unless a call says otherwise. `on_push`: hears
-    what comes unasked, in order: the `welcome` of each socket, so that what was followed on the one before can
-    be followed again, and pushes, a `PayoutProgress` for example.
+    what comes unasked, in order: the `welcome` of each socket, so that what was followed on the one before
+    can be followed again, and pushes, a `PayoutProgress` for example.
 
     Entering raises `NotAuthenticated`, or `GivenUp` where no socket could be opened in time. Every method
     that asks raises `Refused`, `Unresolved` or `GivenUp` (ws/client/errors.py). A call that is cancelled
