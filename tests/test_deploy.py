@@ -218,8 +218,8 @@ def test_the_image_copies_what_is_there_and_calls_the_program_as_it_is() -> None
     assert copied == let_in
     assert all((ROOT / name).exists() for name in copied)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = [*wheel["packages"], *wheel["force-include"], project["project"]["readme"]]
+    packed = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = [*packed["packages"], *packed["force-include"], project["project"]["readme"]]
     lacking = [name for name in needed if not any(PurePath(name).is_relative_to(each) for each in copied)]
     assert lacking == [], "of the wheel"
     said = {
