@@ -102,13 +102,13 @@ def test_a_refusal_is_red_with_its_reason_and_takes_nothing(visit: Visit) -> Non
     assert bets(visitor) == []
 
 
-@pytest.mark.parametrize("typed", ["", "0", "-1", "1,000", "1.005", "1e3", "abc"])
-def test_what_is_no_amount_is_not_sent(visit: Visit, typed: str) -> None:
+def test_what_is_no_amount_is_not_sent(visit: Visit) -> None:
     page = visit().registers(10_000_000).opens()
-    page.get_by_label("Stake").fill(typed)
-    page.get_by_role("button", name="Place bet").click()
-    expect(page.get_by_role("alert")).to_have_text("Type an amount above zero, such as 2.50.")
-    expect(page.get_by_label("Stake")).to_be_focused()
+    for typed in ("", "0", "-1", "1,000", "1.005", "1e3", "abc"):
+        page.get_by_label("Stake").fill(typed)
+        page.get_by_role("button", name="Place bet").click()
+        expect(page.get_by_role("alert")).to_have_text("Type an amount above zero, such as 2.50.")
+        expect(page.get_by_label("Stake")).to_be_focused()
     expect(page.locator("[data-bet]")).to_have_count(0)
 
 
