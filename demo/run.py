@@ -1,0 +1,232 @@
+"""`make demo`: people's pages, a few hundred bots, a server that is killed half-way, and what survived.
+
+    python -m demo.run --bots 300 --seconds 30
+
+Opens nothing by itself: it prints two addresses and two log-ins. Half-way through the seconds the server is
+killed with SIGKILL and started again on the same port; the bots connect again and ask again. Then their notes
+are held against the file, and `solidgreen reconcile` and `verify` read it. After the report the server and
+the bots go on, for people to look at, until Ctrl-C, unless `--no-stay`. Exit status: 0 if all is well, 1 if
+anything was lost, twice or wrong, 2 for a wrong call, 130 if Ctrl-C came before the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from bench.processes import own_redis, redis_executable
+from demo.books import copy_of, read_books
+from demo.bots import Bot, Croupier
+from demo.house import House, Person
+from demo.judge import judge
+from demo.notes import Notes, read_notes
+from demo.report import is_well, report
+from ws.client import Wallet
+
+VISITORS_MONEY: Final = 25_000  # 250.00 EUR
+NOBODY_TOLD: Final = 130  # as shells say of a program that SIGINT has ended
+
+
+class Demo:
+    """One run. `is_well` is None until the report is there."""
+
+    def __init__(self, house: House, bots: int, seconds: float, say: Callable[[str], None]) -> None:
+        self.is_well: bool | None = None
+        self._house = house
+        self._count = bots
+        self._half_s = seconds / 2
+        self._say = say
+        self._rng = Random()
+        self._notes = house.folder / "notes"
+        self._bots: list[Bot] = []
+
+    async def run(self, *, stay: bool) -> None:
+        """Build, play, kill, play on, report; and then, with `stay`, play until it is cancelled."""
+        house = self._house
+        self._notes.mkdir()
+        seats = await asyncio.to_thread(house.build, self._count)
+        try:
+            await asyncio.to_thread(house.start)
+            player, operator = await asyncio.to_thread(lambda: (house.register("alice"), house.hire("olga")))
+            self._introduce(player, operator)
+            self._bots = [
+                Bot(house.server.ws, seat, self._notes, Random(self._rng.random())) for seat in seats
+            ]
+            async with self._seated() as croupier:
+                await croupier.deposit(player.user_id, VISITORS_MONEY, "welcome")
+                async with self._at_the_visitors_table(croupier, player):
+                    killed_ns = await self._play_and_kill(croupier)
+                    await self._report(killed_ns)
+                    if stay:
+                        self._say(
+                            "\nThe server and the bots go on, for you to look at the pages; Ctrl-C ends it."
+                        )
+                        await self._play(croupier, asyncio.Event())
+        finally:
+            await asyncio.to_thread(house.end)
+
+    def _introduce(self, *people: Person) -> None:
+        nonces = "Redis" if self._house.server.redis_url else "memory"
+        self._say(
+            f"Solid Green with {self._count} bots, nonces in {nonces}, all files in {self._house.folder}\n"
+        )
+        for who, person in zip(("player", "operator"), people, strict=True):
+            self._say(f"  {who:9} {person.page:34} name {person.username}, password {person.password}")
+        self._say("")
+
+    @contextlib.asynccontextmanager
+    async def _seated(self) -> AsyncIterator[Croupier]:
+        """The croupier and all bots connected."""
+        house, notes = self._house, Notes(self._notes / "croupier.jsonl")
+
+        async def token() -> str:
+            return await asyncio.to_thread(house.croupiers_token)
+
+        croupier = Croupier(house.server.ws, token, notes, Random(self._rng.random()))
+        everybody = [croupier, *self._bots]
+        try:
+            await asyncio.gather(*(one.sit() for one in everybody))
+            yield croupier
+        finally:
+            await asyncio.gather(*(one.leave() for one in everybody))
+            notes.close()
+
+    @contextlib.asynccontextmanager
+    async def _at_the_visitors_table(self, croupier: Croupier, player: Person) -> AsyncIterator[None]:
+        """What is bet on the player's page is ended as well."""
+
+        async def token() -> str:
+            return await asyncio.to_thread(self._house.players_token, player.user_id)
+
+        async with Wallet(self._house.server.ws, token) as visitor:
+            serving = asyncio.create_task(croupier.serve(visitor))
+            try:
+                yield
+            finally:
+                serving.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await serving
+
+    async def _play_and_kill(self, croupier: Croupier) -> int:
+        """Both halves; when the server was killed, by the clock of the notes."""
+        began_s, until = time.monotonic(), asyncio.Event()
+        self._say(f"  {0:5.1f} s  {self._count} bots play, one socket each")
+
+        def at(what: str) -> None:
+            self._say(f"  {time.monotonic() - began_s:5.1f} s  {what}")
+
+        async with asyncio.TaskGroup() as play:
+            play.create_task(self._play(croupier, until))
+            await asyncio.sleep(self._half_s)
+            at(f"{self._confirmed:,} bets acknowledged; the server is killed (SIGKILL)")
+            killed_ns = time.monotonic_ns()
+            await asyncio.to_thread(self._house.kill)
+            # Before any process opens it: what is in it now was there when the server died.
+            await asyncio.to_thread(copy_of, self._house.db, self._house.folder / "crashed")
+            await asyncio.to_thread(self._house.start)
+            at("it runs again, on the same port; the bots connect again, and ask again")
+            await asyncio.sleep(self._half_s)
+            until.set()
+        at(f"{self._confirmed:,} bets acknowledged, every round is over")
+        return killed_ns
+
+    async def _play(self, croupier: Croupier, until: asyncio.Event) -> None:
+        """All bots, until that is set, and until what they have begun has ended."""
+        async with asyncio.TaskGroup() as rounds:
+            for bot in self._bots:
+                rounds.create_task(bot.play(until, croupier, rounds))
+
+    @property
+    def _confirmed(self) -> int:
+        return sum(bot.confirmed for bot in self._bots)
+
+    async def _report(self, killed_ns: int) -> None:
+        await asyncio.gather(*(bot.note_balance() for bot in self._bots))
+
+        def look() -> tuple[str, bool]:
+            house = self._house
+            crashed = read_books(house.folder / "crashed" / house.db.name)
+            verdict = judge(read_notes(self._notes), crashed, read_books(house.db), killed_ns)
+            checks = [house.check("reconcile"), house.check("verify")]
+            return report(verdict, checks), is_well(verdict, checks)
+
+        told, self.is_well = await asyncio.to_thread(look)
+        self._say(f"\n{told}")
+
+
+@contextlib.contextmanager
+def redis(url: str | None) -> Iterator[str | None]:
+    """The one that is named, else one of our own, else none."""
+    if url or redis_executable() is None:
+        yield url
+        return
+    with own_redis() as (own_url, _):
+        yield own_url
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make demo", description="A server with players that is killed half-way, and what survived."
+    )
+    parser.add_argument(
+        "--bots", type=int, default=300, help="players, one socket each (default %(default)s)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=30,
+        help="that they play; half-way the server is killed (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--port", type=int, help="of the pages (default: a free one)")
+    parser.add_argument(
+        "--redis-url", help="keep nonces there (default: a Redis of its own, where there is one)"
+    )
+    parser.add_argument("--folder", type=Path, help="a new folder, which is kept (default: a temporary one)")
+    parser.add_argument(
+        "--stay",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on after the report, until Ctrl-C",
+    )
+    options = parser.parse_args(arguments)
+    if options.bots < 1 or options.seconds <= 0:
+        parser.error("at least one bot, and some seconds")
+    if options.folder is not None and options.folder.exists():
+        parser.error(f"{options.folder} exists: the demo wants a new folder")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    folder: Path = options.folder or Path(tempfile.mkdtemp(prefix="solidgreen-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with redis(options.redis_url) as redis_url:
+        demo = Demo(House(folder, options.port, redis_url), options.bots, options.seconds, say)
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(demo.run(stay=options.stay))
+    if demo.is_well is None:
+        print("\nEnded before the report.")
+        return NOBODY_TOLD
+    if demo.is_well and options.folder is None:
+        shutil.rmtree(folder)
+    else:
+        print(f"All files are in {folder}")
+    return 0 if demo.is_well else 1
+
+
+def say(line: str) -> None:
+    """At once, also where the output is no terminal."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
