@@ -40,6 +40,30 @@ class Seat:
     character: Character
 
 
+class Bell:
+    """Ends everybody's pause: rung when all shall bet at once, and for the last time when all shall end."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Whoever thinks has thought enough."""
+        self._rung.set()
+        self._rung = asyncio.Event()
+
+    def close(self) -> None:
+        """No more bets."""
+        self.is_over = True
+        self.ring()
+
+    async def pause(self, seconds: float) -> None:
+        """Until then, or until it is rung."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0 if self.is_over else seconds):
+                await self._rung.wait()
+
+
 class Croupier:
     """Ends bets: for each that is won, lost or void, one `bet.settle`, under a key of its own."""
 
@@ -101,6 +125,8 @@ class Bot:
         self._rng = rng
         self.confirmed = 0
         """Bets, since the start."""
+        self.is_waiting = False
+        """For an answer."""
 
     async def sit(self) -> None:
         """Connect. Raises `ClientError`."""
@@ -110,16 +136,16 @@ class Bot:
         await self._wallet.close()
         self._notes.close()
 
-    async def play(self, until: asyncio.Event, croupier: Croupier, rounds: asyncio.TaskGroup) -> None:
-        """Bet until that is set; then the last bet is answered. Its end may come later: `rounds` waits."""
-        await _pause(until, self._rng.uniform(0, self._seat.character.thinks_s))  # not all at once
-        while not until.is_set():
+    async def play(self, bell: Bell, croupier: Croupier, rounds: asyncio.TaskGroup) -> None:
+        """Bet until the bell is over and the last bet is answered; `rounds` waits for how its bets end."""
+        await bell.pause(self._rng.uniform(0, self._seat.character.thinks_s))  # not all at once
+        while not bell.is_over:
             selection = self._rng.choice(SELECTIONS)
             stake = self._seat.character.stake(self._rng)
             bet_id = await self._place(stake, selection)
             if bet_id is not None:
                 rounds.create_task(croupier.end(bet_id, stake, selection))
-            await _pause(until, self._seat.character.pause_s(self._rng))
+            await bell.pause(self._seat.character.pause_s(self._rng))
 
     async def note_balance(self) -> None:
         """As it is shown now; a wallet whose server does not answer is not noted."""
@@ -129,6 +155,7 @@ class Bot:
     async def _place(self, stake: int, selection: Selection) -> str | None:
         bet_id = new_bet_id()
         self._notes.note(user_id=self._seat.user_id, placing=bet_id, stake=stake)
+        self.is_waiting = True
         try:
             answer = await self._wallet.place(
                 stake,
@@ -140,6 +167,8 @@ class Bot:
         except ClientError as error:
             self._notes.note(trouble=repr(error), bet_id=bet_id)  # never told: the judge finds it
             return None
+        finally:
+            self.is_waiting = False
         if not isinstance(answer, BetConfirmed):
             self._notes.note(told="bet.rejected", bet_id=bet_id, code=answer.code)
             return None
@@ -147,9 +176,3 @@ class Bot:
         self._notes.note(told="bet.confirmed", **told)
         self.confirmed += 1
         return bet_id
-
-
-async def _pause(until: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await until.wait()

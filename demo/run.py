@@ -26,7 +26,7 @@ from typing import Final
 
 from bench.processes import own_redis, redis_executable
 from demo.books import copy_of, read_books
-from demo.bots import Bot, Croupier
+from demo.bots import Bell, Bot, Croupier
 from demo.house import House, Person
 from demo.judge import judge
 from demo.notes import Notes, read_notes
@@ -34,6 +34,10 @@ from demo.report import is_well, report
 from ws.client import Wallet
 
 VISITORS_MONEY: Final = 25_000  # 250.00 EUR
+ANSWERED: Final = (0.05, 0.6)
+"""All are asked to bet at once, and the server is killed when it has confirmed such a share of these bets, at
+random in between: then some are answered, some are written and not answered, and some are not written."""
+RUSH_WITHIN_S: Final = 2.0
 NOBODY_TOLD: Final = 130  # as shells say of a program that SIGINT has ended
 
 
@@ -71,7 +75,7 @@ class Demo:
                         self._say(
                             "\nThe server and the bots go on, for you to look at the pages; Ctrl-C ends it."
                         )
-                        await self._play(croupier, asyncio.Event())
+                        await self._play(croupier, Bell())
         finally:
             await asyncio.to_thread(house.end)
 
@@ -119,16 +123,18 @@ class Demo:
 
     async def _play_and_kill(self, croupier: Croupier) -> int:
         """Both halves; when the server was killed, by the clock of the notes."""
-        began_s, until = time.monotonic(), asyncio.Event()
+        began_s, bell = time.monotonic(), Bell()
         self._say(f"  {0:5.1f} s  {self._count} bots play, one socket each")
 
         def at(what: str) -> None:
             self._say(f"  {time.monotonic() - began_s:5.1f} s  {what}")
 
         async with asyncio.TaskGroup() as play:
-            play.create_task(self._play(croupier, until))
+            play.create_task(self._play(croupier, bell))
             await asyncio.sleep(self._half_s)
-            at(f"{self._confirmed:,} bets acknowledged; the server is killed (SIGKILL)")
+            await self._rush(bell)
+            waiting = sum(bot.is_waiting for bot in self._bots)
+            at(f"{self._confirmed:,} bets acknowledged, {waiting} on their way; kill -9")
             killed_ns = time.monotonic_ns()
             await asyncio.to_thread(self._house.kill)
             # Before any process opens it: what is in it now was there when the server died.
@@ -136,15 +142,24 @@ class Demo:
             await asyncio.to_thread(self._house.start)
             at("it runs again, on the same port; the bots connect again, and ask again")
             await asyncio.sleep(self._half_s)
-            until.set()
+            bell.close()
         at(f"{self._confirmed:,} bets acknowledged, every round is over")
         return killed_ns
 
-    async def _play(self, croupier: Croupier, until: asyncio.Event) -> None:
-        """All bots, until that is set, and until what they have begun has ended."""
+    async def _rush(self, bell: Bell) -> None:
+        """Have everybody bet at once; return in the middle of it."""
+        enough = self._confirmed + self._rng.uniform(*ANSWERED) * len(self._bots)
+        bell.ring()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RUSH_WITHIN_S):
+                while self._confirmed < enough:
+                    await asyncio.sleep(0.001)
+
+    async def _play(self, croupier: Croupier, bell: Bell) -> None:
+        """All bots, until the bell is over, and until what they have begun has ended."""
         async with asyncio.TaskGroup() as rounds:
             for bot in self._bots:
-                rounds.create_task(bot.play(until, croupier, rounds))
+                rounds.create_task(bot.play(bell, croupier, rounds))
 
     @property
     def _confirmed(self) -> int:
