@@ -70,7 +70,7 @@ demo: $(VENV)/.stamp    ## both pages with 300 bots that play, kill -9 half-way,
 	@exec $(BIN)/python -m demo.run $(ARGS)
 
 test: $(VENV)/.stamp    ## every test that needs only Python, git and make; WORKERS= at a time
-	$(PYTEST) -n $(WORKERS) -m "not long" --ignore tests/charts
+	$(PYTEST) -n $(WORKERS) -m "not long" --ignore tests/charts --ignore tests/browser
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from batcher.nonces import NonceStoreAway
 from batcher.redis_nonces import RedisGuard
+from engine.checks import line_of
 from engine.errors import FileOutdated, FileUnusable
 from engine.files import check_is_ours, open_read_only, structural_findings
 from engine.reconcile import Report
@@ -135,13 +136,3 @@ async def _ask_redis(url: str) -> str | None:
 def count_of(findings: Sequence[object]) -> str:
     """How many findings, in words."""
     return "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
-
-
-def line_of(finding: dict[str, object]) -> str:
-    """A finding on one line."""
-    details = ", ".join(
-        str(value) if name == "why" else f"{name} {value}"
-        for name, value in finding.items()
-        if name != "check"
-    )
-    return f"{finding['check']}: {details}"

@@ -9,10 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-from cli.audit import count_of, line_of
+from cli.audit import count_of
 from engine.archives import files_beside
 from engine.backup import Copied, Tell, back_up, note_backed_up
 from engine.backup import restore as restore_file
+from engine.checks import line_of
 from ws.settings import secret_file
 
 NICENESS = 10

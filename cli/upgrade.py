@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from cli.audit import count_of, line_of
+from cli.audit import count_of
 from cli.backups import teller
 from cli.shell import at_the_shell
 from engine import audit_log
+from engine.checks import line_of
 from engine.deeds import ACCEPTED
 from engine.upgrades import Upgraded, rehearse
 from engine.upgrades import upgrade as upgrade_file

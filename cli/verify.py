@@ -11,7 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from cli.audit import count_of, line_of
+from cli.audit import count_of
+from engine.checks import line_of
 from engine.errors import SolidGreenError
 from engine.files import check_is_ours
 from engine.keys import public_key_file

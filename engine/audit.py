@@ -29,6 +29,9 @@ from engine.reader import ROWS_MAX, Reader, Shape
 from engine.records import GENESIS, Entry, Head, Transaction
 from engine.standing import Standing
 
+Progress = Callable[[int, int], None]
+"""Hears how many transactions were read, and how many there are."""
+
 _AGAIN: Final = PAYOUT_KINDS | {"BONUS", "FREE_BET", "WALLET"}
 """The kinds of transactions that say what rows are like which no seal covers, apart from bets and holds. Of
 archives, as of floors, what was told last is kept."""

@@ -59,6 +59,17 @@ from engine.records import Bet, Entry, Head, Transaction
 Finding = dict[str, Any]
 """One thing that is wrong: `check` names the rule above, the rest says where and what was found."""
 
+
+def line_of(finding: Finding) -> str:
+    """A finding on one line, for people."""
+    details = ", ".join(
+        str(value) if name == "why" else f"{name} {value}"
+        for name, value in finding.items()
+        if name != "check"
+    )
+    return f"{finding['check']}: {details}"
+
+
 WALLET_KINDS: Final = frozenset({"player", "player_bonus"})
 
 

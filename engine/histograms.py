@@ -61,3 +61,23 @@ class Histogram:
     def cumulative(self) -> list[int]:
         """For each bound how many values do not exceed it, and behind those, of how many in all."""
         return [*accumulate(self._counts)]
+
+    def counts(self) -> list[int]:
+        """How many values belong to each bucket, the one behind the last bound included."""
+        return [*self._counts]
+
+
+def quantile(bounds: tuple[int, ...], counts: list[int], share: float) -> float | None:
+    """The value below which this share (0 to 1) of all is, by how many belong to each bucket (see
+    `Histogram.counts`); None where there are none. Within a bucket they are taken to lie evenly, as
+    Prometheus' `histogram_quantile` does; what exceeds the last bound counts as that."""
+    wanted = share * sum(counts)
+    if not wanted:
+        return None
+    below = 0
+    for at, count in enumerate(counts[:-1]):
+        if below + count >= wanted:
+            lower = bounds[at - 1] if at else 0
+            return lower + (bounds[at] - lower) * (wanted - below) / count
+        below += count
+    return float(bounds[-1])

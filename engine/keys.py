@@ -7,7 +7,7 @@ whatever history he likes. The public key stands in the database, in `signers`, 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -118,6 +118,25 @@ def introduce(connection: sqlite3.Connection, key: SigningKey) -> None:
 def public_keys(connection: sqlite3.Connection) -> dict[bytes, bytes]:
     """The public keys in `signers`, by their names."""
     return dict(connection.execute("SELECT id, public_key FROM signers").fetchall())
+
+
+def first_blocks(
+    connection: sqlite3.Connection, known: Collection[bytes], since: int, most: int
+) -> tuple[dict[bytes, bytes], dict[bytes, int], int, int]:
+    """The public keys in `signers`; the first block behind `since` that each has signed which is not `known`,
+    looked for in `most` blocks; up to which block that was, and which is the newest."""
+    public = public_keys(connection)
+    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM blocks").fetchone()
+    upto = min(since + most, newest)
+    found = {}
+    for key_id in public.keys() - known:
+        row = connection.execute(
+            "SELECT id FROM blocks WHERE id > ? AND id <= ? AND key_id = ? ORDER BY id LIMIT 1",
+            (since, upto, key_id),
+        ).fetchone()
+        if row is not None:
+            found[key_id] = int(row[0])
+    return public, found, upto, newest
 
 
 def newest_key_id(connection: sqlite3.Connection) -> bytes | None:

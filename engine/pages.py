@@ -1,5 +1,5 @@
-"""The bets of a wallet, newest first and page by page, out of the chain of its entries. Plain `sqlite3`,
-read only.
+"""The bets and the entries of a wallet, newest first and page by page, out of the chain of its entries. Plain
+`sqlite3`, read only.
 
 There is no index of bets by wallet, which would scatter every batch (docs/adr/0003): a page walks the chain,
 `WALKED` entries of it and no more, however many of them staked a bet.
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 from typing import Final, NamedTuple
+
+from engine.snapshots import PostedEntry
 
 WALKED: Final = 4096
 """Entries that one page walks: some 10 ms."""
@@ -60,10 +62,7 @@ def bets_before(
 def _bets_before(
     connection: sqlite3.Connection, user_id: int, before: int | None, state: str | None, most: int
 ) -> BetPage | None:
-    carried = connection.execute(
-        "SELECT prev_id FROM main.transaction_ledger WHERE id = ?", (-user_id,)
-    ).fetchone()
-    archived_upto = 0 if carried is None else int(carried[0])
+    archived_upto = _archived_upto(connection, user_id)
     row = connection.execute(
         _NEWEST if before is None else _BEFORE, {"user_id": user_id, "before": before}
     ).fetchone()
@@ -102,3 +101,57 @@ def _bets_before(
     is_cut = len(found) == most or (bool(found) and found[-1][12])
     goes_on = is_cut and found[-1][11] > archived_upto
     return BetPage(bets, int(found[-1][5]) if goes_on else None, archived_upto > 0)
+
+
+class EntryPage(NamedTuple):
+    """Some entries, newest first. `more`: there are older ones in this file; `gap`: others were archived."""
+
+    entries: list[PostedEntry]
+    more: bool
+    gap: bool
+
+
+def entries_before(connection: sqlite3.Connection, user_id: int, before: int, most: int) -> EntryPage | None:
+    """At most `most` entries of this wallet: those before its entry `before`, or the newest where `before` is
+    above all of them. None if `before` is neither. It costs one look-up for each."""
+    connection.execute("BEGIN")  # one snapshot, as above
+    try:
+        return _entries_before(connection, user_id, before, most)
+    finally:
+        connection.execute("COMMIT")
+
+
+def _entries_before(connection: sqlite3.Connection, user_id: int, before: int, most: int) -> EntryPage | None:
+    archived_upto = _archived_upto(connection, user_id)
+    names = {"user_id": user_id, "before": before}
+    row = connection.execute(f"{_NEWEST} AND last_entry_id < :before", names).fetchone()
+    row = row or connection.execute(_BEFORE, names).fetchone()
+    if row is None:
+        return EntryPage([], False, True) if 0 < before <= archived_upto else None
+    found = connection.execute(
+        """
+        WITH RECURSIVE chain (id, steps) AS (
+            SELECT :newest, 1 WHERE :newest > :archived_upto
+            UNION ALL
+            SELECT prev_id, steps + 1 FROM chain JOIN main.transaction_ledger USING (id)
+            WHERE prev_id > :archived_upto AND steps <= :most
+        )
+        SELECT entry.id, entry.prev_id, entry.transaction_id, entry.ref_type, entry.amount,
+               entry.balance_after, entry.ref_id, blocks.at
+        FROM chain
+        CROSS JOIN main.transaction_ledger AS entry ON entry.id = chain.id
+        CROSS JOIN blocks ON blocks.id = entry.block_id
+        ORDER BY entry.id DESC
+        """,
+        {"newest": row[0], "archived_upto": archived_upto, "most": most},
+    ).fetchall()
+    entries = [PostedEntry(*each) for each in found[:most]]
+    return EntryPage(entries, len(found) > most, archived_upto > 0)
+
+
+def _archived_upto(connection: sqlite3.Connection, user_id: int) -> int:
+    """The newest entry of this account that was archived; 0 if none was."""
+    carried = connection.execute(
+        "SELECT prev_id FROM main.transaction_ledger WHERE id = ?", (-user_id,)
+    ).fetchone()
+    return 0 if carried is None else int(carried[0])

@@ -19,6 +19,7 @@ from engine.snapshots import (
     FreeBetState,
     ItemState,
     LimitState,
+    ListedPayout,
     PayoutState,
     PostedEntry,
     WalletOf,
@@ -145,6 +146,21 @@ def payout(
     id_, state, items, total_minor, done, suspended = row
     in_suspense = [ItemState(*each) for each in found]
     return PayoutState(id_, state, items, total_minor, done, suspended, in_suspense)
+
+
+def payouts_before(connection: sqlite3.Connection, before: int | None, most: int) -> list[ListedPayout]:
+    """At most `most` payouts, newest first: those with a number below `before`, if that is told."""
+    found = connection.execute(
+        """
+        SELECT payouts.id, state, items, total, done, suspended, currency, blocks.at
+        FROM payouts
+        JOIN transactions ON transactions.id = payouts.id
+        JOIN blocks ON blocks.id = transactions.block_id
+        WHERE payouts.id < coalesce(?, 9223372036854775807) ORDER BY payouts.id DESC LIMIT ?
+        """,
+        (before, most),
+    )
+    return [ListedPayout(*row) for row in found]
 
 
 def archive(connection: sqlite3.Connection, archive_id: int | None) -> ArchiveState | None:

@@ -12,7 +12,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.audit import Audit
+from engine.audit import Audit, Progress
 from engine.checks import Finding
 from engine.files import open_read_only
 from engine.left_behind import go_behind, has_begun_to_move, left_behind
@@ -22,10 +22,13 @@ from engine.standing import Standing, standing
 
 @dataclass
 class Report:
-    """The verdict. `users` and `entries` say how many were looked at."""
+    """The verdict. `users` and `entries` say how many were looked at; `head` and `head_hash` up to which
+    block that was, 0 before the first."""
 
     users: int = 0
     entries: int = 0
+    head: int = 0
+    head_hash: bytes = b""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -33,13 +36,13 @@ class Report:
         return not self.findings
 
 
-def reconcile(path: Path) -> Report:
+def reconcile(path: Path, progress: Progress = lambda done, total: None) -> Report:
     """Check the whole file, without its archives. Raises `sqlite3.Error` where it cannot be read."""
     while True:
         with contextlib.closing(open_read_only(path)) as connection:
             reader = Reader(connection)
             rows = standing(connection, reader)
-            report = _reconcile(connection, reader, rows)
+            report = _reconcile(connection, reader, rows, progress)
             if report.ok or not has_begun_to_move(reader, rows):
                 return report
 
@@ -50,7 +53,12 @@ def reconcile_within(connection: sqlite3.Connection) -> Report:
     return _reconcile(connection, reader, standing(connection, reader))
 
 
-def _reconcile(connection: sqlite3.Connection, reader: Reader, rows: Standing) -> Report:
+def _reconcile(
+    connection: sqlite3.Connection,
+    reader: Reader,
+    rows: Standing,
+    progress: Progress = lambda done, total: None,
+) -> Report:
     report = Report(users=len(rows.users), findings=rows.unsealed)
     audit = Audit(reader, rows)
     left = left_behind(connection, reader, rows)
@@ -62,6 +70,8 @@ def _reconcile(connection: sqlite3.Connection, reader: Reader, rows: Standing) -
             report.findings += findings
     for _, findings in audit.history():
         report.findings += findings
+        progress(audit.head.last_transaction_id, rows.last_transaction_id)
     report.findings += audit.verdict()
     report.entries = audit.entries
+    report.head, report.head_hash = audit.head.block_id, audit.head.hash
     return report

@@ -97,6 +97,19 @@ class PayoutState(NamedTuple):
     in_suspense: list[ItemState]
 
 
+class ListedPayout(NamedTuple):
+    """A mass payout now, in a list of them. `opened_us`: the time of the block that began it."""
+
+    id: int
+    state: str
+    items: int
+    total_minor: int
+    done: int
+    suspended: int
+    currency: str
+    opened_us: int
+
+
 class LimitState(NamedTuple):
     """A limit now, and what is used of its running window."""
 

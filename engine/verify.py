@@ -22,7 +22,7 @@ import contextlib
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -31,7 +31,7 @@ from typing import Any, Final, NamedTuple
 from engine.archive_checks import ArchiveRow
 from engine.archive_files import check_files, check_sealed
 from engine.archives import file_of, joined
-from engine.audit import BLOCK_FIELDS, Audit
+from engine.audit import BLOCK_FIELDS, Audit, Progress
 from engine.blocks import COLUMNS, Block, hash_of, header_of, key_id_of
 from engine.carried import FORMAT, CarriedUnusable, Kept, load, save
 from engine.checks import Finding
@@ -58,8 +58,6 @@ SAVE_EVERY_S: Final = 30.0
 
 _BLOCK = f"SELECT {COLUMNS} FROM blocks WHERE id = ?"  # noqa: S608  names and numbers of our own
 _BLOCK_SHAPE: Final = Shape(BLOCK_FIELDS)
-Progress = Callable[[int, int], None]
-"""Hears how many transactions were read, and how many there are."""
 
 
 class KeptHead(NamedTuple):
@@ -84,13 +82,15 @@ class Asked(NamedTuple):
 class Verdict:
     """`blocks`, `entries` and `users` say how many there are; `since` from behind which block on sealed rows
     were looked at. `keys`: the id of each key and how many blocks it has signed. `archives`: how many were
-    read; `alone`: none were, though there are some, of which `missing` are not at hand."""
+    read; `alone`: none were, though there are some, of which `missing` are not at hand. `head`: the newest
+    block that was read, and `head_hash` its hash."""
 
     blocks: int = 0
     entries: int = 0
     users: int = 0
     since: int = 0
     head: dict[str, Any] | None = None
+    head_hash: bytes = b""
     keys: list[dict[str, Any]] = field(default_factory=list)
     heads: int = 0
     archives: int = 0
@@ -249,7 +249,7 @@ class _Run:
         self._signed.update(kept.keys)
         self._first_hash = kept.first_hash
         self._verdict.since = self._verdict.blocks = height
-        self._verdict.head = as_head(found)
+        self._verdict.head, self._verdict.head_hash = as_head(found), found.hash
         return True
 
     def _history(
@@ -278,7 +278,7 @@ class _Run:
             self._signed[block.key_id.hex()] += 1
             self._first_hash = self._first_hash or block.hash
             self._verdict.blocks += 1
-            self._verdict.head = as_head(block)
+            self._verdict.head, self._verdict.head_hash = as_head(block), block.hash
             if not self._verdict.alone:
                 self._found(check_sealed(self._reader, audit, block, self._moving))
             if (

@@ -15,7 +15,7 @@ BY_NAME: Final = {route.name: route for route in ROUTES}
 
 READS: Final[dict[str, dict[str, Any]]] = {
     "wallet.get": {"user_id": 7},
-    "wallet.entries": {"user_id": 7, "after": 0, "limit": 10},
+    "wallet.entries": {"user_id": 7, "after": 0, "before": 9, "limit": 10},
     "wallet.bets": {"user_id": 7, "before": 1, "limit": 10, "state": "won"},
     "bet.get": {"bet_id": BET_ID},
     "payout.get": {"payout_id": 88, "suspended_from": 0},
@@ -29,6 +29,12 @@ READS: Final[dict[str, dict[str, Any]]] = {
     "clock.get": {},
     "clock.confirm": {},
     "circuit.get": {},
+    "check.begin": {"check": "reconcile"},
+    "check.get": {"check": "verify"},
+    "player.find": {"text": "7"},
+    "payout.list": {"before": 9, "limit": 10},
+    "bet.trail": {"bet_id": BET_ID},
+    "keys.get": {},
 }
 BET: Final = {"bet_id": BET_ID, "stake": 1, "nonce": "12345678", "sent_at": 1, "user_id": 7}
 BET_OPTIONS: Final = {"currency": "EUR", "game": "g", "round": "r", "selection": "s", "odds_milli": 2000}

@@ -27,6 +27,8 @@ from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.reconcile import reconcile
 from engine.store import Asked, Decide, Store
 from engine.view import View
+from ws.asking.signers import Signers
+from ws.beside.checks import Checks
 
 Found = TypeVar("Found")
 
@@ -205,6 +207,7 @@ class World:
 
     def __init__(self, path: Path, store: Store, disk: Disk) -> None:
         self.path, self.store, self.disk = path, store, disk
+        self.checks, self.signers = Checks.of(path), Signers()
         self.clock, self.wall = Clock(5_000_000), Clock(NOW_US)
         self.batcher: Batcher
         self.answers: list[Answer] = []

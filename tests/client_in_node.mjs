@@ -238,6 +238,24 @@ const scenes = {
     stranger.close();
   },
 
+  /** Says all that came unasked, each time that there is more; the listener throws each time as well. */
+  async pushes([token]) {
+    const told = [];
+    let isOver;
+    const over = new Promise((resolve) => { isOver = resolve; });
+    process.on("uncaughtException", () => {});
+    const wallet = await connect(token, {onPush: ({type}) => {
+      told.push(type);
+      say(told);
+      if (type === "wallet.entry") isOver();
+      if (told.length === 2) connect(token).then((third) => third.place({stake: 5}));
+      throw new Error("of whoever listens");
+    }});
+    await over;
+    wallet.close();
+    process.exit(0);
+  },
+
   async tokens([...tokens]) {
     let given = 0, asked = 0;
     const wallet = await connect(async () => {

@@ -64,6 +64,7 @@ class Script:
         state = self.state
         frames = [json.loads(frame) for frame in state.to_send(at)]
         finished, state.finished = state.finished, []
+        unasked, state.unasked = state.unasked, []
         names = {task: name for name, task in self.tasks.items()}
         funds = state.view.funds
         return {
@@ -81,6 +82,7 @@ class Script:
             "cursor": state.view.feed.cursor,
             "waiting": len(state.view.feed.waiting),
             "taken": taken,
+            "unasked": [msgspec.to_builtins(message)["type"] for message in unasked],
         }
 
 

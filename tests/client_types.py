@@ -96,7 +96,7 @@ def _type(schema: Json) -> str:
             return f"Array<{_type(items)}>"
         case {"type": "object"}:
             return "{[field: string]: unknown}"
-        case {"type": "integer"}:
+        case {"type": ("integer" | "number")}:
             return "number"
         case {"type": ("string" | "boolean" | "null") as kind}:
             return str(kind)

@@ -19,7 +19,7 @@ from batcher.memory_nonces import MemoryGuard
 from engine.store import Store
 from harness.process import JWT_SECRET
 from ws.application import application
-from ws.beside.self_check import SelfCheck
+from ws.beside.checks import Checks
 from ws.beside.tasks import Beside
 from ws.people.entrance import Entrance
 from ws.rates.rates import Counted, RateLimits, Rates
@@ -29,6 +29,7 @@ from ws.settings import Settings
 from ws.sockets.hub import Hub
 from ws.sockets.session import Door
 from ws.transport.traffic import Traffic, Watched
+from ws.watching.figures import Seconds
 from ws.watching.house import House
 from ws.watching.sizes import Gauge
 from ws.wire.messages import Limits
@@ -48,12 +49,14 @@ async def serving(db: Path, log_max_bytes: int = LOG_MAX_BYTES, nonces: int = 10
     listener = socket.create_server(("127.0.0.1", 0))
     store, hub, guard = await Store.open(db), Hub(), MemoryGuard(capacity=nonces)
     batcher = Batcher(store, guard, posted=hub.posted)
-    door = Door(store, batcher, hub, JWT_SECRET, Limits())
+    checks, gauge = Checks.of(db, hub.check_changed), Gauge(store)
+    figures = Seconds(store, batcher, guard, hub, gauge)
+    door = Door(store, batcher, hub, JWT_SECRET, Limits(), checks, figures.newest)
     batcher.start()
     rates = Rates(RateLimits(), Counted(Windows()))
     entrance = Entrance(door, Settings(db, JWT_SECRET))
     traffic = Traffic()
-    house = House(store, batcher, guard, hub, SelfCheck(db, 0), Beside(), traffic, Gauge(store), rates)
+    house = House(store, batcher, guard, hub, checks.verify, Beside(), traffic, gauge, rates)
     watched = Watched(application(door, house, frozenset(), rates, entrance), traffic)
     server = QuietServer(uvicorn_config(watched, door.limits, traffic))
     running = asyncio.create_task(server.serve(sockets=[listener]))

@@ -48,6 +48,7 @@ class Script {
       cursor: state.view.feed.cursor,
       waiting: state.view.feed.waiting.length,
       taken,
+      unasked: state.unasked.splice(0).map(({type}) => type),
     };
   }
 }

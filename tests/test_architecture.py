@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "ws", "batcher", "engine")  # each may import those after it
 DOORS = (  # modules and rooms of `ws`: each may import those after it
-    *("app", "application", "server", "watching", "docs", "contracts", "people", "v1", "sockets"),
+    *("app", "application", "server", "watching", "pages", "docs", "contracts", "people", "v1", "sockets"),
     *("protocol", "asking", "transport", "http", "auth", "codec", "effects", "strict_json"),
     *("tls", "beside", "settings", "rates", "client", "wire"),
 )
@@ -49,7 +49,8 @@ PURE = {
     *("ws.transport.shares",),
     *("ws.v1.requests", "ws.v1.routes"),
     *("ws.wire.allowance", "ws.wire.answers", "ws.wire.archives", "ws.wire.books"),
-    *("ws.wire.circuit", "ws.wire.clock", "ws.wire.fields", "ws.wire.limits", "ws.wire.messages"),
+    *("ws.wire.checks", "ws.wire.circuit", "ws.wire.clock", "ws.wire.fields", "ws.wire.figures"),
+    *("ws.wire.limits", "ws.wire.messages", "ws.wire.players", "ws.wire.signers", "ws.wire.trails"),
     *("ws.wire.operators", "ws.wire.outcomes", "ws.wire.payouts", "ws.wire.reads", "ws.wire.receipts"),
     *("ws.wire.wallets",),
 }

@@ -27,7 +27,8 @@ from ws.client import (
     new_bet_id,
 )
 from ws.client.journal import KeptBet
-from ws.wire.messages import Balance, BalanceGet, BetPlace, Ping, Pong
+from ws.wire.fields import Reply
+from ws.wire.messages import Balance, BalanceGet, BetPlace, Ping, Pong, Welcome
 from ws.wire.operators import WalletStatus
 
 UNSEEN = "0199a5f0-1111-7222-8333-444455556666"
@@ -89,6 +90,31 @@ def test_a_rejected_bet_is_an_answer_and_a_wrong_request_is_not(world: World) ->
             assert refused.value.code == "FORBIDDEN"
             assert wallet.balance.balance == OPENING
             assert wallet.unresolved() == []
+
+    play(scene)
+
+
+def test_what_comes_unasked_is_handed_on(world: World) -> None:
+    """What whoever hears it raises is its own fault."""
+    _, token = world.player()
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        heard = asyncio.Queue[Reply]()
+        raised: list[object] = []
+        loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
+
+        def hear(message: Reply) -> None:
+            heard.put_nowait(message)
+            raise ValueError("of whoever listens")
+
+        async with Wallet(world.server.ws, token, on_push=hear), Wallet(world.server.ws, token) as other:
+            assert isinstance(await heard.get(), Welcome)
+            placed = await other.place(10)
+            entry = await heard.get()
+            assert isinstance(entry, WalletEntry)
+            assert entry.bet_id == placed.bet_id
+        assert [str(each) for each in raised] == ["of whoever listens"] * 2
 
     play(scene)
 

@@ -92,6 +92,20 @@ def test_the_answers_are_those_of_the_server(world: World) -> None:
     assert (told["unresolved"], told["house"], told["role"]) == ([], None, "operator")
 
 
+def test_what_comes_unasked_is_handed_on_over_two_sockets(world: World) -> None:
+    _, token = world.player()
+
+    async def scene() -> None:
+        proxy = TcpProxy(world.server.port)
+        async with proxy.serving(), playing("pushes", proxy.ws, token) as pushes:
+            assert await pushes.says() == ["welcome"]
+            proxy.reset()
+            assert await pushes.says() == ["welcome", "welcome"]
+            assert await pushes.says() == ["welcome", "welcome", "wallet.entry"]
+
+    play(scene)
+
+
 def test_what_the_page_about_clients_shows_works(world: World, tmp_path: Path) -> None:
     _, token = world.player()
     page = (FOLDER.parent / "docs/clients.md").read_text(encoding="utf-8")

@@ -154,7 +154,7 @@ def test_the_clock_is_asked_for_and_confirmed(tmp_path: Path, caplog: pytest.Log
         async with world(tmp_path) as this:
 
             async def ask(request: ClockGet | ClockConfirm) -> list[object]:
-                return [*await look_up(this.store, this.batcher, request, ADMIN, CONFIRMING)]
+                return [*await look_up(this, request, ADMIN, CONFIRMING)]
 
             now_ms = NOW_US // 1000
             assert await ask(ClockGet("r")) == [ClockShown("r", "sure", now_ms, 0, None)]
@@ -180,7 +180,7 @@ def test_what_cannot_be_written_down_is_not_confirmed(
         async with world(tmp_path) as this:
             this.wall.now_us += HOUR_US
             this.disk.fail(fault)
-            (told,) = await look_up(this.store, this.batcher, ClockConfirm("r"), ADMIN, CONFIRMING)
+            (told,) = await look_up(this, ClockConfirm("r"), ADMIN, CONFIRMING)
             assert isinstance(told, Error)
             assert told.code == code
             assert this.batcher.books_clock.status().since_us is not None
@@ -193,7 +193,7 @@ def test_who_confirms_the_clock_is_written_down_with_how_far_it_was_off(tmp_path
     async def run() -> None:
         async with world(tmp_path) as this:
             this.wall.now_us += HOUR_US
-            await look_up(this.store, this.batcher, ClockConfirm("r"), ADMIN, CONFIRMING)
+            await look_up(this, ClockConfirm("r"), ADMIN, CONFIRMING)
             (told,) = this.rows("SELECT at, actor, address, action, subject, outcome FROM audit_log")
             assert told == (
                 *(NOW_US, 42, "192.0.2.1", "clock.confirm", f'{{"jumped_us":{HOUR_US}}}', "accepted"),

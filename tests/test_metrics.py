@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from checking import made
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from server_fixture import CLOSE, RawSocket, World
@@ -21,7 +22,7 @@ from batcher.memory_nonces import MemoryGuard
 from engine.histograms import Histogram
 from engine.outcomes import Code
 from harness.wire import bet, connect
-from ws.beside.self_check import SelfCheck
+from ws.beside.checks import Check
 from ws.beside.tasks import Beside
 from ws.rates.rates import Counted, RateLimits, Rates
 from ws.rates.windows import Windows
@@ -44,7 +45,7 @@ def made_up(path: Path, **of_batcher: Any) -> House:
         batcher,
         guard,
         Hub(),
-        SelfCheck(path, 0),
+        Check("verify", path),
         Beside(),
         Traffic(),
         Gauge(store),
@@ -308,7 +309,7 @@ def test_the_process_is_looked_at_once_a_second() -> None:
 def test_what_the_self_check_has_found_is_told_after_it(world: World) -> None:
     house = made_up(world.server.db)
     before = {each.name for each in Parts(house).collect()}
-    asyncio.run(house.self_check.check())
+    asyncio.run(made(house.self_check))
     after = {each.name: each for each in Parts(house).collect()}
     assert set(after) - before == {
         "solidgreen_self_check_timestamp_seconds",

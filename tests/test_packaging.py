@@ -95,7 +95,9 @@ def test_the_wheel_holds_the_rooms_and_the_schema_and_nothing_else(wheel: Path) 
     rooms = {str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     verifier = {str(path.relative_to(ROOT)) for path in (ROOT / "verifier").iterdir() if path.is_file()}
     steps = {f"engine/schema_steps/{path.name}" for path in (ROOT / "upgrades").iterdir()}
-    assert held == rooms | verifier | steps | {"engine/schema.sql", "ws/docs/style.css"}
+    web = {f"ws/pages/{path.relative_to(ROOT)}" for path in (ROOT / "web").rglob("*") if path.is_file()}
+    client = {f"ws/pages/client/{path.name}" for path in (ROOT / "clients/javascript").glob("*.js")}
+    assert held == rooms | verifier | steps | web | client | {"engine/schema.sql", "ws/docs/style.css"}
     assert schema == (ROOT / "schema.sql").read_bytes()
 
 
@@ -124,6 +126,8 @@ def test_the_wheel_works_far_from_the_checkout(far_away: Path, tmp_path: Path) -
     serve = (solidgreen, "serve", "--db", "a.db", "--port", str(port))
     with running(*serve, port=port, cwd=tmp_path) as server:
         assert asyncio.run(place()) == "bet.confirmed"
+        for asset in ("", "operator", "web/client/solidgreen.js", "web/verifier/check.mjs", "web/style/base.css"):
+            assert answers(f"http://127.0.0.1:{port}/{asset}"), asset
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=30) == 0
     verdict = json.loads(output(solidgreen, "reconcile", "--db", "a.db", "--json", cwd=tmp_path))

@@ -72,6 +72,13 @@ BY_HAND: Final = {
     "wallet.status": ("–", "any", "–", "any"),
     "clock.confirm": ("–", "any", "–", "any"),
     "archive.begin": ("–", "any", "–", "any"),
+    "figures.follow": ("–", "any", "any", "any"),
+    "check.begin": ("–", "any", "any", "any"),
+    "check.get": ("–", "any", "any", "any"),
+    "player.find": ("–", "any", "any", "any"),
+    "payout.list": ("–", "any", "any", "any"),
+    "bet.trail": ("own", "any", "any", "any"),
+    "keys.get": ("any", "any", "any", "any"),
 }
 
 
@@ -143,6 +150,10 @@ class Table(NamedTuple):
             "book.floor": {"user_id": 1, "floor": -(2**62)},
             "archive.begin": {"before": 1},
             "block.get": {"block": 1},
+            "bet.trail": {"bet_id": about.bet_id},
+            "check.begin": {"check": "reconcile"},
+            "check.get": {"check": "reconcile"},
+            "player.find": {"text": str(about.user_id)},
         }
         return known.get(name, {})
 

@@ -43,7 +43,7 @@ def test_any_role_may_ask(world: World, role: str) -> None:
 
 
 async def shown(this: Batches) -> dict[str, object]:
-    (reply,) = await look_up(this.store, this.batcher, CircuitGet("c"), ANYBODY)
+    (reply,) = await look_up(this, CircuitGet("c"), ANYBODY)
     told: dict[str, object] = msgspec.to_builtins(reply)
     return told
 

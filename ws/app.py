@@ -28,8 +28,9 @@ from engine.queries import newest_block_at
 from engine.store import Store
 from ws.application import application
 from ws.beside.apart import apart
+from ws.beside.checks import Checks
 from ws.beside.heads import Heads, keeper
-from ws.beside.self_check import SelfCheck
+from ws.beside.self_check import look_daily
 from ws.beside.tasks import Beside
 from ws.people.entrance import Entrance
 from ws.rates.in_redis import RedisCounts, redis_storage
@@ -42,6 +43,7 @@ from ws.sockets.session import Door
 from ws.tls import Shown, pair_of
 from ws.transport.descriptors import raise_limit
 from ws.transport.traffic import Traffic, Watched
+from ws.watching.figures import Seconds
 from ws.watching.house import House
 from ws.watching.sizes import Gauge
 from ws.watching.traces import Traces
@@ -80,6 +82,7 @@ async def serve(settings: Settings) -> int:
         try:
             hub = Hub(settings.sockets_per_user)
             limits = Limits()
+            checks = Checks.of(settings.db, hub.check_changed)
             batcher = Batcher(
                 store,
                 guard,
@@ -88,16 +91,17 @@ async def serve(settings: Settings) -> int:
                 newest_us=await store.read(newest_block_at),
                 traced=None if traces is None else traces.answered,
             )
-            door = Door(store, batcher, hub, settings.jwt_secret, limits)
+            gauge = Gauge(store)
+            figures = Seconds(store, batcher, guard, hub, gauge)
+            door = Door(store, batcher, hub, settings.jwt_secret, limits, checks, figures.newest)
             entrance = Entrance(door, settings)
             await entrance.people.remember()
             batcher.start()
             await guard.reach()  # now, so that the nonce store's state is known before the first bet
-            self_check = SelfCheck(settings.db, settings.self_check_s)
             beside = Beside()
             traffic = Traffic()
             house = House(
-                store, batcher, guard, hub, self_check, beside, traffic, Gauge(store), rates, certificate
+                store, batcher, guard, hub, checks.verify, beside, traffic, gauge, rates, certificate
             )
             routed = application(door, house, settings.origins, rates, entrance)
             watched = Watched(routed, traffic, access_log=settings.access_log)
@@ -114,7 +118,10 @@ async def serve(settings: Settings) -> int:
                 heads.start()
             archiving = Archiving(store, batcher.ask, _copy_apart, batcher.room_for_background)
             log_keeper = LogKeeper(store, room=batcher.room_for_background)
-            beside.start("self-check", self_check.run())
+            beside.start("self-check", look_daily(checks.verify, settings.self_check_s))
+            beside.start("check by verify", checks.verify.run())
+            beside.start("check by reconcile", checks.reconcile.run())
+            beside.start("maker of figures", figures.run())
             beside.start("driver of archives", archiving.run())
             beside.start("keeper of the write-ahead log", log_keeper.run())
             beside.start("watch over tokens that expire", hub.end_the_expired())

@@ -15,6 +15,7 @@ from ws.http.problems import problem
 from ws.http.shell import shelled
 from ws.http.trace_parent import HEADER as TRACE_PARENT
 from ws.http.trace_parent import trace_parent
+from ws.pages.routes import page_routes
 from ws.people.entrance import Entrance
 from ws.rates.addresses import network_of
 from ws.rates.rates import Rates
@@ -55,6 +56,7 @@ def application(
         *entrance.routes(),
         *v1_routes(door),
         *contract_routes(),
+        *page_routes(),
     ]
     return shelled(routes, door.identify, rates, origins)
 

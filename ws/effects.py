@@ -14,14 +14,19 @@ from engine.actors import CLI
 from engine.commands import Command
 from engine.outcomes import Code
 from ws.wire.archives import ArchiveGet
+from ws.wire.checks import CheckBegin, CheckGet
 from ws.wire.circuit import CircuitGet
 from ws.wire.clock import ClockConfirm, ClockGet
 from ws.wire.fields import Reply
+from ws.wire.figures import FiguresFollow
 from ws.wire.limits import LimitGet
 from ws.wire.messages import BalanceGet, BetGet, Resume
-from ws.wire.payouts import PayoutFollow, PayoutGet
+from ws.wire.payouts import PayoutFollow, PayoutGet, PayoutList
+from ws.wire.players import PlayerFind
 from ws.wire.reads import AuditLogGet, BetsGet, BlockGet, EntriesGet, WalletGet
 from ws.wire.receipts import HeadGet, ReceiptGet
+from ws.wire.signers import KeysGet
+from ws.wire.trails import TrailGet
 from ws.wire.wallets import WalletList
 
 ROLES: Final = frozenset({"player", "operator", "auditor", "admin"})
@@ -46,6 +51,13 @@ Looked = (
     | BetsGet
     | BlockGet
     | AuditLogGet
+    | FiguresFollow
+    | CheckBegin
+    | CheckGet
+    | PlayerFind
+    | PayoutList
+    | TrailGet
+    | KeysGet
 )
 """What is answered without moving money."""
 

@@ -38,6 +38,7 @@ export class Link {
   #withinMs;
   #Socket;
   #onLate;
+  #onUnasked;
   /** @type {string | null} */
   #token = null;
   /** @type {Socket | null} */
@@ -66,13 +67,15 @@ export class Link {
    * @param {number} withinMs  for the first `welcome`
    * @param {SocketClass} Socket
    * @param {(task: Task) => void} onLate  hears of each task that was finished when nobody waited for it
+   * @param {(message: Reply) => void} onUnasked  hears of each message that answers nothing
    */
-  constructor(url, token, withinMs, Socket, onLate) {
+  constructor(url, token, withinMs, Socket, onLate, onUnasked) {
     this.#url = url;
     this.#source = token;
     this.#withinMs = withinMs;
     this.#Socket = Socket;
     this.#onLate = onLate;
+    this.#onUnasked = onUnasked;
     this.#run();
   }
 
@@ -246,6 +249,8 @@ export class Link {
       if (waiter === undefined) this.#onLate(task);
       else waiter();
     }
+    // What it throws is its own fault, and not that of this connection.
+    for (const message of this.state.unasked.splice(0)) queueMicrotask(() => this.#onUnasked(message));
   }
 
   #wakeReaders() { this.#readers.splice(0).forEach((resolve) => resolve()); }

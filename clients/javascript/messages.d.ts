@@ -89,6 +89,16 @@ export interface BalanceGet {
   id: string;
 }
 
+/** Batches that came to their end, and how many commands they had. */
+export interface BatchesCounted {
+  /** How many. */
+  batches: number;
+  /** The median; null where there was nothing. */
+  p50: number | null;
+  /** Of a hundred the second highest; null where there was nothing. */
+  p99: number | null;
+}
+
 /** a part of the stake, or all of it, is over and paid */
 export interface BetCashedOut {
   type: "bet.cashed_out";
@@ -445,6 +455,16 @@ export interface BetUnsettled {
   available?: number;
 }
 
+/** Bets that were answered. `rejected`: by code, those codes that there were. */
+export interface BetsCounted {
+  /** Told that they stand, for the first time. */
+  confirmed: number;
+  /** Told so again. */
+  replayed: number;
+  /** Refused, by code; codes that there were none of are left out. */
+  rejected: {[field: string]: unknown};
+}
+
 /** `user_id`: the wallet that the bonus is spent from. `expires_at`: left out if never. */
 export interface BonusGrant {
   type: "bonus.grant";
@@ -547,6 +567,75 @@ export interface Bounds {
   messages_per_s?: number;
 }
 
+/** Whether bets are taken; `remaining_ms`: the health still missing before it closes. */
+export interface BreakerShown {
+  /** `open`: bets are refused with `CIRCUIT_OPEN`; `half_open`: a few are tried. */
+  state: "closed" | "open" | "half_open";
+  /** Why bets are held back; null while `closed`. */
+  reason: string | null;
+  /** Unbroken health still missing before it closes. */
+  remaining_ms: number;
+}
+
+/** Where one is under way, it is that one. */
+export interface CheckBegin {
+  type: "check.begin";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
+  /** Which check: `reconcile` or `verify`. */
+  check: "reconcile" | "verify";
+}
+
+/** how far that is, or what it has found */
+export interface CheckGet {
+  type: "check.get";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
+  /** Which check: `reconcile` or `verify`. */
+  check: "reconcile" | "verify";
+}
+
+/**
+ * A check under way, or what the newest one has found. A reply has the `id` of its request; a push has none.
+ */
+export interface CheckShown {
+  type: "check";
+  /** That of the request; absent where it is pushed. */
+  id?: string;
+  /** Which check. */
+  check: "reconcile" | "verify";
+  /** `failed`: there is no verdict, and `why` tells why. */
+  state: "never" | "running" | "ok" | "findings" | "failed";
+  /** How many transactions were read. */
+  done: number;
+  /** Of how many; 0: not known yet. */
+  total: number;
+  /** When it was begun: milliseconds since the Unix epoch; null: never. */
+  began_at: number | null;
+  /** When it ended: milliseconds since the Unix epoch; null while it runs, or where there was none. */
+  at: number | null;
+  /** How many ledger entries were looked at. */
+  entries: number;
+  /** How many findings there are. */
+  found: number;
+  /** The first 20 findings, each a line as the command line prints it. */
+  findings: Array<string>;
+  /** Why there is no verdict; null where there is one. */
+  why: string | null;
+  /** The newest block that was looked at; null: none. */
+  head: CheckedHead | null;
+  /** Who began it, such as `operator 7`; `self-check`: the server by itself. */
+  by: string | null;
+}
+
+/** The newest block that was looked at, and its hash. */
+export interface CheckedHead {
+  /** Its number. */
+  block: number;
+  /** The hash of that block, hexadecimal. */
+  hash: string;
+}
+
 /** whether bets are taken */
 export interface CircuitGet {
   type: "circuit.get";
@@ -638,6 +727,50 @@ export interface ErrorReply {
   retryable: boolean;
   /** Come back after so many milliseconds. */
   retry_after_ms?: number;
+}
+
+/** What the last `over_ms` have brought, up to `at`. A reply has the `id` of its request, a push has none. */
+export interface Figures {
+  type: "figures";
+  /** That of the request, of the first one; absent where it is pushed. */
+  id?: string;
+  /** Up to when: milliseconds since the Unix epoch. */
+  at: number;
+  /** How long the time was that these count; 0: none was counted yet. */
+  over_ms: number;
+  /** Bets that were answered. */
+  bets: BetsCounted;
+  /** Commands answered that are no bets. */
+  commands: number;
+  /** From a bet's arrival until all of its batch were told. */
+  latency_ms: Quantiles;
+  /** Batches that came to their end, and their sizes. */
+  batch: BatchesCounted;
+  /** What COMMIT took. */
+  commit_ms: Quantiles;
+  /** Commands that wait for a batch. */
+  queue: QueueShown;
+  /** The size of the write-ahead log; null: it cannot be looked at. */
+  wal_bytes: number | null;
+  /** Open sockets. */
+  sockets: number;
+  /** Whether bets are taken. */
+  breaker: BreakerShown;
+  /** The nonce store. */
+  nonces: NoncesShown;
+  /** Why no money is taken until a restart; null while all is well. */
+  storage_failed: string | null;
+  /** True: the server is stopping. */
+  stopping: boolean;
+  /** Bets answered since the server was started. */
+  totals: Totals;
+}
+
+/** how the server does, now and each second from now on */
+export interface FiguresFollow {
+  type: "figures.follow";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
 }
 
 /** what became of a free bet */
@@ -752,6 +885,22 @@ export interface HoldRelease {
   hold_id: number;
 }
 
+/** The keys that have signed blocks, the newest first. */
+export interface Keys {
+  type: "keys";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
+  /** Those that have signed blocks, the newest first. */
+  items: Array<SignerShown>;
+}
+
+/** the keys that have signed blocks, newest first */
+export interface KeysGet {
+  type: "keys.get";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
+}
+
 /** what a limit is now */
 export interface LimitChanged {
   type: "limit.changed";
@@ -846,6 +995,18 @@ export interface Limits {
   limits: Array<LimitShown>;
 }
 
+/** The nonce store. `state`, `remaining_ms`: of the breaker in front of it, null where there is none. */
+export interface NoncesShown {
+  /** `degraded`: the store is away, and nonces are checked in memory. */
+  status: "ok" | "degraded";
+  /** What is wrong, in words that may change; null where nothing is. */
+  why: string | null;
+  /** Of the breaker in front of the store; null: there is none. */
+  state: string | null;
+  /** Unbroken health still missing before that closes; null: there is none. */
+  remaining_ms: number | null;
+}
+
 /**
  * Where a payout stands: `done` of its `items` were paid, or are in suspense, as `suspended` of them are now.
  */
@@ -914,6 +1075,37 @@ export interface PayoutGet {
   payout_id: number;
   /** Shows items in suspense from this number on. */
   suspended_from?: number;
+}
+
+/** Payouts, newest first: those before `before` (a `payout_id`). */
+export interface PayoutList {
+  type: "payout.list";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
+  /** How many at most. */
+  limit?: number;
+  /** Shows what comes before this payout; absent: from the newest one on. */
+  before?: number | null;
+}
+
+/** A payout in a list: as in `payout`, without the items in suspense. */
+export interface PayoutListed {
+  /** The payout. */
+  payout_id: number;
+  /** Where it stands. */
+  state: "collecting" | "paying" | "paid";
+  /** How many items it has. */
+  items: number;
+  /** The sum of all items, in minor units. */
+  total: number;
+  /** How many items were paid or put into suspense. */
+  done: number;
+  /** How many items are in suspense now. */
+  suspended: number;
+  /** ISO 4217. */
+  currency: string;
+  /** When it was opened: milliseconds since the Unix epoch. */
+  opened_at: number;
 }
 
 /** pay up to 100 winners at once */
@@ -1007,11 +1199,60 @@ export interface PayoutWinner {
   amount: number;
 }
 
+/** A page of payouts. `next`: what to ask `before` for the next one, null at the end. */
+export interface Payouts {
+  type: "payouts";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
+  /** A page of them, newest first. */
+  items: Array<PayoutListed>;
+  /** What to ask for the next page with; null at the end. */
+  next: string | null;
+}
+
 /** is anybody there? */
 export interface Ping {
   type: "ping";
   /** The client's own name for this request; every reply to it carries the same. */
   id: string;
+}
+
+/** `text`: the number of a wallet, or the beginning of a name. */
+export interface PlayerFind {
+  type: "player.find";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
+  /** The number of a wallet, or the beginning of a name. */
+  text: string;
+}
+
+/** A wallet. `username`: the name that its player logs in with, null where he has none. */
+export interface PlayerFound {
+  /** The wallet. */
+  user_id: number;
+  /** The name that its player logs in with; null: he has none. */
+  username: string | null;
+  /** ISO 4217. Of a bet: must be the wallet's, when given. */
+  currency: string;
+  /** `blocked`: takes no bets; `closed`: for good. */
+  status: "open" | "blocked" | "closed";
+  /** All that is in the wallet, in minor units. */
+  balance: number;
+  /** What of it is set aside. */
+  held: number;
+  /** What of it can be spent: `balance` − `held`. */
+  available: number;
+}
+
+/** Those that were found. `more`: there are others. */
+export interface Players {
+  type: "players";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
+  /** Those that were found, at most 20: the number first, then by name. */
+  items: Array<PlayerFound>;
+  /** True: there are others; say more of the name. */
+  more: boolean;
 }
 
 /** yes */
@@ -1021,6 +1262,22 @@ export interface Pong {
   id: string;
   /** The server's clock: milliseconds since the Unix epoch. */
   server_time: number;
+}
+
+/** Milliseconds; null where there was nothing. */
+export interface Quantiles {
+  /** The median; null where there was nothing. */
+  p50: number | null;
+  /** Of a hundred the second highest; null where there was nothing. */
+  p99: number | null;
+}
+
+/** Commands that wait for a batch, and since when the oldest of them does. */
+export interface QueueShown {
+  /** How many wait. */
+  length: number;
+  /** How long the oldest of them has waited. */
+  oldest_ms: number;
 }
 
 /** `user_id`: whose entries to show, for operators and auditors only; a player sees his own. */
@@ -1070,6 +1327,19 @@ export interface Resumed {
   gap: boolean;
 }
 
+/**
+ * A key that has signed. `public_key`: PEM (SubjectPublicKeyInfo); `since_block`: the first that it has
+ * signed.
+ */
+export interface SignerShown {
+  /** The name of the key: the first half of its SHA-256, hexadecimal. */
+  key_id: string;
+  /** The key that checks signatures: Ed25519, SubjectPublicKeyInfo in PEM. */
+  public_key: string;
+  /** The first block that it has signed. */
+  since_block: number;
+}
+
 /** An item that could not be paid when its turn came. `state`: suspended, paid or returned. */
 export interface SuspendedItem {
   /** The place of the item in the payout, from 0. */
@@ -1105,6 +1375,72 @@ export interface SuspendedItem {
     | "INSUFFICIENT_FUNDS";
   /** What became of it. */
   state: "suspended" | "paid" | "returned";
+}
+
+/** Bets that were answered since the server was started. */
+export interface Totals {
+  /** Told that they stand, for the first time. */
+  confirmed: number;
+  /** Told so again. */
+  replayed: number;
+  /** Refused, whatever the code. */
+  rejected: number;
+}
+
+/** A bet, and all transactions that it went through, in their order. A player sees his own entries. */
+export interface Trail {
+  type: "bet.trail";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
+  /** The bet: a UUID, made and kept by the client before it sends it. */
+  bet_id: string;
+  /** The wallet; 0: it was rolled back before it came, and is nobody's. */
+  user_id: number;
+  /** Where it stands. */
+  state: "rejected" | "confirmed" | "won" | "lost" | "void" | "cashed_out" | "rolled_back";
+  /** What is staked, in minor units. */
+  stake: number;
+  /** All that was paid for it and not taken back, in minor units. */
+  payout: number;
+  /** What it went through, in order. */
+  transactions: Array<TrailStep>;
+}
+
+/** A posting of one of its transactions. `user_id`: a wallet, or a book of the house's. */
+export interface TrailEntry {
+  /** The ledger entry's number. */
+  seq: number;
+  /** A wallet, or a book of the house's. */
+  user_id: number;
+  /** What it got; below 0: what it gave. */
+  amount: number;
+  /** The balance after it. */
+  balance: number;
+}
+
+/** its way through the ledger */
+export interface TrailGet {
+  type: "bet.trail";
+  /** The client's own name for this request; every reply to it carries the same. */
+  id: string;
+  /** The bet: a UUID, made and kept by the client before it sends it. */
+  bet_id: string;
+}
+
+/** A transaction of the bet's life, and the block that seals it. `hash`: that block's. */
+export interface TrailStep {
+  /** The transaction in the books. */
+  transaction_id: number;
+  /** What it did. */
+  kind: "BET" | "CASHOUT" | "LOSS" | "REFUND" | "ROLLBACK" | "TOMBSTONE" | "UNSETTLE" | "WIN";
+  /** When it was posted: milliseconds since the Unix epoch. */
+  at: number;
+  /** The block that seals the transaction. */
+  block: number;
+  /** The hash of that block, hexadecimal. */
+  hash: string;
+  /** What it posted; a player sees his own. */
+  entries: Array<TrailEntry>;
 }
 
 /** One posting of a transfer: what this account gets (above 0) or gives (below 0). */
@@ -1426,7 +1762,14 @@ export type Request =
   | HeadGet
   | ClockGet
   | ClockConfirm
-  | CircuitGet;
+  | CircuitGet
+  | FiguresFollow
+  | CheckBegin
+  | CheckGet
+  | PlayerFind
+  | PayoutList
+  | TrailGet
+  | KeysGet;
 
 /** Whatever a server sends. */
 export type Reply =
@@ -1457,6 +1800,12 @@ export type Reply =
   | HeadShown
   | ClockShown
   | CircuitShown
+  | Figures
+  | CheckShown
+  | Players
+  | Payouts
+  | Trail
+  | Keys
   | PayoutProgress
   | ErrorReply;
 
@@ -1502,4 +1851,11 @@ export interface Replies {
   "clock.get": ClockShown;
   "clock.confirm": ClockShown;
   "circuit.get": CircuitShown;
+  "figures.follow": Figures;
+  "check.begin": CheckShown;
+  "check.get": CheckShown;
+  "player.find": Players;
+  "payout.list": Payouts;
+  "bet.trail": Trail;
+  "keys.get": Keys;
 }

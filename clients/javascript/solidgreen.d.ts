@@ -19,7 +19,7 @@ export declare class Wallet {
      *   refuses the last one
      * @param {Options} [options]
      */
-    constructor(url: string, token: Token, { storage, withinMs, WebSocket }?: Options);
+    constructor(url: string, token: Token, { storage, withinMs, WebSocket, onPush }?: Options);
     /** Wait for the first `welcome`. Rejects with `GivenUp` where none comes in time; then this has ended. */
     ready(): Promise<this>;
     /** End the connection. Whoever still waits hears `Unresolved`. */

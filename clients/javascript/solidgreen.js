@@ -60,12 +60,12 @@ export class Wallet {
    *   refuses the last one
    * @param {Options} [options]
    */
-  constructor(url, token, {storage = new MemoryStorage(), withinMs = WITHIN_MS, WebSocket} = {}) {
+  constructor(url, token, {storage = new MemoryStorage(), withinMs = WITHIN_MS, WebSocket, onPush} = {}) {
     const Socket = WebSocket ?? globalThis.WebSocket;
     if (Socket === undefined) throw new TypeError("no WebSocket here: give options.WebSocket");
     this.#journal = new Journal(storage);
     this.#withinMs = withinMs;
-    this.#link = new Link(url, token, withinMs, Socket, (task) => this.#keepLate(task));
+    this.#link = new Link(url, token, withinMs, Socket, (task) => this.#keepLate(task), onPush ?? (() => {}));
     this.#state = this.#link.state;
   }
 

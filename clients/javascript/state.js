@@ -39,6 +39,8 @@ export class ClientState {
   limits = LIMITS;
   /** Those that have their last word; the shell takes them out. @type {Task[]} */
   finished = [];
+  /** What came unasked: each `welcome`, and pushes; the shell takes them out. @type {Reply[]} */
+  unasked = [];
   /** @type {GivenUp | null} */
   fault = null;
   reconnecting;
@@ -222,6 +224,7 @@ export class ClientState {
   #take(message, nowMs) {
     if (message.type === "welcome" && !this.#welcomed(message, nowMs)) return;
     this.view.take(message);
+    if (!("id" in message)) this.unasked.push(message);
     const id = "id" in message ? message.id : null;
     if (id === null) return;
     if (id === this.#resumeId && message.type === "resumed") {

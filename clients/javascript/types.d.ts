@@ -1,6 +1,6 @@
 // What users of the client see beside the messages.
 
-import type {Auth, BetConfirmed, BetPlace, BetRejected, BetState, Request, Resume} from "./messages.js";
+import type {Auth, BetConfirmed, BetPlace, BetRejected, BetState, Reply, Request, Resume} from "./messages.js";
 
 /** To be placed. `bet_id`: a UUID, made by the client if not given. `user_id`: for operators, who must say it. */
 export interface Bet extends Omit<BetPlace, "type" | "id" | "nonce" | "sent_at" | "bet_id"> {
@@ -84,6 +84,11 @@ export interface Options {
   storage?: BetStorage | undefined;
   /** How long to wait for an answer, unless a call says otherwise: 10,000. */
   withinMs?: number | undefined;
+  /**
+   * Hears what comes unasked, in order: the `welcome` of each socket, so that what was followed on the one
+   * before can be followed again, and pushes, `payout.progress` for example.
+   */
+  onPush?: ((message: Reply) => void) | undefined;
   /** For Node before 22, which has none of its own. */
   WebSocket?: SocketClass | undefined;
 }

@@ -29,6 +29,7 @@ NOBODY: Final = 2**53 - 2
 READS: Final = frozenset({
     *("auth", "ping", "bet.get", "balance.get", "resume", "limit.get", "wallet.list"),
     *("payout.get", "payout.follow", "archive.get", "receipt.get", "head.get", "circuit.get", "clock.get"),
+    *("figures.follow", "check.get", "player.find", "payout.list", "bet.trail", "keys.get"),
 })  # fmt: skip
 """What changes nothing, whoever asks. Any other type is taken for one that does."""
 

@@ -32,10 +32,13 @@ from tests.sim.network import Link, ServerEnd
 from tests.sim.weather import Weather
 from ws.app import BESIDE_S, CLOSE_S
 from ws.auth import TokenRefused
+from ws.beside.checks import Checks
 from ws.effects import Identity
 from ws.server import DRAIN_S, ECHO_S, READ_S
 from ws.sockets.hub import Hub
 from ws.sockets.session import Door, Session
+from ws.watching.figures import Seconds
+from ws.watching.sizes import Gauge
 from ws.wire.messages import Limits
 
 KEY: Final = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
@@ -233,7 +236,9 @@ class Server:
             newest_us=await store.read(newest_block_at),
             chance=self._rng.random,
         )
-        self._door = Door(store, self.batcher, self._hub, "", self._shown)
+        checks = Checks.of(store.path, self._hub.check_changed)
+        figures = Seconds(store, self.batcher, self.guard, self._hub, Gauge(store))
+        self._door = Door(store, self.batcher, self._hub, "", self._shown, checks, figures.newest)
         self.batcher.start()
         await self.guard.reach()
         self._beside = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import UNSET
 
@@ -15,22 +15,32 @@ from batcher.batcher import Batcher
 from engine import audit_log, queries, receipts, snapshots
 from engine.actors import Actor
 from engine.deeds import ACCEPTED
-from engine.errors import ArchiveUnusable, CommitUnknown, LookTooLong, StoreFault
+from engine.errors import ArchiveUnusable, LookTooLong, StoreFault
 from engine.outcomes import Code
 from engine.store import Store
+from ws.asking.checking import begin_check, not_written
+from ws.asking.finding import find_players
 from ws.asking.pages import page
 from ws.asking.roles import Reach, reach_of
+from ws.asking.signers import Signers, keys
+from ws.asking.trails import trail
+from ws.beside.checks import Checks
 from ws.effects import Identity, Looked
 from ws.wire.archives import ArchiveGet, archive_shown
+from ws.wire.checks import CheckBegin, CheckGet
 from ws.wire.circuit import CircuitGet, CircuitShown
 from ws.wire.clock import ClockConfirm, ClockGet, clock_shown
 from ws.wire.fields import Reply
+from ws.wire.figures import FiguresFollow
 from ws.wire.limits import LimitGet, limits_shown
 from ws.wire.messages import Balance, BalanceGet, BetGet, BetState, Resume, Resumed
 from ws.wire.outcomes import error, in_ms, wallet_entry
-from ws.wire.payouts import PayoutFollow, PayoutGet, payout_shown
+from ws.wire.payouts import PayoutFollow, PayoutGet, PayoutList, payout_shown
+from ws.wire.players import PlayerFind
 from ws.wire.reads import AuditLogGet, BetsGet, BlockGet, EntriesGet, WalletGet
 from ws.wire.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
+from ws.wire.signers import KeysGet
+from ws.wire.trails import TrailGet
 from ws.wire.wallets import WalletList, wallets_shown
 
 log = logging.getLogger("solidgreen.ws")
@@ -45,12 +55,26 @@ FREE_BETS_MAX: Final = 100
 """Open free bets that one `wallet.list` shows, those first that expire first."""
 
 
+class Sources(Protocol):
+    """Where answers come from: the parts of a door."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def batcher(self) -> Batcher: ...
+    @property
+    def checks(self) -> Checks: ...
+    @property
+    def signers(self) -> Signers: ...
+
+
 async def look_up(
-    store: Store, batcher: Batcher, request: Looked, identity: Identity, actor: Actor | None = None
+    sources: Sources, request: Looked, identity: Identity, actor: Actor | None = None
 ) -> Sequence[Reply]:
     """The replies to `request`, in order. `balance.get` and `resume` are asked by players only,
-    `clock.confirm` by an `actor`. Raises `ArchiveUnusable` where what is asked for may be in an archive that
-    is missing, or not the right one."""
+    `clock.confirm` and `check.begin` by an `actor`; `figures.follow` is not looked up. Raises
+    `ArchiveUnusable` where what is asked for may be in an archive that is missing, or not the right one."""
+    store, batcher = sources.store, sources.batcher
     match request:
         case BetGet():
             return [await _bet_state(store, batcher, request, identity)]
@@ -79,13 +103,25 @@ async def look_up(
             return [await _confirm_clock(store, batcher, request, actor)]
         case CircuitGet():
             return [_circuit(batcher, request)]
-        case WalletGet() | EntriesGet() | BetsGet() | BlockGet() | AuditLogGet():
+        case CheckGet():
+            return [sources.checks.named(request.check).shown(request.id)]
+        case CheckBegin():
+            assert actor is not None
+            return [await begin_check(store, batcher, sources.checks, request, actor)]
+        case PlayerFind():
+            return [await find_players(store, request)]
+        case TrailGet():
+            return [await trail(store, request, identity)]
+        case KeysGet():
+            return [await keys(store, sources.signers, request)]
+        case WalletGet() | EntriesGet() | BetsGet() | BlockGet() | AuditLogGet() | PayoutList():
             return [await page(store, request)]
+        case FiguresFollow():
+            raise AssertionError("a socket answers that by itself")
 
 
 async def told(
-    store: Store,
-    batcher: Batcher,
+    sources: Sources,
     request: Looked,
     identity: Identity,
     miss: Callable[[str], None],
@@ -93,7 +129,7 @@ async def told(
 ) -> Sequence[Reply]:
     """As `look_up`, but what goes wrong is told as well. `miss` hears of an archive asked for in vain."""
     try:
-        return await look_up(store, batcher, request, identity, actor)
+        return await look_up(sources, request, identity, actor)
     except ArchiveUnusable as why:
         miss(str(why))
         return [error(request.id, Code.NOT_FOUND, str(why))]
@@ -168,10 +204,7 @@ async def _confirm_clock(store: Store, batcher: Batcher, request: ClockConfirm, 
         )
     except (StoreFault, sqlite3.Error) as fault:
         log.error("the wall clock is not followed, since nobody could write down who confirmed it: %s", fault)
-        if isinstance(fault, CommitUnknown) and fault.has_begun:
-            return error(request.id, Code.OUTCOME_UNKNOWN)
-        code = Code.OVERLOADED if batcher.failure is None else Code.CIRCUIT_OPEN
-        return error(request.id, code, "it could not be written into the audit log")
+        return not_written(request.id, batcher, fault)
     clock.confirm(actor.role, actor.id)
     return _clock(batcher, request)
 

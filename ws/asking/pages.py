@@ -1,8 +1,10 @@
-"""What only HTTP looks up: a wallet, its entries and its bets page by page, a block, the audit log. Reads
-beside the writer.
+"""What is looked up page by page, entries, bets, payouts, the audit log; and what else only HTTP looks up, a
+wallet and a block. Reads beside the writer.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
@@ -13,6 +15,7 @@ from engine.outcomes import Code
 from engine.store import Store
 from ws.wire.fields import Reply
 from ws.wire.outcomes import error, wallet_entry
+from ws.wire.payouts import PayoutList, PayoutListed, Payouts
 from ws.wire.reads import (
     AuditLog,
     AuditLogGet,
@@ -28,10 +31,15 @@ from ws.wire.reads import (
 )
 from ws.wire.receipts import HeadShown
 
-OfHttp = WalletGet | EntriesGet | BetsGet | BlockGet | AuditLogGet
+Paged = WalletGet | EntriesGet | BetsGet | BlockGet | AuditLogGet | PayoutList
 
 
-async def page(store: Store, request: OfHttp) -> Reply:
+BEFORE_WORDS: Final = (
+    "before: expected what `next` of another page says, or more than the newest seq of this wallet"
+)
+
+
+async def page(store: Store, request: Paged) -> Reply:
     """The reply to `request`, whose `user_id` is filled in."""
     match request:
         case WalletGet():
@@ -44,6 +52,8 @@ async def page(store: Store, request: OfHttp) -> Reply:
             return await _block(store, request)
         case AuditLogGet():
             return await _audit_log(store, request)
+        case PayoutList():
+            return await _payouts(store, request)
 
 
 async def _wallet(store: Store, request: WalletGet) -> Reply:
@@ -69,14 +79,38 @@ async def _entries(store: Store, request: EntriesGet) -> Reply:
     assert user_id is not None
     if await store.read(lambda connection: queries.wallet(connection, user_id)) is None:
         return error(request.id, Code.ACCOUNT_NOT_FOUND)
-    entries, more, gap = await store.read_long(
-        lambda connection: queries.entries_after(connection, user_id, request.after, request.limit)
-    )
+    before, after = request.before, request.after or 0
+    if before is None:
+        entries, more, gap = await store.read_long(
+            lambda connection: queries.entries_after(connection, user_id, after, request.limit)
+        )
+    elif request.after is not None:
+        return error(request.id, Code.INVALID_REQUEST, "before, after: expected one of them")
+    else:
+        found = await store.read_long(
+            lambda connection: pages.entries_before(connection, user_id, before, request.limit)
+        )
+        if found is None:
+            return error(request.id, Code.INVALID_REQUEST, BEFORE_WORDS)
+        entries, more, gap = found
     return Entries(
         request.id,
         [wallet_entry(entry, entry.at_us) for entry in entries],
         str(entries[-1].id) if more else None,
         gap,
+    )
+
+
+async def _payouts(store: Store, request: PayoutList) -> Reply:
+    # One more than is shown tells whether there is another page.
+    found = await store.read(
+        lambda connection: queries.payouts_before(connection, request.before, request.limit + 1)
+    )
+    shown = found[: request.limit]
+    return Payouts(
+        request.id,
+        [PayoutListed(*each[:-1], opened_at=each.opened_us // 1000) for each in shown],
+        str(shown[-1].id) if len(found) > len(shown) else None,
     )
 
 

@@ -6,6 +6,7 @@ does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import Any, Final, TypeVar
 from engine.errors import SolidGreenError
 
 Answer = TypeVar("Answer")
+Tell = Callable[[object], None]
+"""What a function in the other process tells on its way; all of it is pickled."""
 
 NICE: Final = 19
 
@@ -28,14 +31,41 @@ async def apart(name: str, function: Callable[..., Answer], *arguments: object) 
 
     Cancelling it ends the process. Raises `EndedEarly` where that ended by itself.
     """
+    return await _in_a_process(name, None, _run, function, arguments)
+
+
+async def apart_telling(name: str, hear: Tell, function: Callable[..., Answer], *arguments: object) -> Answer:
+    """The same of a function that takes a `Tell` before its arguments. `hear` is called with what it tells,
+    here and in the running loop, and no more once this has ended."""
+    return await _in_a_process(name, hear, _run_telling, function, arguments)
+
+
+async def _in_a_process(
+    name: str,
+    hear: Tell | None,
+    run: Callable[[Connection, Callable[..., Answer], tuple[object, ...]], None],
+    function: Callable[..., Answer],
+    arguments: tuple[object, ...],
+) -> Answer:
     spawning = multiprocessing.get_context("spawn")
     receiver, sender = spawning.Pipe(duplex=False)
-    process = spawning.Process(target=_run, args=(sender, function, arguments), daemon=True, name=name)
+    process = spawning.Process(target=run, args=(sender, function, arguments), daemon=True, name=name)
     process.start()
     sender.close()
+    loop = asyncio.get_running_loop()
+    has_ended = False
+
+    def heard(what: object) -> None:
+        if hear is not None and not has_ended:
+            hear(what)
+
+    def hand_on(what: object) -> None:
+        loop.call_soon_threadsafe(heard, what)
+
     try:
-        is_well, answer = await asyncio.to_thread(_hear, receiver)
+        is_well, answer = await asyncio.to_thread(_hear, receiver, hand_on)
     finally:
+        has_ended = True
         process.kill()  # where it has not ended: whoever waits for its answer hears that it is gone
         process.join()
         receiver.close()
@@ -47,7 +77,7 @@ async def apart(name: str, function: Callable[..., Answer], *arguments: object) 
 
 def _run(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """In the other process."""
-    os.nice(NICE)
+    _give_way()
     try:
         answer = (True, function(*arguments))
     except Exception as error:  # told to whoever asked
@@ -55,9 +85,27 @@ def _run(sender: Connection, function: Callable[..., Any], arguments: tuple[Any,
     sender.send(answer)
 
 
-def _hear(receiver: Connection) -> tuple[bool, Any]:
+def _run_telling(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Likewise."""
+    _run(sender, function, (lambda what: sender.send((None, what)), *arguments))
+
+
+def _give_way() -> None:
+    """Take only the time that nobody else wants. A nice process still gets its share of a busy core, 1.5 %,
+    and in turns of milliseconds, which bets then wait for (sched(7), SCHED_IDLE)."""
+    os.nice(NICE)
+    if hasattr(os, "SCHED_IDLE"):
+        with contextlib.suppress(OSError):  # forbidden, in some containers: nice is what there is then
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _hear(receiver: Connection, hear: Tell) -> tuple[bool, Any]:
+    """Until its answer has come, or it has gone. On a thread."""
     try:
-        heard: tuple[bool, Any] = receiver.recv()
+        while True:
+            is_well, heard = receiver.recv()
+            if is_well is not None:
+                return is_well, heard
+            hear(heard)
     except EOFError:
         return False, EndedEarly("the process that should do it ended before its time")
-    return heard

@@ -34,10 +34,18 @@ Token = str | Callable[[], Awaitable[str]]
 class Link:
     """A client's connection, from `open` to `close`, over as many sockets as it takes.
 
-    `on_late` hears of each task that was finished when nobody waited for it any more.
+    `on_late` hears of each task that was finished when nobody waited for it any more, `on_unasked` of each
+    message that answers nothing.
     """
 
-    def __init__(self, url: str, token: Token, within_s: float, on_late: Callable[[Task], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: Token,
+        within_s: float,
+        on_late: Callable[[Task], None],
+        on_unasked: Callable[[Reply], object],
+    ) -> None:
         self.state = ClientState(random.random)
         self.news = asyncio.Event()
         """An entry has come, or the end."""
@@ -48,6 +56,7 @@ class Link:
         self._token: str | None = None
         self._within_s = within_s
         self._on_late = on_late
+        self._on_unasked = on_unasked
         self._waiters: dict[Task, asyncio.Future[None]] = {}
         self._stir = asyncio.Event()
         """Something is to be sent, or looked at."""
@@ -237,6 +246,10 @@ class Link:
         if self.state.view.feed.waiting:
             self.news.set()
         self._tell_finished()
+        unasked, self.state.unasked = self.state.unasked, []
+        for message in unasked:
+            # What it raises is its own fault, and not that of this connection.
+            asyncio.get_running_loop().call_soon(self._on_unasked, message)
 
     def _tell_finished(self) -> None:
         finished, self.state.finished = self.state.finished, []

@@ -153,6 +153,8 @@ class ClientState:
         self.limits = Limits()
         self.finished: list[Task] = []
         """Those that have their last word; the shell takes them out."""
+        self.unasked: list[Reply] = []
+        """What came unasked: each `welcome`, and pushes; the shell takes them out."""
         self.connect_ms = 0
         """While offline: when to connect."""
         self.needs_token = False
@@ -311,6 +313,8 @@ class ClientState:
         if isinstance(message, Welcome) and not self._welcomed(message, now_ms):
             return
         self.view.take(message)
+        if getattr(message, "id", msgspec.UNSET) is msgspec.UNSET:
+            self.unasked.append(message)
         match message:
             case Resumed(id=self._resume_id):
                 self._resume_id = None

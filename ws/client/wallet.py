@@ -15,7 +15,7 @@ import asyncio
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -67,7 +67,9 @@ class Wallet:
 
     `token`: of a player, whose wallet this then is, or of an operator. `journal`: where bets are kept that
     are not answered yet, so that a crash of this process forgets none; by default its memory. `within_s`: how
-    long to wait for an answer, and for the first `welcome`, unless a call says otherwise.
+    long to wait for an answer, and for the first `welcome`, unless a call says otherwise. `on_push`: hears
+    what comes unasked, in order: the `welcome` of each socket, so that what was followed on the one before
+    can be followed again, and pushes, a `PayoutProgress` for example.
 
     Entering raises `NotAuthenticated`, or `GivenUp` where no socket could be opened in time. Every method
     that asks raises `Refused`, `Unresolved` or `GivenUp` (ws/client/errors.py). A call that is cancelled
@@ -75,9 +77,15 @@ class Wallet:
     """
 
     def __init__(
-        self, url: str, token: Token, *, journal: Journal | None = None, within_s: float = WITHIN_S
+        self,
+        url: str,
+        token: Token,
+        *,
+        journal: Journal | None = None,
+        within_s: float = WITHIN_S,
+        on_push: Callable[[Reply], object] = lambda _: None,
     ) -> None:
-        self._link = Link(url, token, within_s, self._keep_late)
+        self._link = Link(url, token, within_s, self._keep_late, on_push)
         self._state = self._link.state
         self._journal: Journal = MemoryJournal() if journal is None else journal
         self._within_s = within_s

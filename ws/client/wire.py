@@ -15,12 +15,17 @@ import msgspec
 from ws.wire import limits, messages
 from ws.wire.archives import Archive
 from ws.wire.books import BookChanged
+from ws.wire.checks import CheckShown
 from ws.wire.circuit import CircuitShown
 from ws.wire.clock import ClockShown
 from ws.wire.fields import Reply, Request
+from ws.wire.figures import Figures
 from ws.wire.operators import BetCashedOut, BetRolledBack, BetSettled, BetUnsettled, WalletMoved
-from ws.wire.payouts import Payout, PayoutProgress
+from ws.wire.payouts import Payout, PayoutProgress, Payouts
+from ws.wire.players import Players
 from ws.wire.receipts import HeadShown, ReceiptShown
+from ws.wire.signers import Keys
+from ws.wire.trails import Trail
 from ws.wire.wallets import BonusGranted, FreeBetChanged, WalletOpened, Wallets
 
 AnyReply = (
@@ -53,6 +58,12 @@ AnyReply = (
     | CircuitShown
     | ReceiptShown
     | HeadShown
+    | Figures
+    | CheckShown
+    | Players
+    | Payouts
+    | Trail
+    | Keys
 )
 """Every message that a server sends."""
 

@@ -23,6 +23,7 @@ from ws.contracts.schemas import example_of, name_of, ref, schemas, used_by
 from ws.v1.routes import ROUTES
 from ws.wire.answers import PUSHES, REPLIES, REPLIES_OF, codes_of
 from ws.wire.fields import SUBPROTOCOL, Reply, Request
+from ws.wire.figures import FiguresFollow
 from ws.wire.messages import Auth, BalanceGet, Error, Limits, Ping, Resume
 from ws.wire.payouts import PayoutFollow
 
@@ -30,12 +31,15 @@ Json = dict[str, Any]
 
 CHANNEL: Final = "wallet"
 
+_ASKED: Final = frozenset(str(each.__struct_config__.tag) for each in REPLIES_OF)
+
 SUMMARY_OF_REQUEST: Final[dict[type[Request], str]] = {route.request: route.summary for route in ROUTES} | {
     Auth: "say who is asking, where the handshake cannot: in a browser",
     BalanceGet: "the balance of this socket's wallet",
     Resume: "what was missed: each later entry, and from then on pushes",
     Ping: "is anybody there?",
     PayoutFollow: "how far a payout is, now and from now on",
+    FiguresFollow: "how the server does, now and each second from now on",
 }
 
 SUMMARY_OF_REPLY: Final = {
@@ -67,6 +71,12 @@ SUMMARY_OF_REPLY: Final = {
     "head": "the newest block, signed",
     "clock": "whether the time of the books follows the wall clock",
     "circuit": "whether bets are taken",
+    "figures": "what the last second has brought",
+    "check": "how far a check of the books is, or what it has found",
+    "players": "the players that were found",
+    "payouts": "a page of payouts",
+    "bet.trail": "a bet's way through the ledger",
+    "keys": "the keys that have signed blocks",
     "error": "the request was not carried out, or nobody knows: it says nothing about a bet",
 }
 
@@ -88,7 +98,7 @@ def asyncapi() -> Json:
     """The contract of `/ws`."""
     known = schemas()
     requests: list[type[Request] | type[Reply]] = [*REPLIES_OF]
-    messages = {tag(each): _message(each, known) for each in [*requests, *REPLIES]}
+    messages = {key_of(each): _message(each, known) for each in [*requests, *REPLIES]}
     frames = {"RequestFrame": _frame(tuple(REPLIES_OF)), "ReplyFrame": _frame(REPLIES)}
     frames["RequestFrame"]["oneOf"][1]["maxItems"] = Limits().frame_messages
     return {
@@ -151,6 +161,12 @@ def asyncapi() -> Json:
 def tag(message: type[Request] | type[Reply]) -> str:
     """The `type` of a message, as it is written."""
     return str(message.__struct_config__.tag)
+
+
+def key_of(message: type[Request] | type[Reply]) -> str:
+    """What a message is called among all: its `type`, but for a reply of the same `type` as its request."""
+    is_taken = issubclass(message, Reply) and tag(message) in _ASKED
+    return f"{tag(message)}.reply" if is_taken else tag(message)
 
 
 def _server(host: str, protocol: str, description: str) -> Json:
@@ -217,7 +233,7 @@ def _push(each: type[Reply]) -> Json:
 
 
 def _in_channel(each: type[Request] | type[Reply]) -> Json:
-    return {"$ref": f"#/channels/{CHANNEL}/messages/{tag(each)}"}
+    return {"$ref": f"#/channels/{CHANNEL}/messages/{key_of(each)}"}
 
 
 def _frame(messages: tuple[type, ...]) -> Json:

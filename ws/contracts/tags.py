@@ -13,16 +13,19 @@ TAGS: Final = {
     "evidence": ("Evidence", "Receipts and signed blocks."),
     "limits": ("Limits", "What a player allows himself."),
     "wallets": ("Wallets", "Of a person; bonus money and free bets."),
-    "house": ("House", "Books, archives, the clock, the circuit, the audit log."),
+    "house": (
+        "House",
+        "Books, archives, checks, the clock, the circuit, the audit log, who plays.",
+    ),
     "identity": ("Identity", "Who is asking."),
     "watching": ("Watching", "For machines that watch, and people who read."),
 }
 _TAG_OF: Final = {
     **dict.fromkeys(("deposits", "withdrawals", "transfers", "holds"), "money"),
-    **dict.fromkeys(("receipts", "blocks"), "evidence"),
+    **dict.fromkeys(("receipts", "blocks", "keys"), "evidence"),
     **dict.fromkeys(("bonuses", "free-bets"), "wallets"),
     **dict.fromkeys(("auth", "admin"), "identity"),
-    **dict.fromkeys(("books", "archives", "clock", "circuit", "audit-log"), "house"),
+    **dict.fromkeys(("books", "archives", "clock", "circuit", "audit-log", "checks", "players"), "house"),
 }
 
 

@@ -1,4 +1,5 @@
-"""Which sockets belong to which wallet, so that each hears of the entries that it did not ask for itself."""
+"""Which sockets belong to which wallet, so that each hears of the entries that it did not ask for itself; and
+which of them follow a payout, a check of the books, or the figures."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ from batcher.jobs import Asker
 from engine.outcomes import Accepted, PayoutTold
 from ws.settings import SOCKETS_PER_USER
 from ws.sockets.expiries import Expiries
+from ws.wire.checks import CheckShown
+from ws.wire.figures import Figures
 from ws.wire.messages import WalletEntry
 from ws.wire.outcomes import wallet_entry
 from ws.wire.payouts import PayoutProgress, is_over, progress
@@ -32,10 +35,14 @@ EXPIRY_LOOK_S: Final = 0.25
 """From one look for tokens that have expired to the next. See `IN_FLIGHT_S` in `ws/sockets/session.py`."""
 
 
+Pushed = WalletEntry | PayoutProgress | Figures | CheckShown
+"""What is told unasked."""
+
+
 class Listener(Asker, Protocol):
     """A live socket, which both asks and is told."""
 
-    def push(self, message: WalletEntry | PayoutProgress) -> None:
+    def push(self, message: Pushed) -> None:
         """Send this when possible. Must neither block nor raise."""
         ...
 
@@ -68,6 +75,9 @@ class Hub:
         self._by_login: dict[str, set[Listener]] = {}
         self._by_payout: dict[int, set[Listener]] = {}
         self._payouts_of: dict[Listener, set[int]] = {}
+        self._by_check: dict[str, set[Listener]] = {}
+        self._of_figures: set[Listener] = set()
+        self._figures_wanted = asyncio.Event()
         self._all: set[Listener] = set()
         self._due: list[Listener] = []
         self._is_stopping = False
@@ -136,6 +146,45 @@ class Hub:
         if not followed:
             del self._payouts_of[listener]
 
+    def follow_figures(self, listener: Listener) -> None:
+        """From now on `listener` hears of each second's figures, until it leaves."""
+        if listener in self._all:  # else its frame was still being looked up
+            self._of_figures.add(listener)
+            self._figures_wanted.set()
+
+    async def figures_wanted(self) -> None:
+        """Wait until somebody follows the figures."""
+        await self._figures_wanted.wait()
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether anybody follows the figures."""
+        return bool(self._of_figures)
+
+    def tell_figures(self, figures: Figures) -> None:
+        """Push them to all that follow them."""
+        for listener in [*self._of_figures]:
+            listener.push(figures)
+
+    def follow_check(self, check: str, listener: Listener) -> None:
+        """From now on `listener` hears how far this check of the books is, until its end."""
+        if listener in self._all:
+            self._by_check.setdefault(check, set()).add(listener)
+
+    def unfollow_check(self, check: str, listener: Listener) -> None:
+        """`listener` hears of it no more, if it ever did."""
+        followers = self._by_check.get(check, set())
+        followers.discard(listener)
+        if not followers:
+            self._by_check.pop(check, None)
+
+    def check_changed(self, shown: CheckShown) -> None:
+        """Tell those that follow it; at its end for the last time."""
+        for listener in [*self._by_check.get(shown.check, ())]:
+            listener.push(shown)
+        if shown.state != "running":
+            self._by_check.pop(shown.check, None)
+
     def leave(
         self, listener: Listener, user_id: int | None, expires_at_s: int | None, sid: str | None = None
     ) -> None:
@@ -156,6 +205,11 @@ class Hub:
                 del self._by_login[sid]
         for payout_id in [*self._payouts_of.get(listener, ())]:
             self.unfollow_payout(payout_id, listener)
+        for check in [*self._by_check]:
+            self.unfollow_check(check, listener)
+        self._of_figures.discard(listener)
+        if not self._of_figures:
+            self._figures_wanted.clear()
 
     def _count_out(self, user_id: int) -> None:
         self._sockets_of[user_id] -= 1

@@ -14,7 +14,9 @@ from typing import Final, NamedTuple
 
 from ws.codec import encode_frame
 from ws.transport.websocket_door import BUFFER_BYTES, WebSocketDoor
+from ws.wire.checks import CheckShown
 from ws.wire.fields import Reply
+from ws.wire.figures import Figures
 from ws.wire.messages import Error, WalletEntry
 from ws.wire.payouts import PayoutProgress
 
@@ -115,4 +117,4 @@ class Outbox:
 
 def _is_push(reply: Reply) -> bool:
     """Whether nobody on this socket asked for it."""
-    return isinstance(reply, WalletEntry | PayoutProgress)
+    return isinstance(reply, WalletEntry | PayoutProgress | Figures | CheckShown)

@@ -29,7 +29,9 @@ from engine.store import Store
 from ws.asking.actors import actor_of
 from ws.asking.ended import Ended
 from ws.asking.lookups import told
+from ws.asking.signers import Signers
 from ws.auth import TokenRefused, identify
+from ws.beside.checks import Checks
 from ws.codec import encode_frame
 from ws.effects import (
     ENDED_WORDS,
@@ -43,13 +45,15 @@ from ws.effects import (
     Submit,
 )
 from ws.protocol import Conversation, State
-from ws.sockets.hub import FOLLOWED_MAX, Hub
+from ws.sockets.hub import FOLLOWED_MAX, Hub, Pushed
 from ws.sockets.outbox import Outbox
 from ws.transport.websocket_door import FAST_LANE, SLOW_WORDS, WebSocketDoor
+from ws.wire.checks import CheckBegin, CheckGet
 from ws.wire.fields import Reply
-from ws.wire.messages import BetPlace, Limits, Resume, WalletEntry
+from ws.wire.figures import Figures, FiguresFollow
+from ws.wire.messages import BetPlace, Limits, Resume
 from ws.wire.outcomes import error
-from ws.wire.payouts import Payout, PayoutFollow, PayoutProgress, is_over
+from ws.wire.payouts import Payout, PayoutFollow, is_over
 
 log = logging.getLogger("solidgreen.ws")
 
@@ -68,7 +72,11 @@ class Door:
     hub: Hub
     jwt_secret: str
     limits: Limits
+    checks: Checks
+    figures: Callable[[str], Figures]
+    """The newest ones, as the reply to the request of this `id`."""
     missed: set[str] = field(default_factory=set)
+    signers: Signers = field(default_factory=Signers)
     ended: Ended = field(default_factory=Ended)
 
     def identify(self, token: str) -> Identity:
@@ -167,8 +175,8 @@ class Session:
         if not self._is_due:
             self._owe()
 
-    def push(self, message: WalletEntry | PayoutProgress) -> None:
-        """Something was posted to this socket's wallet by somebody else, or became of a payout it follows."""
+    def push(self, message: Pushed) -> None:
+        """Something was posted to this socket's wallet by somebody else, or became of what it follows."""
         self._enqueue(message)
 
     def deliver(self) -> None:
@@ -236,7 +244,14 @@ class Session:
             return [error(request.id, Code.RATE_LIMITED, f"this socket follows {FOLLOWED_MAX} payouts")]
         identity, door = self._conversation.identity, self._door
         assert identity is not None
-        replies = await told(door.store, door.batcher, request, identity, door.miss, self._actor)
+        if isinstance(request, FiguresFollow):
+            door.hub.follow_figures(self)
+            return [door.figures(request.id)]
+        if isinstance(request, CheckBegin | CheckGet):  # followed before it is asked for, likewise
+            door.hub.follow_check(request.check, self)
+        replies = await told(door, request, identity, door.miss, self._actor)
+        if isinstance(request, CheckBegin | CheckGet) and not door.checks.named(request.check).is_running:
+            door.hub.unfollow_check(request.check, self)
         if isinstance(request, PayoutFollow) and not _goes_on(replies[0]):
             self._door.hub.unfollow_payout(request.payout_id, self)
         return replies

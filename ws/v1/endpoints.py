@@ -109,7 +109,7 @@ class _Server:
         is_long = isinstance(request, EntriesGet | BetsGet | AuditLogGet)
         turn = door.hub.turn_to_resume(identity.user_id) if is_long else contextlib.nullcontext()
         async with turn:
-            (reply,) = await looked_up(door.store, door.batcher, request, identity, door.miss, actor)
+            (reply,) = await looked_up(door, request, identity, door.miss, actor)
         return reply
 
     async def _submit(self, asking: Asking, command: Command) -> Reply:

@@ -6,7 +6,6 @@ A reply has the same JSON object as on the socket, without `id`. An `error` or `
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from http import HTTPStatus
 from typing import Final
 
@@ -15,6 +14,7 @@ from starlette.responses import Response
 
 from engine.outcomes import Code
 from ws.http.answers import answer
+from ws.http.fixed import is_known, tag_of
 from ws.http.problems import problem
 from ws.v1.routes import OF_A_BET, Route
 from ws.wire.fields import Reply
@@ -53,14 +53,3 @@ def told(route: Route, reply: Reply, if_none_match: str | None) -> Response:
     if if_none_match is not None and is_known(tag, if_none_match):
         return Response(b"", HTTPStatus.NOT_MODIFIED, headers)
     return Response(content, HTTPStatus.OK, headers, JSON)
-
-
-def tag_of(content: bytes) -> str:
-    """The `ETag` of these bytes, a strong one."""
-    return f'"{blake2b(content, digest_size=16).hexdigest()}"'
-
-
-def is_known(tag: str, if_none_match: str) -> bool:
-    """Whether the client has it already: compared weakly (RFC 9110, section 13.1.2)."""
-    known = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
-    return if_none_match.strip() == "*" or tag in known

@@ -17,6 +17,7 @@ import msgspec
 
 from ws.wire.archives import Archive, ArchiveBegin, ArchiveGet
 from ws.wire.books import BookChanged, BookFloor
+from ws.wire.checks import CheckBegin, CheckGet, CheckShown
 from ws.wire.circuit import CircuitGet, CircuitShown
 from ws.wire.clock import ClockConfirm, ClockGet, ClockShown
 from ws.wire.fields import Reply, Request
@@ -41,7 +42,18 @@ from ws.wire.operators import (
     WalletTransfer,
     WalletWithdraw,
 )
-from ws.wire.payouts import Payout, PayoutAdd, PayoutGet, PayoutMake, PayoutOpen, PayoutResolve, PayoutStart
+from ws.wire.payouts import (
+    Payout,
+    PayoutAdd,
+    PayoutGet,
+    PayoutList,
+    PayoutMake,
+    PayoutOpen,
+    PayoutResolve,
+    Payouts,
+    PayoutStart,
+)
+from ws.wire.players import PlayerFind, Players
 from ws.wire.reads import (
     AuditLog,
     AuditLogGet,
@@ -54,6 +66,8 @@ from ws.wire.reads import (
     WalletShown,
 )
 from ws.wire.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
+from ws.wire.signers import Keys, KeysGet
+from ws.wire.trails import Trail, TrailGet
 from ws.wire.wallets import (
     BonusGrant,
     BonusGranted,
@@ -146,7 +160,7 @@ class Route(NamedTuple):
 
 ROUTES: Final = (
     Route("GET", "/v1/wallet", "a wallet now", WalletGet, WalletShown),
-    Route("GET", "/v1/wallet/entries", "its ledger entries, oldest first", EntriesGet, Entries),
+    Route("GET", "/v1/wallet/entries", "its ledger entries, from either end", EntriesGet, Entries),
     Route("GET", "/v1/wallet/bets", "its bets, newest first", BetsGet, Bets),
     Route(
         "POST",
@@ -157,6 +171,7 @@ ROUTES: Final = (
         may_lack=frozenset({"bet_id", "nonce", "sent_at"}),
     ),
     Route("GET", "/v1/bets/{bet_id}", "what has become of a bet", BetGet, BetState),
+    Route("GET", "/v1/bets/{bet_id}/trail", "its way through the ledger", TrailGet, Trail),
     Route("POST", "/v1/bets/{bet_id}/settle", "end a bet, and pay", BetSettle, BetSettled),
     Route("POST", "/v1/bets/{bet_id}/unsettle", "take a settlement back", BetUnsettle, BetUnsettled),
     Route("POST", "/v1/bets/{bet_id}/rollback", "as if the bet had never been", BetRollback, BetRolledBack),
@@ -168,6 +183,7 @@ ROUTES: Final = (
     Route("POST", "/v1/holds/{hold_id}/capture", "take what is set aside", HoldCapture, WalletMoved),
     Route("POST", "/v1/holds/{hold_id}/release", "give it back", HoldRelease, WalletMoved),
     Route("POST", "/v1/payouts", "pay up to 100 winners at once", PayoutMake, Payout),
+    Route("GET", "/v1/payouts", "all payouts, newest first", PayoutList, Payouts),
     Route("POST", "/v1/payouts/open", "begin to collect the items of a payout", PayoutOpen, Payout),
     Route("GET", "/v1/payouts/{payout_id}", "how far a payout is", PayoutGet, Payout),
     Route("POST", "/v1/payouts/{payout_id}/items", "add items to it", PayoutAdd, Payout),
@@ -182,6 +198,7 @@ ROUTES: Final = (
     Route("GET", "/v1/receipts/{transaction_id}", "the receipt of a transaction", ReceiptGet, ReceiptShown),
     Route("GET", "/v1/blocks/head", "the newest block, signed", HeadGet, HeadShown),
     Route("GET", "/v1/blocks/{block}", "a block, signed", BlockGet, HeadShown),
+    Route("GET", "/v1/keys", "the keys that have signed blocks, newest first", KeysGet, Keys),
     Route("GET", "/v1/limits", "the limits of a wallet", LimitGet, Limits),
     Route("PUT", "/v1/limits", "set a limit", LimitSet, LimitChanged),
     Route("POST", "/v1/limits/exclude", "keep a player out until a time", LimitExclude, LimitChanged),
@@ -191,15 +208,21 @@ ROUTES: Final = (
     Route("POST", "/v1/bonuses", "give bonus money", BonusGrant, BonusGranted),
     Route("POST", "/v1/free-bets", "give a free bet", FreeBetGrant, FreeBetChanged),
     Route("POST", "/v1/free-bets/{free_bet_id}/revoke", "take it back", FreeBetRevoke, FreeBetChanged),
+    Route("GET", "/v1/players", "look for a player", PlayerFind, Players),
     Route("PUT", "/v1/books/{user_id}/floor", "how far below zero a book may go", BookFloor, BookChanged),
     Route("GET", "/v1/audit-log", "what was done on behalf of the house", AuditLogGet, AuditLog),
     Route("POST", "/v1/archives", "begin to archive what is older", ArchiveBegin, Archive),
     Route("GET", "/v1/archives", "where an archive stands", ArchiveGet, Archive),
     Route("GET", "/v1/clock", "whether the time of the books follows the wall clock", ClockGet, ClockShown),
     Route("POST", "/v1/clock/confirm", "the wall clock is right", ClockConfirm, ClockShown),
+    Route("POST", "/v1/checks/{check}", "check the books beside the bets", CheckBegin, CheckShown),
+    Route("GET", "/v1/checks/{check}", "how far that is, or what it has found", CheckGet, CheckShown),
     Route("GET", "/v1/circuit", "whether bets are taken", CircuitGet, CircuitShown),
 )
 """All routes but those of identity. The first that matches serves: `head` comes before `{block}`."""
 
-ONLY_ON_THE_SOCKET: Final = frozenset({"auth", "ping", "balance.get", "resume", "payout.follow"})
-"""Messages without a route: what a socket needs, and what `wallet.get` and `wallet.entries` tell."""
+ONLY_ON_THE_SOCKET: Final = frozenset(
+    {"auth", "ping", "balance.get", "resume", "payout.follow", "figures.follow"}
+)
+"""Messages without a route: what a socket needs, what is pushed, and what `wallet.get` and
+`wallet.entries` tell."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from batcher.batcher import Batcher
 from batcher.nonces import NonceGuard
 from engine.store import Store
-from ws.beside.self_check import SelfCheck
+from ws.beside.checks import Check
 from ws.beside.tasks import Beside
 from ws.rates.rates import Rates
 from ws.sockets.hub import Hub
@@ -24,7 +24,7 @@ class House:
     batcher: Batcher
     guard: NonceGuard
     hub: Hub
-    self_check: SelfCheck
+    self_check: Check
     beside: Beside
     traffic: Traffic
     gauge: Gauge

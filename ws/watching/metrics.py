@@ -30,7 +30,7 @@ from batcher.tally import DONE, REPLAYED, Tally
 from engine.histograms import Histogram
 from engine.outcomes import Code
 from engine.store import Store
-from ws.beside.self_check import SelfCheck
+from ws.beside.checks import Check
 from ws.rates.rates import RULES
 from ws.transport.traffic import Traffic
 from ws.watching.house import House
@@ -219,7 +219,7 @@ def _files(store: Store, gauge: Gauge) -> Iterator[Metric]:
         yield _labelled("archives", "Archives, by how far they are", "state", newest.archives.items())
 
 
-def _checked(self_check: SelfCheck) -> Iterator[Metric]:
+def _checked(self_check: Check) -> Iterator[Metric]:
     health = self_check.health()
     states = {status: health["status"] == status for status in ("never", "ok", "findings", "failed")}
     yield _labelled("self_check", "1 for what the newest check ended with", "status", states.items())

@@ -11,9 +11,11 @@ from typing import Final
 from engine.outcomes import Code
 from ws.wire.archives import Archive, ArchiveBegin, ArchiveGet
 from ws.wire.books import BookChanged, BookFloor
+from ws.wire.checks import CheckBegin, CheckGet, CheckShown
 from ws.wire.circuit import CircuitGet, CircuitShown
 from ws.wire.clock import ClockConfirm, ClockGet, ClockShown
 from ws.wire.fields import Reply, Request
+from ws.wire.figures import Figures, FiguresFollow
 from ws.wire.limits import LimitChanged, LimitExclude, LimitGet, Limits, LimitSet
 from ws.wire.messages import (
     Auth,
@@ -57,14 +59,19 @@ from ws.wire.payouts import (
     PayoutAdd,
     PayoutFollow,
     PayoutGet,
+    PayoutList,
     PayoutMake,
     PayoutOpen,
     PayoutProgress,
     PayoutResolve,
+    Payouts,
     PayoutStart,
 )
+from ws.wire.players import PlayerFind, Players
 from ws.wire.reads import AuditLogGet, BetsGet, BlockGet, EntriesGet, WalletGet
 from ws.wire.receipts import HeadGet, HeadShown, ReceiptGet, ReceiptShown
+from ws.wire.signers import Keys, KeysGet
+from ws.wire.trails import Trail, TrailGet
 from ws.wire.wallets import (
     BonusGrant,
     BonusGranted,
@@ -118,10 +125,24 @@ REPLIES_OF: Final[dict[type[Request], tuple[type[Reply], ...]]] = {
     ClockGet: (ClockShown,),
     ClockConfirm: (ClockShown,),
     CircuitGet: (CircuitShown,),
+    FiguresFollow: (Figures,),
+    CheckBegin: (CheckShown,),
+    CheckGet: (CheckShown,),
+    PlayerFind: (Players,),
+    PayoutList: (Payouts,),
+    TrailGet: (Trail,),
+    KeysGet: (Keys,),
 }
 """In the order in which they come. Beside these, each may be answered by `Error`."""
 
-PUSHES: Final[tuple[type[Reply], ...]] = (Welcome, WalletEntry, PayoutProgress, Error)
+PUSHES: Final[tuple[type[Reply], ...]] = (
+    Welcome,
+    WalletEntry,
+    PayoutProgress,
+    Figures,
+    CheckShown,
+    Error,
+)
 """What comes unasked: `Welcome` where the handshake brought the token, `Error` (`id`: null) where a message
 had no `id` that could be read."""
 
@@ -187,6 +208,13 @@ REFUSALS_OF: Final[dict[type[Request], frozenset[Code]]] = {
     CircuitGet: frozenset(),
     ClockGet: frozenset(),
     ClockConfirm: frozenset(),
+    FiguresFollow: frozenset(),
+    CheckBegin: frozenset({Code.OUTCOME_UNKNOWN, Code.CIRCUIT_OPEN, Code.OVERLOADED}),
+    CheckGet: frozenset(),
+    PlayerFind: OF_LOOKS,
+    PayoutList: OF_LOOKS,
+    TrailGet: OF_LOOKS,
+    KeysGet: OF_LOOKS,
     Resume: OF_LOOKS,
     BalanceGet: OF_LOOKS,
     BetGet: OF_LOOKS | {Code.OUTCOME_UNKNOWN},

@@ -35,6 +35,10 @@ Floor = Annotated[int, Meta(ge=BOOK_FLOOR_MINOR, le=0)]
 TransactionId = UserId
 OddsMilli = Annotated[int, Meta(ge=1000, le=WIRE_MAX_MINOR)]
 CurrencyCode = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?![\s\S])")]
+PAGE: Final = 100
+"""Items of a page, unless told."""
+PAGE_MAX: Final = 1_000
+PageSize = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
 Token = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
@@ -103,6 +107,8 @@ EXPECTED: dict[str, str] = {
     "free_bet_id": f"an integer from 1 to {WIRE_MAX_MINOR}",
     "after": f"an integer from 0 to {WIRE_MAX_MINOR}: what `next` of another page says",
     "limit": "an integer from 1 to 1000",
+    "check": "reconcile or verify",
+    "text": "a string of 1 to 64 characters, no control characters",
     "state": "confirmed, won, lost, void, cashed_out or rolled_back",
     "block": f"an integer from 1 to {WIRE_MAX_MINOR}",
 }
@@ -115,6 +121,8 @@ EXPECTED_OF: dict[tuple[str, str], str] = {
     ("payout.start", "items"): f"an integer from 1 to {WIRE_MAX_MINOR}: how many there are",
     ("limit.set", "amount"): f"null, or an integer from 0 to {WIRE_MAX_MINOR}",
     ("audit_log.get", "before"): f"an integer from 0 to {WIRE_MAX_MINOR}: what `next` of another page says",
+    ("wallet.entries", "before"): f"an integer from 0 to {WIRE_MAX_MINOR}: what `next` of another page says",
+    ("payout.list", "before"): f"an integer from 0 to {WIRE_MAX_MINOR}: what `next` of another page says",
     ("wallet.bets", "before"): f"an integer from 0 to {WIRE_MAX_MINOR}: what `next` of another page says",
 }
 """The same where it depends on the type of the request."""

@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from ws.wire.allowance import MESSAGES_PER_S
 from ws.wire.archives import ArchiveBegin, ArchiveGet
 from ws.wire.books import BookFloor
+from ws.wire.checks import CheckBegin, CheckGet
 from ws.wire.circuit import CircuitGet
 from ws.wire.clock import ClockConfirm, ClockGet
 from ws.wire.fields import (
@@ -33,6 +34,7 @@ from ws.wire.fields import (
     TransactionId,
     UserId,
 )
+from ws.wire.figures import FiguresFollow
 from ws.wire.limits import LimitExclude, LimitGet, LimitSet
 from ws.wire.operators import (
     BetCashout,
@@ -51,12 +53,16 @@ from ws.wire.payouts import (
     PayoutAdd,
     PayoutFollow,
     PayoutGet,
+    PayoutList,
     PayoutMake,
     PayoutOpen,
     PayoutResolve,
     PayoutStart,
 )
+from ws.wire.players import PlayerFind
 from ws.wire.receipts import HeadGet, ReceiptGet
+from ws.wire.signers import KeysGet
+from ws.wire.trails import TrailGet
 from ws.wire.wallets import BonusGrant, FreeBetGrant, FreeBetRevoke, WalletList, WalletOpen
 
 
@@ -141,6 +147,13 @@ AnyRequest = (
     | ClockGet
     | ClockConfirm
     | CircuitGet
+    | FiguresFollow
+    | CheckBegin
+    | CheckGet
+    | PlayerFind
+    | PayoutList
+    | TrailGet
+    | KeysGet
 )
 """Every request. A `Move` that is missing here is refused as of unknown `type`."""
 

@@ -3,6 +3,7 @@
 payout.make                                  up to 100 winners at once
 payout.open, payout.add …, payout.start      any number of them, paid in the background
 payout.get, payout.follow                    how far it is, now and from now on
+payout.list                                  all of them, newest first
 payout.resolve                               an item in suspense, tried again or given back
 """
 
@@ -26,7 +27,18 @@ from engine.commands import (
 )
 from engine.outcomes import Accepted, PayoutTold
 from engine.snapshots import PayoutState
-from ws.wire.fields import Amount, CurrencyCode, Id, Natural, Reply, Request, TransactionId, UserId
+from ws.wire.fields import (
+    PAGE,
+    Amount,
+    CurrencyCode,
+    Id,
+    Natural,
+    PageSize,
+    Reply,
+    Request,
+    TransactionId,
+    UserId,
+)
 from ws.wire.operators import Move
 
 ADDED_AT_ONCE = 1000
@@ -93,6 +105,14 @@ class PayoutFollow(Request, tag="payout.follow"):
     payout_id: TransactionId
 
 
+class PayoutList(Request, tag="payout.list"):
+    """Payouts, newest first: those before `before` (a `payout_id`)."""
+
+    id: Id
+    limit: PageSize = PAGE
+    before: Natural | None = None
+
+
 class SuspendedItem(msgspec.Struct, gc=False):
     """An item that could not be paid when its turn came. `state`: suspended, paid or returned."""
 
@@ -118,6 +138,27 @@ class Payout(Reply, tag="payout"):
     block: int | UnsetType = UNSET
     replayed: bool | UnsetType = UNSET
     in_suspense: list[SuspendedItem] | UnsetType = UNSET
+
+
+class PayoutListed(msgspec.Struct, gc=False):
+    """A payout in a list: as in `payout`, without the items in suspense."""
+
+    payout_id: int
+    state: str
+    items: int
+    total: int
+    done: int
+    suspended: int
+    currency: str
+    opened_at: int
+
+
+class Payouts(Reply, tag="payouts"):
+    """A page of payouts. `next`: what to ask `before` for the next one, null at the end."""
+
+    id: str
+    items: list[PayoutListed]
+    next: str | None
 
 
 class PayoutProgress(Reply, tag="payout.progress"):

@@ -6,19 +6,14 @@ described.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
-from ws.wire.fields import Id, Natural, Reply, Request, Text, TransactionId, UserId
+from ws.wire.fields import PAGE, Id, Natural, PageSize, Reply, Request, Text, TransactionId, UserId
 from ws.wire.messages import WalletEntry
 
-PAGE: Final = 100
-"""Items of a page, unless told."""
-PAGE_MAX: Final = 1_000
-
-PageSize = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
 BetStateName = Literal["confirmed", "won", "lost", "void", "cashed_out", "rolled_back"]
 
 
@@ -30,10 +25,12 @@ class WalletGet(Request, tag="wallet.get"):
 
 
 class EntriesGet(Request, tag="wallet.entries"):
-    """The entries after `after` (a `seq`), oldest first. `user_id`: as above."""
+    """The entries after `after` (a `seq`; 0 unless told), oldest first; or those before `before`, newest
+    first. `user_id`: as above."""
 
     id: Id
-    after: Natural = 0
+    after: Natural | None = None
+    before: Natural | None = None
     limit: PageSize = PAGE
     user_id: UserId | None = None
 
@@ -80,8 +77,8 @@ class WalletShown(Reply, tag="wallet"):
 
 
 class Entries(Reply, tag="wallet.entries"):
-    """A page of entries. `next`: what to ask `after` for the next one, null at the end. `gap`: entries
-    between were archived."""
+    """A page of entries. `next`: what to ask `after`, or `before`, for the next one, null at the end. `gap`:
+    entries between, or older ones, were archived."""
 
     id: str
     items: list[WalletEntry]

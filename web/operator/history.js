@@ -1,0 +1,73 @@
+// The figures of the last minutes, second by second. No clock and no page: what comes is added, what is old
+// goes, and what is missing leaves a gap.
+
+export const KEPT_MS = 300_000; // five minutes: what somebody who was just called wants to see
+const BREAK_MS = 2500; // pushes come each second: further apart, some are missing
+
+const perSecond = (count, {over_ms: overMs}) => (count * 1000) / overMs;
+const sum = (counts) => Object.values(counts).reduce((all, each) => all + each, 0);
+
+/** What can be drawn: by name, how it is read off one message `figures`; null: there was nothing. */
+const READ = {
+  confirmed: (figures) => perSecond(figures.bets.confirmed, figures),
+  rejected: (figures) => perSecond(sum(figures.bets.rejected), figures),
+  commands: (figures) => perSecond(figures.commands, figures),
+  latency50: ({latency_ms: {p50}}) => p50,
+  latency99: ({latency_ms: {p99}}) => p99,
+  queueAge: ({queue}) => queue.oldest_ms,
+  batch50: ({batch: {p50}}) => p50,
+  batch99: ({batch: {p99}}) => p99,
+  commit50: ({commit_ms: {p50}}) => p50,
+  commit99: ({commit_ms: {p99}}) => p99,
+  wal: ({wal_bytes: bytes}) => bytes,
+  sockets: ({sockets}) => sockets,
+};
+
+export class History {
+  #told = [];
+
+  /** The newest; undefined: none has come. */
+  get newest() { return this.#told.at(-1); }
+
+  /** A message `figures`. One that is not newer than the last says that the server's clock was set: begin anew. */
+  add(figures) {
+    if (this.newest !== undefined && figures.at <= this.newest.at) this.#told.length = 0;
+    this.#told.push(figures);
+    const old = this.#told.findIndex(({at}) => at > figures.at - KEPT_MS);
+    this.#told.splice(0, old);
+  }
+
+  /** A line in pieces without a gap, each `{at, value}[]`, oldest first. */
+  runs(name) {
+    const runs = [];
+    let run = null, lastAt = -Infinity;
+    for (const figures of this.#told) {
+      const value = READ[name](figures);
+      if (figures.at - lastAt > BREAK_MS) run = null;
+      lastAt = figures.at;
+      if (value === null) {
+        run = null;
+        continue;
+      }
+      if (run === null) runs.push((run = []));
+      run.push({at: figures.at, value});
+    }
+    return runs;
+  }
+
+  /** The newest value, null where the last second had none, and from where to where it went; null: never any. */
+  range(name) {
+    const values = this.runs(name).flat().map(({value}) => value);
+    if (values.length === 0) return null;
+    return {now: READ[name](this.newest), least: Math.min(...values), most: Math.max(...values)};
+  }
+
+  /** Bets that were refused in all that time: `[code, count]`, most first. */
+  refusals() {
+    const counts = new Map();
+    for (const {bets} of this.#told) {
+      for (const [code, count] of Object.entries(bets.rejected)) counts.set(code, (counts.get(code) ?? 0) + count);
+    }
+    return [...counts].sort(([, one], [, other]) => other - one);
+  }
+}

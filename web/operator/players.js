@@ -1,0 +1,54 @@
+// Looking for a player, and the statement of the one who was chosen.
+
+import {byId, el, fill} from "../shared/dom.js";
+import {shown} from "../shared/money.js";
+import {inWords} from "../shared/words.js";
+import {showStatement} from "./statement.js";
+import {showTrail} from "./trail.js";
+
+const TYPED_MS = 250; // nobody types slower than this within a word
+const BET_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** @param {import("./main.js").Room} room */
+export function showPlayers(room) {
+  const input = byId("search"), found = byId("found");
+  let timer, last = "";
+
+  async function look() {
+    clearTimeout(timer);
+    const text = input.value.trim();
+    if (text === last) return;
+    last = text;
+    if (text === "") return fill(found);
+    try {
+      if (BET_ID.test(text)) return await showTrail(room, text);
+      const {items, more} = await room.session.ask("/v1/players", {query: {text}});
+      if (text !== last) return; // somebody has typed on
+      const some = more ? `The first ${items.length}. Type more of the name for others.` : "";
+      fill(found,
+        el("p.soft.small", {role: "status"}, items.length === 0 ? `Nobody is called “${text}”.` : some),
+        el("ul.found", {}, items.map((player) => el("li", {}, el("button.quiet", {onclick: () => choose(player)},
+          el("span", {}, player.username ?? `Wallet ${player.user_id}`),
+          el("span.soft.small", {}, `№ ${player.user_id}${player.status === "open" ? "" : `, ${player.status}`}`),
+          el("span.amount", {}, shown(player.balance, player.currency)))))));
+    } catch (error) {
+      last = "";
+      fill(found, el("p.note.red", {role: "alert"}, inWords(error)));
+    }
+  }
+
+  function choose(player) {
+    fill(byId("trail"));
+    return showStatement(room, player.user_id, player.username);
+  }
+
+  byId("find").onsubmit = (event) => {
+    event.preventDefault();
+    last = "";
+    look();
+  };
+  input.oninput = () => {
+    clearTimeout(timer);
+    timer = setTimeout(look, TYPED_MS);
+  };
+}

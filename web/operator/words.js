@@ -1,0 +1,31 @@
+// Numbers with their units, and the names of what the ledger keeps, for people.
+
+const whole = new Intl.NumberFormat(undefined, {maximumFractionDigits: 0});
+const short = new Intl.NumberFormat(undefined, {maximumSignificantDigits: 3});
+
+export const count = (number) => whole.format(number);
+export const perSecond = (number) => `${number < 10 ? short.format(number) : count(number)}/s`;
+export const ms = (number) => (number < 1000 ? `${short.format(number)} ms` : `${short.format(number / 1000)} s`);
+export const seconds = (milliseconds) => `${count(Math.ceil(milliseconds / 1000))} s`;
+
+export function bytes(number) {
+  const power = Math.min(3, Math.max(0, Math.floor(Math.log10(Math.max(number, 1)) / 3)));
+  return `${short.format(number / 1000 ** power)} ${["B", "kB", "MB", "GB"][power]}`;
+}
+
+const KINDS = {
+  BET: "Bet", WIN: "Win", REFUND: "Stake back", ROLLBACK: "Rolled back", UNSETTLE: "Settlement taken back",
+  CASHOUT: "Cash-out", DEPOSIT: "Deposit", WITHDRAWAL: "Withdrawal", CAPTURE: "Hold captured", TRANSFER: "Transfer",
+  FEE: "Fee", TAX: "Tax", PAYOUT: "Payout", BONUS: "Bonus", EXPIRY: "Expired", SETTLE: "Settled", LOSS: "Lost",
+};
+
+/** What an entry or a transaction is called. */
+export const kindOf = (kind) => KINDS[kind] ?? kind.toLowerCase().replaceAll("_", " ");
+
+/** The state of a bet, as a sentence begins. */
+export const stateOf = (state) => state[0].toUpperCase() + state.slice(1).replaceAll("_", " ");
+
+const clock = new Intl.DateTimeFormat(undefined, {timeStyle: "medium"});
+
+/** The time of day, to the second, in the reader's zone. */
+export const clockOf = (atMs) => clock.format(atMs);

@@ -1,0 +1,51 @@
+"""A check of the books that somebody begins: written down first, as all that is done for the house."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+from batcher.batcher import Batcher
+from engine import audit_log
+from engine.actors import NO_NUMBER, Actor
+from engine.deeds import ACCEPTED
+from engine.errors import CommitUnknown, StoreFault
+from engine.outcomes import Code
+from engine.store import Store
+from ws.beside.checks import Checks
+from ws.wire.checks import CheckBegin
+from ws.wire.fields import Reply
+from ws.wire.outcomes import error
+
+log = logging.getLogger("solidgreen.ws")
+
+
+async def begin_check(
+    store: Store, batcher: Batcher, checks: Checks, request: CheckBegin, actor: Actor
+) -> Reply:
+    """Have it made, unless one is under way, once it is on disk who wanted it."""
+    at_us = batcher.books_clock.now().at_us
+    subject = {"check": request.check}
+    try:
+        await store.tidy(
+            lambda connection: audit_log.record(connection, actor, "check.begin", subject, ACCEPTED, at_us)
+        )
+    except (StoreFault, sqlite3.Error) as fault:
+        log.error("no check of the books is begun, since nobody could write down who wants it: %s", fault)
+        return not_written(request.id, batcher, fault)
+    check = checks.named(request.check)
+    check.begin(_name_of(actor))
+    return check.shown(request.id)
+
+
+def not_written(request_id: str, batcher: Batcher, fault: Exception) -> Reply:
+    """What somebody hears whose deed could not be written down, and was not done."""
+    if isinstance(fault, CommitUnknown) and fault.has_begun:
+        return error(request_id, Code.OUTCOME_UNKNOWN)
+    code = Code.OVERLOADED if batcher.failure is None else Code.CIRCUIT_OPEN
+    return error(request_id, code, "it could not be written into the audit log")
+
+
+def _name_of(actor: Actor) -> str:
+    """As colleagues are told: by his number, or who he is at the command line."""
+    return f"{actor.role} {actor.address if actor.id == NO_NUMBER else actor.id}"

@@ -1,0 +1,1 @@
+"""The pages for people, `/` and `/operator`, and what they load (docs/pages.md)."""
