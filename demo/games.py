@@ -19,13 +19,13 @@ class Selection:
 
 
 SELECTIONS: Final = (
-    Selection("roulette", "red", 2_000, 18 / 37),
-    Selection("roulette", "black", 2_000, 18 / 37),
-    Selection("roulette", "number 17", 36_000, 1 / 37),
-    Selection("blackjack", "table 3", 2_000, 0.48),
-    Selection("football", "Lyon beat Porto", 2_450, 0.39),
-    Selection("football", "Ajax and Celtic draw", 3_400, 0.28),
-    Selection("horses", "Sea Biscuit wins", 6_500, 0.15),
+    Selection("Roulette", "Red", 2_000, 18 / 37),
+    Selection("Roulette", "Black", 2_000, 18 / 37),
+    Selection("Roulette", "Number 17", 36_000, 1 / 37),
+    Selection("Blackjack", "Table 3", 2_000, 0.48),
+    Selection("Football", "Lyon beat Porto", 2_450, 0.39),
+    Selection("Football", "Ajax and Celtic draw", 3_400, 0.28),
+    Selection("Derby", "Sea Biscuit", 6_500, 0.15),
 )
 
 

@@ -19,25 +19,20 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from random import Random
 from typing import Final
 
 from bench.processes import own_redis, redis_executable
 from demo.books import copy_of, read_books
-from demo.bots import Bell, Bot, Croupier
+from demo.bots import Bell
+from demo.company import Company
 from demo.house import House, Person
 from demo.judge import judge
-from demo.notes import Notes, read_notes
+from demo.notes import read_notes
 from demo.report import is_well, report
-from ws.client import Wallet
 
 VISITORS_MONEY: Final = 25_000  # 250.00 EUR
-ANSWERED: Final = (0.05, 0.6)
-"""All are asked to bet at once, and the server is killed when it has confirmed such a share of these bets, at
-random in between: then some are answered, some are written and not answered, and some are not written."""
-RUSH_WITHIN_S: Final = 2.0
 NOBODY_TOLD: Final = 130  # as shells say of a program that SIGINT has ended
 
 
@@ -47,94 +42,50 @@ class Demo:
     def __init__(self, house: House, bots: int, seconds: float, say: Callable[[str], None]) -> None:
         self.is_well: bool | None = None
         self._house = house
-        self._count = bots
+        self._bots = bots
         self._half_s = seconds / 2
         self._say = say
-        self._rng = Random()
-        self._notes = house.folder / "notes"
-        self._bots: list[Bot] = []
 
     async def run(self, *, stay: bool) -> None:
         """Build, play, kill, play on, report; and then, with `stay`, play until it is cancelled."""
         house = self._house
-        self._notes.mkdir()
-        seats = await asyncio.to_thread(house.build, self._count)
+        company = Company(house, await asyncio.to_thread(house.build, self._bots))
         try:
             await asyncio.to_thread(house.start)
             player, operator = await asyncio.to_thread(lambda: (house.register("alice"), house.hire("olga")))
             self._introduce(player, operator)
-            self._bots = [
-                Bot(house.server.ws, seat, self._notes, Random(self._rng.random())) for seat in seats
-            ]
-            async with self._seated() as croupier:
-                await croupier.deposit(player.user_id, VISITORS_MONEY, "welcome")
-                async with self._at_the_visitors_table(croupier, player):
-                    killed_ns = await self._play_and_kill(croupier)
-                    await self._report(killed_ns)
-                    if stay:
-                        self._say(
-                            "\nThe server and the bots go on, for you to look at the pages; Ctrl-C ends it."
-                        )
-                        await self._play(croupier, Bell())
+            async with company.seated(), company.beside(player):
+                await company.croupier.deposit(player.user_id, VISITORS_MONEY, "welcome")
+                killed_ns = await self._play_and_kill(company)
+                await self._report(company, killed_ns)
+                if stay:
+                    self._say("\nServer and bots go on, for you to look at the pages; Ctrl-C ends it.")
+                    await company.play(Bell())
         finally:
             await asyncio.to_thread(house.end)
 
     def _introduce(self, *people: Person) -> None:
         nonces = "Redis" if self._house.server.redis_url else "memory"
         self._say(
-            f"Solid Green with {self._count} bots, nonces in {nonces}, all files in {self._house.folder}\n"
+            f"Solid Green with {self._bots} bots, nonces in {nonces}, all files in {self._house.folder}\n"
         )
         for who, person in zip(("player", "operator"), people, strict=True):
             self._say(f"  {who:9} {person.page:34} name {person.username}, password {person.password}")
         self._say("")
 
-    @contextlib.asynccontextmanager
-    async def _seated(self) -> AsyncIterator[Croupier]:
-        """The croupier and all bots connected."""
-        house, notes = self._house, Notes(self._notes / "croupier.jsonl")
-
-        async def token() -> str:
-            return await asyncio.to_thread(house.croupiers_token)
-
-        croupier = Croupier(house.server.ws, token, notes, Random(self._rng.random()))
-        everybody = [croupier, *self._bots]
-        try:
-            await asyncio.gather(*(one.sit() for one in everybody))
-            yield croupier
-        finally:
-            await asyncio.gather(*(one.leave() for one in everybody))
-            notes.close()
-
-    @contextlib.asynccontextmanager
-    async def _at_the_visitors_table(self, croupier: Croupier, player: Person) -> AsyncIterator[None]:
-        """What is bet on the player's page is ended as well."""
-
-        async def token() -> str:
-            return await asyncio.to_thread(self._house.players_token, player.user_id)
-
-        async with Wallet(self._house.server.ws, token) as visitor:
-            serving = asyncio.create_task(croupier.serve(visitor))
-            try:
-                yield
-            finally:
-                serving.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await serving
-
-    async def _play_and_kill(self, croupier: Croupier) -> int:
+    async def _play_and_kill(self, company: Company) -> int:
         """Both halves; when the server was killed, by the clock of the notes."""
         began_s, bell = time.monotonic(), Bell()
-        self._say(f"  {0:5.1f} s  {self._count} bots play, one socket each")
 
         def at(what: str) -> None:
             self._say(f"  {time.monotonic() - began_s:5.1f} s  {what}")
 
+        at(f"{self._bots} bots play, one socket each")
         async with asyncio.TaskGroup() as play:
-            play.create_task(self._play(croupier, bell))
+            play.create_task(company.play(bell))
             await asyncio.sleep(self._half_s)
-            await self._rush(bell)
-            waiting = sum(bot.is_waiting for bot in self._bots)
-            at(f"{self._confirmed:,} bets acknowledged, {waiting} on their way; kill -9")
+            await company.rush(bell)
+            at(f"{company.confirmed:,} bets acknowledged, {company.waiting} on their way; kill -9")
             killed_ns = time.monotonic_ns()
             await asyncio.to_thread(self._house.kill)
             # Before any process opens it: what is in it now was there when the server died.
@@ -143,35 +94,16 @@ class Demo:
             at("it runs again, on the same port; the bots connect again, and ask again")
             await asyncio.sleep(self._half_s)
             bell.close()
-        at(f"{self._confirmed:,} bets acknowledged, every round is over")
+        at(f"{company.confirmed:,} bets acknowledged, every round is over")
         return killed_ns
 
-    async def _rush(self, bell: Bell) -> None:
-        """Have everybody bet at once; return in the middle of it."""
-        enough = self._confirmed + self._rng.uniform(*ANSWERED) * len(self._bots)
-        bell.ring()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RUSH_WITHIN_S):
-                while self._confirmed < enough:
-                    await asyncio.sleep(0.001)
-
-    async def _play(self, croupier: Croupier, bell: Bell) -> None:
-        """All bots, until the bell is over, and until what they have begun has ended."""
-        async with asyncio.TaskGroup() as rounds:
-            for bot in self._bots:
-                rounds.create_task(bot.play(bell, croupier, rounds))
-
-    @property
-    def _confirmed(self) -> int:
-        return sum(bot.confirmed for bot in self._bots)
-
-    async def _report(self, killed_ns: int) -> None:
-        await asyncio.gather(*(bot.note_balance() for bot in self._bots))
+    async def _report(self, company: Company, killed_ns: int) -> None:
+        await company.note_balances()
 
         def look() -> tuple[str, bool]:
             house = self._house
             crashed = read_books(house.folder / "crashed" / house.db.name)
-            verdict = judge(read_notes(self._notes), crashed, read_books(house.db), killed_ns)
+            verdict = judge(read_notes(company.notes), crashed, read_books(house.db), killed_ns)
             checks = [house.check("reconcile"), house.check("verify")]
             return report(verdict, checks), is_well(verdict, checks)
 
