@@ -68,20 +68,21 @@ class Croupier:
     """Ends bets: for each that is won, lost or void, one `bet.settle`, under a key of its own."""
 
     def __init__(self, url: str, token: Callable[[], Awaitable[str]], notes: Notes, rng: Random) -> None:
-        self._wallet = Wallet(url, token, within_s=PATIENCE_S)
+        self.wallet = Wallet(url, token, within_s=PATIENCE_S)
+        """For whatever else the house wants done."""
         self._notes = notes
         self._rng = rng
 
     async def sit(self) -> None:
         """Connect. Raises `ClientError`."""
-        await self._wallet.__aenter__()
+        await self.wallet.__aenter__()
 
     async def leave(self) -> None:
-        await self._wallet.close()
+        await self.wallet.close()
 
     async def deposit(self, user_id: int, amount: int, why: str) -> None:
         """Money from outside; `why` names it, once."""
-        await self._wallet.deposit(user_id, amount, key=f"deposit/{why}")
+        await self.wallet.deposit(user_id, amount, key=f"deposit/{why}")
 
     async def end(self, bet_id: str, stake: int, selection: Selection) -> None:
         """Settle a bet once its round is over, if it is not left open."""
@@ -111,7 +112,7 @@ class Croupier:
 
     async def _settle(self, bet_id: str, won: int, key: str) -> int:
         result = Result.WON if won else Result.LOST
-        return (await self._wallet.settle(bet_id, result, won or None, key=key)).transaction_id
+        return (await self.wallet.settle(bet_id, result, won or None, key=key)).transaction_id
 
 
 class Bot:

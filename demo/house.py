@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
+import signal
 import threading
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -98,6 +101,17 @@ class House:
         """Stop the server, if it runs."""
         with self._lock:
             self.server.__exit__()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP: its sockets are open, and nothing is done."""
+        process = self.server.process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def register(self, username: str) -> Person:
         """A new player, as the page would do it. His wallet is empty."""

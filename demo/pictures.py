@@ -1,0 +1,226 @@
+"""`make screenshots`: both pages, driven as people would, in light and dark, on a phone and on a desk.
+
+    python -m demo.pictures --into docs/pages
+
+Needs Playwright and Chromium: Debian's, or what `playwright install chromium` brings. Bots play meanwhile, so
+that what is seen is what happens. Each picture is a PNG of at most 256 colours. Exit status: 0, or 1 with a
+line for each picture that came out larger than `BYTES_MAX`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import io
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+from playwright.async_api import Browser, Page, async_playwright
+
+from demo.bots import Bell
+from demo.company import Company
+from demo.evening import Evening
+from demo.house import House, Person
+from demo.run import redis
+
+BYTES_MAX: Final = 200_000
+DEBIANS: Final = Path("/usr/bin/chromium")
+LAUNCH: Final = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+PATIENCE_MS: Final = 20_000
+BOTS: Final = 120
+
+
+@dataclass(frozen=True)
+class Look:
+    """In which size and colours a page is seen. Pixels of a phone are drawn doubly fine, as phones do."""
+
+    name: str
+    width: int
+    height: int
+    scheme: str
+    scale: int = 1
+
+
+LOOKS: Final = (
+    Look("desk-light", 1280, 900, "light"),
+    Look("desk-dark", 1280, 900, "dark"),
+    Look("phone-light", 390, 844, "light", 2),
+    Look("phone-dark", 390, 844, "dark", 2),
+)
+
+
+class Album:
+    """Pictures in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.too_large: list[str] = []
+
+    async def take(self, page: Page, name: str, *, whole: bool = False) -> None:
+        """What is seen of the page; `whole`: and what is below it."""
+        picture = await page.screenshot(full_page=whole, animations="disabled", caret="hide")
+        drawn = Image.open(io.BytesIO(picture)).convert("RGB")
+        path = self._folder / f"{name}.png"
+        drawn.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        size = path.stat().st_size
+        print(f"  {name:28} {drawn.width} × {drawn.height}, {size / 1000:.0f} KB", flush=True)
+        if size > BYTES_MAX:
+            self.too_large.append(f"{path}: {size} bytes, more than {BYTES_MAX}")
+
+
+@contextlib.asynccontextmanager
+async def seen(browser: Browser, person: Person, look: Look) -> AsyncIterator[Page]:
+    """The person's page, once he has logged in."""
+    context = await browser.new_context(
+        viewport={"width": look.width, "height": look.height},
+        color_scheme=look.scheme,
+        device_scale_factor=look.scale,
+        reduced_motion="reduce",
+        locale="en-GB",
+        timezone_id="Europe/Paris",
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    await page.goto(person.page)
+    await page.get_by_label("Name").fill(person.username)
+    await page.get_by_label("Password").fill(person.password)
+    await page.get_by_role("button", name="Log in").click()
+    await page.get_by_role("button", name="Log out").wait_for()
+    try:
+        yield page
+    finally:
+        await context.close()
+
+
+async def view(page: Page, name: str) -> None:
+    """One of the views of the player's page."""
+    await page.get_by_role("link", name=name, exact=True).click()
+    await page.get_by_role("heading", level=1).wait_for()
+
+
+async def place(page: Page, stake: str, game: str, selection: str) -> None:
+    """A bet, typed in."""
+    await page.get_by_label("Stake").fill(stake)
+    await page.get_by_label("Game").select_option(game)
+    await page.get_by_label("On what").fill(selection)
+    await page.get_by_role("button", name="Place bet").click()
+
+
+async def players_pages(browser: Browser, evening: Evening, album: Album) -> None:
+    """The player bets, looks back, sums up, and checks a receipt."""
+    for look in LOOKS:
+        async with seen(browser, evening.player, look) as page:
+            await place(page, "12.50", "Roulette", "Red")
+            await page.get_by_text("Solid green").first.wait_for()
+            await place(page, "900", "Derby", "Sea Biscuit")
+            await page.get_by_text("Refused").first.wait_for()
+            await place(page, "5", "Football", "Lyon beat Porto")
+            await page.get_by_text("Solid green").nth(1).wait_for()
+            with evening.house.frozen():  # a commit that takes its time: amber until it is there
+                await place(page, "7.50", "Roulette", "Number 17")
+                await page.get_by_text("Pending").first.wait_for()
+                await album.take(page, f"player-bet-{look.name}")
+            await page.get_by_text("Solid green").nth(2).wait_for()
+            if look.name in ("desk-light", "phone-dark"):
+                await view(page, "History")
+                await page.locator("details.bet").nth(5).locator("summary").click()
+                await page.locator("details.bet ol.way").wait_for()
+                await album.take(page, f"player-history-{look.name}")
+            if look.name in ("desk-dark", "phone-light"):
+                await view(page, "Statement")
+                await page.locator("tr.total").wait_for()
+                await album.take(page, f"player-statement-{look.name}")
+            if look.name in ("desk-light", "phone-light"):
+                await view(page, "History")
+                await page.locator("details.bet").nth(5).locator("summary").click()
+                await page.get_by_role("link", name="Receipt").last.click()
+                await page.get_by_role("heading", name="Proven").wait_for()
+                await album.take(page, f"player-receipt-{look.name}")
+
+
+async def operators_pages(browser: Browser, evening: Evening, album: Album, minutes: float) -> None:
+    """The operator watches, has the books checked, and looks a player up; then a disk stalls."""
+    async with contextlib.AsyncExitStack() as stack:
+        pages = {
+            look.name: await stack.enter_async_context(seen(browser, evening.operator, look))
+            for look in LOOKS
+        }
+        await players_pages(browser, evening, album)
+        desk = pages["desk-light"]
+        for check in ("Reconcile", "Verify"):
+            panel = desk.get_by_role("article", name=check)
+            await panel.get_by_role("button", name="Run again").click()
+            await panel.get_by_text("All rows agree").wait_for()
+        for page in pages.values():  # each asks by itself what was found
+            await page.reload()
+            await page.get_by_text("All rows agree").nth(1).wait_for()
+        await asyncio.sleep(60 * minutes)  # for the charts to have something to show
+        for name, page in pages.items():
+            await album.take(page, f"operator-{name}")
+        for name in ("desk-dark", "phone-light"):
+            page = pages[name]
+            await page.get_by_role("searchbox").fill(evening.player.username)
+            await page.locator("#found button").first.click()
+            await page.locator("#statement table").wait_for()
+            await page.locator("#statement table button").first.click()
+            await page.locator("#trail h3").wait_for()
+            await page.locator("#search-players").scroll_into_view_if_needed()
+            await page.locator("#players-title").evaluate("element => element.scrollIntoView()")
+            await album.take(page, f"operator-player-{name}")
+        await desk.locator("#books-title").evaluate("element => element.scrollIntoView()")
+        await album.take(desk, "operator-books-desk-light")
+        await desk.evaluate("scrollTo(0, 0)")
+        await evening.stall()
+        await desk.get_by_text("Waiting").first.wait_for()
+        await album.take(desk, "operator-breaker-desk-light")
+
+
+async def pictures(house: House, album: Album, minutes: float) -> None:
+    """A server, bots, a believable evening, and a browser that looks at it."""
+    seats = await asyncio.to_thread(house.build, BOTS)
+    company = Company(house, seats)
+    try:
+        await asyncio.to_thread(house.start)
+        async with company.seated(), asyncio.TaskGroup() as playing:
+            bell = Bell()
+            playing.create_task(company.play(bell))
+            evening = await Evening.begun(house, company, seats)
+            async with async_playwright() as playwright:
+                path = DEBIANS if DEBIANS.exists() else None
+                browser = await playwright.chromium.launch(executable_path=path, args=LAUNCH)
+                await operators_pages(browser, evening, album, minutes)
+                await browser.close()
+            bell.close()
+    finally:
+        await asyncio.to_thread(house.end)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="make screenshots", description="Pictures of both pages.")
+    parser.add_argument("--into", type=Path, required=True, help="a folder; replaces what has the same name")
+    parser.add_argument("--minutes", type=float, default=5, help="of the operator's charts (default 5)")
+    options = parser.parse_args(arguments)
+    options.into.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="solidgreen-pictures-"))
+    album = Album(options.into)
+    with redis(None) as redis_url:
+        house = House(folder, None, redis_url, rate_login="off")
+        asyncio.run(pictures(house, album, options.minutes))
+    shutil.rmtree(folder)
+    for line in album.too_large:
+        print(line)
+    return 1 if album.too_large else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
