@@ -40,11 +40,14 @@ const SIGNS = {
   pending: "M8 1.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13M8 4.5V8l2.5 1.5",
   green: "M2.5 8.5l3.5 3.5l7.5-8",
   red: "M3.5 3.5l9 9M12.5 3.5l-9 9",
+  plain: "M3 8h10",
   grey: "M13.5 8a5.5 5.5 0 1 1-1.7-4M13.5 1.5v3h-3",
 };
 
-/** A state that is seen by its sign and its word, and only then by its colour: pending, green, red or grey. */
-export const state = (look, word) => el(`span.state.${look}`, {}, icon(SIGNS[look]), el("span", {}, word));
+/** A state that is seen by its sign and its word, and only then by its colour: pending, green, red, grey (or
+ * grey.live: somebody looks after it), plain. */
+export const state = (look, word) =>
+  el(`span.state.${look}`, {}, icon(SIGNS[look.split(".")[0]]), el("span", {}, word));
 
 /** Said once by readers of screens, when they have finished what they are saying. */
 export function announce(text) {

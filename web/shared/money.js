@@ -24,6 +24,9 @@ export const signed = (minor, currency) => (minor > 0 ? "+" : "") + shown(minor,
 export const signOf = (currency) =>
   formatOf(currency).format.formatToParts(0).find(({type}) => type === "currency").value;
 
+/** Minor units in one of the currency. */
+export const unitOf = (currency) => 10 ** formatOf(currency).digits;
+
 /**
  * What was typed, in minor units; null: it is no amount above zero. A comma is a point, as half of the world
  * writes it; thousands are not grouped, since "1,000" could be either.

@@ -1,0 +1,164 @@
+// A player's wallet as this page knows it: what is in it, and what has become of his bets. It tells of changes
+// by events: "funds", "link", "entry", and "bet" with the bet as its `detail`.
+
+import {Journal} from "../client/journal.js";
+import {GivenUp, NotAuthenticated, Unresolved, Wallet, newBetId} from "../client/solidgreen.js";
+import {SessionEnded} from "../shared/session.js";
+import {inWords} from "../shared/words.js";
+import {storage} from "./storage.js";
+
+const ANSWER_MS = 30_000; // a server that is started again gets that long before a bet is only looked after
+const FATE_MS = 100_000; // after 90 s it is sure that a bet never arrived
+
+/** How a bet's state looks, and its word. */
+export const LOOKS = {
+  pending: ["pending", "Pending"],
+  checking: ["grey.live", "Checking…"],
+  confirmed: ["green", "Confirmed"],
+  won: ["green", "Won"],
+  cashed_out: ["green", "Cashed out"],
+  lost: ["plain", "Lost"],
+  void: ["plain", "Void"],
+  rolled_back: ["plain", "Undone"],
+  rejected: ["red", "Refused"],
+  not_placed: ["red", "Never arrived"],
+};
+
+export class Account extends EventTarget {
+  /** Of this page's life, newest first: `{bet_id, stake, state, why, game, selection, at, transaction_id}`. */
+  bets = [];
+  isOpen = false;
+  #journal = new Journal(storage);
+
+  constructor(session) {
+    super();
+    this.session = session;
+    const account = this;
+    class Socket extends WebSocket {
+      constructor(...how) {
+        super(...how);
+        this.addEventListener("close", () => account.#broke());
+      }
+    }
+    const newToken = session.tokens();
+    const token = async () => {
+      try {
+        return await newToken();
+      } catch (error) {
+        throw error instanceof SessionEnded ? new NotAuthenticated(error.message) : error;
+      }
+    };
+    const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
+    const onPush = ({type}) => type === "welcome" && this.#welcomed();
+    this.wallet = new Wallet(url, token, {storage, WebSocket: Socket, onPush, withinMs: ANSWER_MS});
+  }
+
+  /** In minor units; null until the server has said so. */
+  get funds() { return this.wallet.balance; }
+  get currency() { return this.funds.currency; }
+  get userId() { return this.session.userId; }
+
+  /** Connected for the first time. What an earlier page has left behind is looked after. */
+  async begin() {
+    await this.wallet.ready();
+    for (const bet_id of this.wallet.unresolved()) {
+      const {stake, game, selection} = this.#journal.bet(this.userId, bet_id);
+      this.#resolved(this.#note({bet_id, stake, game, selection, state: "checking", at: null}));
+    }
+    this.#follow();
+  }
+
+  close() { this.wallet.close(); }
+
+  /** Place a bet; its state tells how it goes. Throws where it cannot be kept: then it was not sent. */
+  async place(terms) {
+    const bet = {...terms, bet_id: newBetId(), state: this.isOpen ? "pending" : "checking", at: Date.now()};
+    const answer = this.wallet.place({...terms, bet_id: bet.bet_id});
+    this.#note(bet);
+    try {
+      this.#told(bet, await answer);
+    } catch (error) {
+      if (error instanceof Unresolved && error.was_sent) await this.#resolved(bet);
+      else this.#became(bet, "rejected", error instanceof Unresolved ? "It was never sent." : inWords(error));
+    }
+  }
+
+  /** Ask the wallet again: what is set aside is not pushed. */
+  async look() {
+    await this.wallet.refresh();
+    this.#say("funds");
+  }
+
+  // -- what comes unasked
+
+  #welcomed() {
+    this.isOpen = true;
+    this.#say("link");
+    this.#say("funds");
+  }
+
+  #broke() {
+    this.isOpen = false;
+    for (const bet of this.bets) if (bet.state === "pending") this.#became(bet, "checking");
+    this.#say("link");
+  }
+
+  async #follow() {
+    try {
+      for await (const entry of this.wallet.entries()) {
+        this.#say("funds");
+        this.#say("entry", entry);
+        const {bet_id, kind, amount, at, transaction_id} = entry;
+        const bet = this.bets.find((each) => each.bet_id === bet_id);
+        if (kind === "BET" && bet === undefined) {
+          this.#note({bet_id, stake: -amount, state: "confirmed", at, transaction_id}); // of another tab
+        } else if (kind !== "BET" && bet !== undefined) {
+          this.wallet.state(bet_id).then((told) => told && this.#became(bet, told.state), () => {});
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof GivenUp)) throw error; // then the session has said why
+    }
+  }
+
+  // -- bets
+
+  async #resolved(bet) {
+    this.#became(bet, "checking");
+    while (!this.wallet.isOver) {
+      try {
+        return this.#told(bet, await this.wallet.resolve(bet.bet_id, {withinMs: FATE_MS}));
+      } catch (error) {
+        if (error instanceof RangeError) { // another tab has found out
+          const told = await this.wallet.state(bet.bet_id).catch(() => undefined);
+          if (told !== undefined) return this.#told(bet, told ?? {type: "not_placed"});
+        } else if (error instanceof GivenUp) return null;
+        else if (!(error instanceof Unresolved)) return this.#became(bet, "rejected", inWords(error));
+      }
+    }
+    return null;
+  }
+
+  #told(bet, told) {
+    if (told.transaction_id !== undefined) bet.transaction_id = told.transaction_id;
+    const NEVER = "The server never had it, and will not take it any more. Nothing was taken.";
+    if (told.type === "bet.confirmed") this.#became(bet, "confirmed");
+    else if (told.type === "bet.state") this.#became(bet, told.state);
+    else if (told.type === "not_placed") this.#became(bet, "not_placed", NEVER);
+    else this.#became(bet, "rejected", inWords(told));
+    this.#say("funds");
+  }
+
+  #became(bet, state, why = null) {
+    Object.assign(bet, {state, why});
+    this.#say("bet", bet);
+  }
+
+  #note(bet) {
+    this.bets.unshift(bet);
+    this.#say("bet", bet);
+    return bet;
+  }
+
+  #say(type, detail = null) { this.dispatchEvent(new CustomEvent(type, {detail})); }
+}
