@@ -4,7 +4,8 @@
 export const KEPT_MS = 300_000; // five minutes: what somebody who was just called wants to see
 const BREAK_MS = 2500; // pushes come each second: further apart, some are missing
 
-const perSecond = (count, {over_ms: overMs}) => (count * 1000) / overMs;
+/** Null: the first answer tells of no time at all. */
+const perSecond = (count, {over_ms: overMs}) => (overMs > 0 ? (count * 1000) / overMs : null);
 const sum = (counts) => Object.values(counts).reduce((all, each) => all + each, 0);
 
 /** What can be drawn: by name, how it is read off one message `figures`; null: there was nothing. */

@@ -43,7 +43,7 @@ function turnAway(session) {
 function enter(session) {
   const live = new Live(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, session.tokens());
   const room = {session, live, mayMove: MOVERS.includes(session.role)};
-  fill(byId("who"), `${session.role} ${session.userId}`);
+  fill(byId("who"), session.role);
   for (const place of document.querySelectorAll("[data-fresh]")) fill(place); // of whoever was here before
   const ends = [showFigures(live), showPayouts(room)];
   showPlayers(room);

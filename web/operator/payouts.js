@@ -9,6 +9,7 @@ import {count} from "./words.js";
 const PAGE = 10;
 const LOOK_EVERY_MS = 5000; // for payouts that were opened meanwhile; how far one is comes as a push
 const STATES = {collecting: ["grey", "Collecting"], paying: ["pending", "Paying"], paid: ["green", "Paid"]};
+const NOT_ALL = ["pending", "Not all paid"];
 
 /** Follow them for as long as the connection lives. Gives a function that ends it. */
 export function showPayouts(room) {
@@ -53,12 +54,12 @@ class Row {
     this.#bar.setAttribute("aria-label", `Payout ${id}: how far it is`);
     this.element = el("li.stack", {},
       el("div.apart", {}, el("span", {}, el("b", {}, `Payout ${id}`), " ", el("span.soft.small", {}, time(openedAt))), this.#sign),
-      this.#bar, this.#text, el("div", {}, this.#open), this.#items);
+      this.#bar, el("div.apart", {}, this.#text, this.#open), this.#items);
   }
 
   /** How far it is. */
   show({state: word, items, total, done, suspended}) {
-    fill(this.#sign, state(...STATES[word]));
+    fill(this.#sign, state(...(word === "paid" && suspended > 0 ? NOT_ALL : STATES[word])));
     [this.#bar.max, this.#bar.value] = [Math.max(1, items), done];
     this.#bar.hidden = word === "collecting";
     fill(this.#text, `${count(done)} of ${count(items)} items, ${shown(total, this.#currency)}`);

@@ -1,12 +1,12 @@
 // A player's statement: each entry with the balance after it, newest first.
 
-import {announce, byId, el, fill, state, time} from "../shared/dom.js";
+import {announce, byId, el, fill, state} from "../shared/dom.js";
 import {shown, signed} from "../shared/money.js";
 import {inWords} from "../shared/words.js";
 import {showTrail} from "./trail.js";
-import {kindOf} from "./words.js";
+import {briefTime, kindOf} from "./words.js";
 
-const PAGE = 25;
+const PAGE = 15;
 const NEWEST = Number.MAX_SAFE_INTEGER; // all entries are before that one
 
 /** Show it in place of another, from the newest entry on. `name`: what the player is called, if anything. */
@@ -59,7 +59,7 @@ function row(room, {seq, kind, amount, balance, at, bet_id: betId, transaction_i
     ? kindOf(kind)
     : el("button.plain", {onclick: () => showTrail(room, betId), title: `Bet ${betId}`}, kindOf(kind));
   return el("tr", {},
-    el("td", {}, time(at)),
+    el("td", {}, briefTime(at)),
     el("td", {}, what),
     el("td.number", {}, signed(amount, currency)),
     el("td.number", {}, shown(balance, currency)),

@@ -57,10 +57,11 @@ async function showBlock(room, block, place, button) {
     const facts = {
       Sealed: time(sealed.at / 1000),
       Transactions: `${sealed.first_transaction_id} to ${sealed.last_transaction_id}`,
-      "Hash before": sealed.prev_hash, Root: sealed.root, "Signed by": sealed.key_id, Signature: signature,
+      "Hash before": el("code", {}, sealed.prev_hash), Root: el("code", {}, sealed.root),
+      "Signed by": el("code", {}, sealed.key_id), Signature: el("code", {}, signature),
     };
     fill(place, el("dl.facts.sealed", {}, Object.entries(facts).map(([name, fact]) =>
-      el("div", {}, el("dt", {}, name), el("dd", {}, typeof fact === "string" ? el("code", {}, fact) : fact)))));
+      el("div", {}, el("dt", {}, name), el("dd", {}, fact)))));
   } catch (error) {
     fill(place, el("p.note.red", {role: "alert"}, inWords(error)));
   }

@@ -1,5 +1,7 @@
 // Numbers with their units, and the names of what the ledger keeps, for people.
 
+import {el} from "../shared/dom.js";
+
 const whole = new Intl.NumberFormat(undefined, {maximumFractionDigits: 0});
 const short = new Intl.NumberFormat(undefined, {maximumSignificantDigits: 3});
 
@@ -24,6 +26,13 @@ export const kindOf = (kind) => KINDS[kind] ?? kind.toLowerCase().replaceAll("_"
 
 /** The state of a bet, as a sentence begins. */
 export const stateOf = (state) => state[0].toUpperCase() + state.slice(1).replaceAll("_", " ");
+
+const brief = new Intl.DateTimeFormat(undefined, {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
+  second: "2-digit"});
+
+/** A time in the reader's zone, for a narrow column; with the year where the pointer rests. */
+export const briefTime = (atMs) =>
+  el("time", {datetime: new Date(atMs).toISOString(), title: new Date(atMs).toLocaleString()}, brief.format(atMs));
 
 const clock = new Intl.DateTimeFormat(undefined, {timeStyle: "medium"});
 
