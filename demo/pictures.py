@@ -37,6 +37,7 @@ LAUNCH: Final = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 PATIENCE_MS: Final = 20_000
+NEWEST: Final = ".bets li:first-child[data-state={}]"
 BOTS: Final = 120
 
 
@@ -92,8 +93,8 @@ async def seen(browser: Browser, person: Person, look: Look) -> AsyncIterator[Pa
     context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
     await page.goto(person.page)
-    await page.get_by_label("Name").fill(person.username)
-    await page.get_by_label("Password").fill(person.password)
+    await page.get_by_role("textbox", name="Name", exact=True).fill(person.username)
+    await page.get_by_role("textbox", name="Password").fill(person.password)
     await page.get_by_role("button", name="Log in").click()
     await page.get_by_role("button", name="Log out").wait_for()
     try:
@@ -108,44 +109,45 @@ async def view(page: Page, name: str) -> None:
     await page.get_by_role("heading", level=1).wait_for()
 
 
-async def place(page: Page, stake: str, game: str, selection: str) -> None:
-    """A bet, typed in."""
+async def bet(page: Page, stake: str, game: str, selection: str, becomes: str) -> None:
+    """Typed in, and seen through until it is shown as that."""
     await page.get_by_label("Stake").fill(stake)
     await page.get_by_label("Game").select_option(game)
     await page.get_by_label("On what").fill(selection)
     await page.get_by_role("button", name="Place bet").click()
+    await page.locator(NEWEST.format(becomes)).filter(has_text=selection).wait_for()
 
 
 async def players_pages(browser: Browser, evening: Evening, album: Album) -> None:
     """The player bets, looks back, sums up, and checks a receipt."""
     for look in LOOKS:
         async with seen(browser, evening.player, look) as page:
-            await place(page, "12.50", "Roulette", "Red")
-            await page.get_by_text("Solid green").first.wait_for()
-            await place(page, "900", "Derby", "Sea Biscuit")
-            await page.get_by_text("Refused").first.wait_for()
-            await place(page, "5", "Football", "Lyon beat Porto")
-            await page.get_by_text("Solid green").nth(1).wait_for()
+            await bet(page, "12.50", "Roulette", "Red", "confirmed")
+            await bet(page, "900", "Derby", "Sea Biscuit", "rejected")
+            await bet(page, "5", "Football", "Lyon beat Porto", "confirmed")
             with evening.house.frozen():  # a commit that takes its time: amber until it is there
-                await place(page, "7.50", "Roulette", "Number 17")
-                await page.get_by_text("Pending").first.wait_for()
+                await bet(page, "7.50", "Roulette", "Number 17", "pending")
                 await album.take(page, f"player-bet-{look.name}")
-            await page.get_by_text("Solid green").nth(2).wait_for()
+            await page.locator(NEWEST.format("confirmed")).wait_for()
             if look.name in ("desk-light", "phone-dark"):
-                await view(page, "History")
-                await page.locator("details.bet").nth(5).locator("summary").click()
-                await page.locator("details.bet ol.way").wait_for()
+                await open_won_bet(page)
                 await album.take(page, f"player-history-{look.name}")
             if look.name in ("desk-dark", "phone-light"):
                 await view(page, "Statement")
                 await page.locator("tr.total").wait_for()
                 await album.take(page, f"player-statement-{look.name}")
-            if look.name in ("desk-light", "phone-light"):
-                await view(page, "History")
-                await page.locator("details.bet").nth(5).locator("summary").click()
-                await page.get_by_role("link", name="Receipt").last.click()
+                await open_won_bet(page)
+                await page.locator("ol.way").get_by_role("link", name="Receipt").last.click()
                 await page.get_by_role("heading", name="Proven").wait_for()
                 await album.take(page, f"player-receipt-{look.name}")
+
+
+async def open_won_bet(page: Page) -> None:
+    """In the history: a bet that was paid, with its way through the ledger."""
+    await view(page, "History")
+    won = page.locator("details.bet").filter(has_text="paid").first
+    await won.locator("summary").click()
+    await won.locator("ol.way").wait_for()
 
 
 async def operators_pages(browser: Browser, evening: Evening, album: Album, minutes: float) -> None:
