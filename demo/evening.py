@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -33,7 +35,7 @@ PRIZE: Final = 500
 WINNERS: Final = 40
 """Of the week's payout, and one more whose wallet is blocked: his prize is in suspense."""
 STALLS_S: Final = 2.5
-"""Longer than a bet may wait: the circuit opens (docs/operations.md)."""
+"""A commit takes longer than it may: the circuit opens (docs/operations.md)."""
 
 
 @dataclass
@@ -58,9 +60,11 @@ class Evening:
         return Evening(house, people[0], operator)
 
     async def stall(self) -> None:
-        """For a while the server gets nowhere, as with a disk that hangs."""
-        with self.house.frozen():
+        """For a while nothing can be committed, as with a disk that hangs: somebody else has the write lock."""
+        with contextlib.closing(sqlite3.connect(self.house.db, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
             await asyncio.sleep(STALLS_S)
+            other.execute("ROLLBACK")
 
 
 async def _has_played(house: House, company: Company, player: Person, friend: Person) -> None:
@@ -72,7 +76,7 @@ async def _has_played(house: House, company: Company, player: Person, friend: Pe
             answer = await wallet.place(stake, game=game, selection=selection, odds_milli=odds)
             assert isinstance(answer, BetConfirmed), answer
             result = Result.WON if paid else Result.LOST
-            await croupier.settle(answer.bet_id, result, paid or None, key=f"evening/{number}")
+            await croupier.settle(answer.bet_id, result, paid or None, key=f"round/{number}")
         legs = [TransferLeg(player.user_id, -GIFT), TransferLeg(friend.user_id, GIFT)]
         await wallet.ask(WalletTransfer("", "thanks for the tickets", legs), WalletMoved)
 
