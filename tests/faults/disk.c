@@ -3,6 +3,7 @@
  *   "sync"  fsync and fdatasync fail with EIO: nobody knows what is on disk
  *   "hang"  fsync and fdatasync do not come back for a minute
  *   "slow"  fsync and fdatasync take 700 ms longer
+ *   "held"  fsync and fdatasync do not come back as long as it says so
  *   "full"  writing to a write-ahead log fails with ENOSPC
  *   "base"  writing to a database, as checkpoints do, fails with EIO
  *   "half"  likewise, writing to the copy of a backup beyond its first 64 KiB
@@ -48,6 +49,7 @@ static int failed(int error) {
 static void take_time(void) {
     if (disk_is("hang")) sleep(60);
     if (disk_is("slow")) usleep(700 * 1000);
+    while (disk_is("held")) usleep(5 * 1000);
 }
 
 int fsync(int fd) {

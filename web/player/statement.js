@@ -80,21 +80,21 @@ export async function show(place, account, {signal}) {
 
   function listed(entries) {
     const body = el("tbody", {});
-    const more = el("button.quiet", {type: "button", onclick: () => add()}, "Show more");
+    const more = el("button.quiet", {onclick: () => add()}, "Show more");
     let rows = 0;
     function add() {
       body.append(...entries.slice(rows, rows + ROWS).map((entry) => el("tr", {},
         el("td", {}, el("span", {}, KINDS[groupOf(entry)] ?? entry.kind), el("br"),
           el("span.small.soft", {}, time(entry.at))),
-        el("td.number", {}, signed(entry.amount, currency)),
-        el("td.number.soft", {}, shown(entry.balance, currency)))));
+        el("td.number", {}, signed(entry.amount, currency),
+          el("span.small.soft", {}, shown(entry.balance, currency))))));
       rows += ROWS;
       more.hidden = rows >= entries.length;
     }
     add();
-    return el("section.card.stack", {"aria-label": "Entries"}, el("div.wide", {tabindex: 0}, el("table", {},
+    return el("section.card.stack", {"aria-label": "Entries"}, el("table", {},
       el("thead", {}, el("tr", {}, el("th", {scope: "col"}, "Entry"),
-        el("th.number", {scope: "col"}, "Amount"), el("th.number", {scope: "col"}, "Balance"))), body)), more);
+        el("th.number", {scope: "col"}, "Amount, and balance after it"))), body), more);
   }
 
   account.addEventListener("entry", draw, {signal});

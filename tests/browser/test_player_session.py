@@ -1,0 +1,101 @@
+"""Coming, staying and going: tokens that end, log-ins that end, and tabs that are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import Visit
+from playwright.sync_api import Page, expect
+from server_fixture import World
+
+from harness.process import Server, seed
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A server whose access tokens live for two seconds: a page sees many of them end."""
+    db = tmp_path_factory.mktemp("world") / "wallet.db"
+    (player,) = seed(db, 1)
+    with Server(db, module="tests.broken.short_lived") as server:
+        yield World(server, [player], 0)
+
+
+def is_in(page: Page) -> None:
+    expect(page.get_by_role("heading", name="Place a bet")).to_be_visible()
+
+
+def is_out(page: Page, why: str) -> None:
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    expect(page.locator("#door")).to_contain_text(why)
+    expect(page.locator("#home")).to_be_hidden()
+    assert "€" not in page.locator("#main").inner_text()
+
+
+def test_a_token_that_ends_is_followed_by_another_without_a_word(visit: Visit) -> None:
+    visitor = visit().registers(10_000)
+    page = visitor.context.new_page()
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    page.goto("/")
+    is_in(page)
+    first = len(sockets)
+    with page.expect_websocket():  # the server has closed the one before
+        pass
+    assert len(sockets) > first
+    page.get_by_label("Stake").fill("1")
+    page.get_by_role("button", name="Place bet").click()
+    expect(page.locator("[data-bet] .state.green")).to_have_text("Confirmed")
+    assert all("token" not in url for url in sockets)
+
+
+def test_a_log_in_that_has_ended_asks_to_log_in_again(visit: Visit) -> None:
+    visitor = visit().registers()
+    page = visitor.opens()
+    is_in(page)
+    tokens = visitor.context.request.post("/v1/auth/refresh", data={}).json()
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert visitor.context.request.post("/v1/auth/logout", data={}, headers=bearer).status == 204
+    is_out(page, "Your log-in has ended.")
+    page.get_by_label("Name").fill(visitor.name)
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Log in").click()
+    is_in(page)
+
+
+def test_logging_out_is_heard_by_other_tabs_and_leaves_no_cookie(visit: Visit) -> None:
+    visitor = visit().registers()
+    one, other = visitor.opens(), visitor.opens()
+    is_in(other)
+    is_in(one)
+    assert [each["httpOnly"] for each in visitor.context.cookies(f"{visitor.world.server.http}/v1/auth")] == [True]
+    one.get_by_role("button", name="Log out").click()
+    is_out(one, "You have logged out.")
+    is_out(other, "You have logged out in another tab.")
+    assert visitor.context.cookies(f"{visitor.world.server.http}/v1/auth") == []
+    other.reload()
+    expect(other.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_a_wrong_password_and_a_name_that_is_taken_are_told(visit: Visit) -> None:
+    visitor = visit().registers()
+    visitor.context.clear_cookies()
+    page = visitor.opens()
+    page.get_by_label("Name").fill(visitor.name)
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_have_text("The name or the password is not right.")
+    page.get_by_role("button", name="Register as a new player").click()
+    expect(page.get_by_role("alert")).to_be_empty()
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Register", exact=True).click()
+    expect(page.get_by_role("alert")).to_have_text("That name is taken.")
+
+
+def test_no_script_finds_a_secret(visit: Visit) -> None:
+    """Neither token is in a storage, a cookie that scripts read, or the address."""
+    page = visit().registers().opens()
+    is_in(page)
+    found = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])")
+    assert "eyJ" not in found  # how each JWT begins
+    assert found.startswith('[{},{},"",')
