@@ -32,9 +32,11 @@ class Foreign(AssertionError):
 @cache
 def _of_type(type_: str) -> tuple[Any, frozenset[str]]:
     """The validator of a message, and its fields."""
-    if type_ not in ASYNCAPI["components"]["messages"]:
+    messages = ASYNCAPI["components"]["messages"]
+    message = messages.get(f"{type_}.reply", messages.get(type_))  # the latter may be its request
+    if message is None:
         raise Foreign(f"no message {type_}")
-    name = ASYNCAPI["components"]["messages"][type_]["payload"]["$ref"].rpartition("/")[2]
+    name = message["payload"]["$ref"].rpartition("/")[2]
     schema = ASYNCAPI["components"]["schemas"][name]
     return validator(ASYNCAPI, name), frozenset(schema["properties"])
 

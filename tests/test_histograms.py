@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from engine.histograms import SIZES, TIMES_US, Histogram
+from engine.histograms import SIZES, TIMES_US, Histogram, quantile
 
 
 def counted(bounds: tuple[int, ...], values: list[int]) -> list[int]:
@@ -40,3 +40,40 @@ def test_many_at_once_and_one_by_one_are_counted_alike(bounds: tuple[int, ...], 
         one_by_one.add(value)
     assert at_once.cumulative() == one_by_one.cumulative() == counted(bounds, values), f"{seed=}"
     assert at_once.total == one_by_one.total == sum(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "expected"),
+    [
+        ([], 0.5, None),
+        ([5], 0.5, 5.0),  # half-way into the first bucket, which begins at 0
+        ([5] * 4, 1.0, 10.0),
+        ([15] * 4, 0.5, 15.0),
+        ([5, 15, 15, 15], 0.5, 10 + 10 / 3),
+        ([5] * 99 + [15], 0.99, 10.0),
+        ([99], 0.5, 20.0),  # behind the last bound
+    ],
+)
+def test_quantiles_lie_evenly_within_a_bucket(
+    values: list[int], share: float, expected: float | None
+) -> None:
+    histogram = Histogram((10, 20))
+    histogram.add_all(values)
+    assert quantile((10, 20), histogram.counts(), share) == (
+        None if expected is None else pytest.approx(expected)
+    )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_quantile_is_in_the_bucket_of_the_value_that_it_stands_for(seed: int) -> None:
+    chance = random.Random(seed)
+    values = sorted(chance.randrange(1, TIMES_US[-1]) for _ in range(chance.randrange(1, 300)))
+    histogram = Histogram()
+    histogram.add_all(values)
+    for share in (0.5, 0.99):
+        told = quantile(TIMES_US, histogram.counts(), share)
+        assert told is not None
+        true = values[max(0, -(-len(values) * round(share * 100) // 100) - 1)]
+        upper = next(bound for bound in TIMES_US if true <= bound)
+        lower = max((bound for bound in TIMES_US if bound < upper), default=0)
+        assert lower <= told <= upper

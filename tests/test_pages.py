@@ -1,4 +1,4 @@
-"""Bets page by page out of the chain of a wallet's entries: in order, once each, and no page walks far."""
+"""Bets and entries page by page out of the chain of a wallet: in order, once each, and no page walks far."""
 
 from __future__ import annotations
 
@@ -8,10 +8,23 @@ from pathlib import Path
 
 import pytest
 from archived import archived
-from books_open import ALICE, BOB, NOW_US, bet_id, deposit, grant_free_bet, place, play, seed, settle
+from books_open import (
+    ALICE,
+    BOB,
+    NOW_US,
+    bet_id,
+    deposit,
+    grant_free_bet,
+    look,
+    place,
+    play,
+    seed,
+    settle,
+)
 
 from engine import pages
-from engine.pages import BetPage, StakedBet, bets_before
+from engine.pages import BetPage, EntryPage, StakedBet, bets_before, entries_before
+from engine.snapshots import PostedEntry
 
 LATER_US = NOW_US + 1_000_000
 
@@ -108,3 +121,89 @@ def test_what_a_free_bet_has_paid_is_not_the_wallet_s(tmp_path: Path) -> None:
     ((granted,),) = play(path, [grant_free_bet("g", 10)])
     play(path, [place(1, 10, free_bet_id=granted.transaction_id)])  # type: ignore[union-attr]
     assert page(path) == BetPage([], None, False)
+
+
+# -- entries, newest first
+
+
+def entries(path: Path, before: int = 10**9, most: int = 100, user_id: int = ALICE) -> EntryPage | None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return entries_before(connection, user_id, before, most)
+
+
+def seqs(path: Path, user_id: int = ALICE) -> list[int]:
+    return [
+        id_
+        for (id_,) in look(
+            path, "SELECT id FROM transaction_ledger WHERE user_id = ? AND id > 0 ORDER BY id DESC", user_id
+        )
+    ]
+
+
+@pytest.mark.parametrize("most", [1, 2, 13, 14, 15])
+def test_every_entry_is_there_once_newest_first(tmp_path: Path, most: int) -> None:
+    path = books(tmp_path)
+    expected = seqs(path)
+    assert len(expected) == 14
+    told: list[int] = []
+    page_ = entries(path, most=most)
+    while True:
+        assert page_ is not None
+        assert not page_.gap
+        assert len(page_.entries) == min(most, 14 - len(told))
+        told += [each.id for each in page_.entries]
+        assert page_.more == (len(told) < 14)
+        if not page_.more:
+            break
+        page_ = entries(path, told[-1], most)
+    assert told == expected
+    newest = entries(path, most=1)
+    assert newest is not None
+    assert newest.entries[0] == PostedEntry(
+        *look(
+            path,
+            """
+            SELECT entry.id, prev_id, transaction_id, ref_type, amount, balance_after, ref_id, at
+            FROM transaction_ledger AS entry JOIN blocks ON blocks.id = block_id WHERE entry.id = ?
+            """,
+            expected[0],
+        )[0]
+    )
+
+
+def test_entries_before_one_of_somebody_else_s_are_not_told(tmp_path: Path) -> None:
+    path = books(tmp_path)
+    (bobs, *_) = seqs(path, BOB)
+    assert entries(path, seqs(path)[-1]) == EntryPage([], False, False)
+    assert bobs < seqs(path)[0], "it is not just above all of hers"
+    assert entries(path, bobs) is entries(path, 0) is None
+    assert entries(path, seqs(path)[0] + 1) == entries(path)
+
+
+def test_what_was_archived_is_no_entry_but_a_gap(tmp_path: Path) -> None:
+    path = books(tmp_path)
+    play(path, [place(8, 9), place(9, 9)], now_us=LATER_US)
+    old = seqs(path)[-1]
+    archived(path, LATER_US, now_us=LATER_US)
+    left = entries(path)
+    assert left is not None
+    assert ([each.id for each in left.entries], left.more, left.gap) == (seqs(path), False, True)
+    assert len(left.entries) == 2
+    assert entries(path, old) == EntryPage([], False, True)
+
+
+def test_a_page_of_entries_costs_what_it_shows(tmp_path: Path) -> None:
+    path = books(tmp_path)
+    asked: list[str] = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_trace_callback(asked.append)
+        entries_before(connection, ALICE, 10**9, 3)
+        connection.set_trace_callback(None)
+        for sql in asked:
+            if sql.lstrip().startswith(("SELECT", "WITH")):
+                plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
+                assert not [step for step in plan if step.startswith("SCAN") and step not in SHORT], plan
+
+
+SHORT = {"SCAN CONSTANT ROW", "SCAN chain"}
+"""Of what is not a table."""

@@ -61,6 +61,7 @@ from engine.snapshots import (
     FreeBetState,
     ItemState,
     LimitState,
+    ListedPayout,
     PayoutState,
     PostedEntry,
     WalletOf,
@@ -431,3 +432,15 @@ def test_an_exclusion_is_shown_at_each_wallet_and_other_limits_at_their_own(
         for user_id in (ALICE, further, BOB)
     }
     assert kinds == {ALICE: ["exclusion", "stake"], further: ["exclusion", "loss"], BOB: []}
+
+
+def test_payouts_are_listed_newest_first(books: Path, reader: sqlite3.Connection) -> None:
+    ids = [opened(books, f"l{n}", PayoutItem(ALICE, n + 1)) for n in range(3)]
+    play(books, [PayChunk(ids[0], 0, key="chunk", caller="clock")])
+    found = queries.payouts_before(reader, None, 9)
+    assert [each.id for each in found] == ids[::-1]
+    sql = "SELECT at FROM transactions JOIN blocks ON blocks.id = block_id WHERE transactions.id = ?"
+    ((opened_us,),) = look(books, sql, ids[0])
+    assert found[-1] == ListedPayout(ids[0], "paid", 1, 1, 1, 0, "EUR", opened_us)
+    assert queries.payouts_before(reader, ids[2], 1) == [found[1]]
+    assert queries.payouts_before(reader, ids[0], 9) == []

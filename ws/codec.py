@@ -16,6 +16,7 @@ from engine.commands import PlaceBet
 from ws.wire.fields import EXPECTED, EXPECTED_OF, Id, Reply, Request
 from ws.wire.messages import TYPES, AnyRequest, BetGet, BetPlace
 from ws.wire.operators import BetCashout, BetRollback, BetSettle, BetUnsettle
+from ws.wire.trails import TrailGet
 
 Requested = TypeVar("Requested", bound=Request)
 
@@ -100,7 +101,7 @@ _ENCODER = msgspec.json.Encoder()
 
 _has_control = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 _is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
-_WITH_BET_ID = (BetPlace, BetGet, BetSettle, BetUnsettle, BetRollback, BetCashout)
+_WITH_BET_ID = (BetPlace, BetGet, BetSettle, BetUnsettle, BetRollback, BetCashout, TrailGet)
 
 
 class _Named(msgspec.Struct):

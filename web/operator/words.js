@@ -3,11 +3,13 @@
 import {el} from "../shared/dom.js";
 
 const whole = new Intl.NumberFormat(undefined, {maximumFractionDigits: 0});
+const tenths = new Intl.NumberFormat(undefined, {maximumFractionDigits: 1});
 const short = new Intl.NumberFormat(undefined, {maximumSignificantDigits: 3});
 
 export const count = (number) => whole.format(number);
-export const perSecond = (number) => `${number < 10 ? short.format(number) : count(number)}/s`;
-export const ms = (number) => (number < 1000 ? `${short.format(number)} ms` : `${short.format(number / 1000)} s`);
+const rounded = (number) => (number < 10 ? tenths : whole).format(number);
+export const perSecond = (number) => `${rounded(number)}/s`;
+export const ms = (number) => (number < 1000 ? `${rounded(number)} ms` : `${tenths.format(number / 1000)} s`);
 export const seconds = (milliseconds) => `${count(Math.ceil(milliseconds / 1000))} s`;
 
 export function bytes(number) {
