@@ -60,7 +60,7 @@ class Evening:
         return Evening(house, people[0], operator)
 
     async def stall(self) -> None:
-        """For a while nothing can be committed, as with a disk that hangs: somebody else has the write lock."""
+        """For a while nothing can be committed, as if the disk hung: somebody has the write lock."""
         with contextlib.closing(sqlite3.connect(self.house.db, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             await asyncio.sleep(STALLS_S)

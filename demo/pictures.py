@@ -172,20 +172,22 @@ async def operators_pages(browser: Browser, evening: Evening, album: Album, minu
         await asyncio.sleep(60 * minutes)  # for the charts to have something to show
         for name, page in pages.items():
             await album.take(page, f"operator-{name}")
-        for name in ("desk-dark", "phone-light"):
-            page = pages[name]
-            await page.get_by_role("searchbox").fill(evening.player.username)
-            await page.locator("#found button").first.click()
+        for name, page in pages.items():
+            await page.get_by_role("searchbox").fill(evening.player.username[:3])
+            await page.locator("#found button").filter(has_text=evening.player.username).click()
+            await page.locator("#statement table").wait_for()
+            await bring_up(page, "#search-players")
+            if name in ("desk-light", "phone-light"):
+                await album.take(page, f"operator-player-{name}")
+                continue
             await page.locator("#statement table button").filter(has_text="Win").first.click()
             await page.locator("#trail h3").wait_for()
-            await bring_up(page, "#search-players")
-            await album.take(page, f"operator-player-{name}")
             await bring_up(page, "#trail")
             await album.take(page, f"operator-trail-{name}")
         await desk.get_by_role("button", name="1 in suspense").click()
-        await desk.locator("#payouts").get_by_text("blocked").wait_for()
-        await bring_up(desk, "#books")
-        await album.take(desk, "operator-books-desk-light")
+        await desk.locator("#payouts").get_by_role("button", name="Return").wait_for()
+        await bring_up(desk, "#paying")
+        await album.take(desk, "operator-payouts-desk-light")
         await bring_up(desk, "body")
         await evening.stall()
         await desk.locator("#breaker-state").get_by_text("Waiting").wait_for()
@@ -232,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.into.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="solidgreen-pictures-"))
     album = Album(options.into)
-    # Nonces in memory: a Redis beside a browser on a small machine is late now and then, and the page says so.
+    # Nonces in memory: beside a browser, on a small machine, Redis is late now and then, and the page tells.
     asyncio.run(pictures(House(folder, None, None, rate_login="off"), album, options.minutes))
     shutil.rmtree(folder)
     for line in album.too_large:
