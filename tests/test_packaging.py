@@ -126,7 +126,13 @@ def test_the_wheel_works_far_from_the_checkout(far_away: Path, tmp_path: Path) -
     serve = (solidgreen, "serve", "--db", "a.db", "--port", str(port))
     with running(*serve, port=port, cwd=tmp_path) as server:
         assert asyncio.run(place()) == "bet.confirmed"
-        for asset in ("", "operator", "web/client/solidgreen.js", "web/verifier/check.mjs", "web/style/base.css"):
+        for asset in (
+            "",
+            "operator",
+            "web/client/solidgreen.js",
+            "web/verifier/check.mjs",
+            "web/style/base.css",
+        ):
             assert answers(f"http://127.0.0.1:{port}/{asset}"), asset
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=30) == 0

@@ -18,7 +18,7 @@ LAUNCH = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 PATIENCE_MS = 10_000
-"""How long a page may take to show what it should: the server's own 2 s, five times over on a busy machine."""
+"""How long a page may take to show what it should: the server's own 2 s, five times over."""
 
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 
@@ -49,9 +49,7 @@ def visit(browser: Browser, world: World) -> Iterator[Visit]:
     no page of theirs may have complained, broken its policy or asked another origin."""
     visitors: list[Visitor] = []
 
-    def make(
-        size: Literal["phone", "desk"] = "desk", scheme: Literal["light", "dark"] = "light"
-    ) -> Visitor:
+    def make(size: Literal["phone", "desk"] = "desk", scheme: Literal["light", "dark"] = "light") -> Visitor:
         width, height = SIZES[size]
         context = browser.new_context(
             base_url=world.server.http,

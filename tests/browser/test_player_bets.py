@@ -35,8 +35,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, disk: Disk) -> Iterator[Worl
 def bets(visitor: Visitor) -> list[tuple[str, int]]:
     """What the books say of his bets: each key and stake."""
     return visitor.world.query(
-        "SELECT t.key, -sum(l.amount) FROM transaction_ledger l JOIN transactions t ON t.id = l.transaction_id"
-        " WHERE l.user_id = ? AND t.kind = 'BET' GROUP BY t.id",
+        "SELECT t.key, -sum(l.amount) FROM transaction_ledger l"
+        " JOIN transactions t ON t.id = l.transaction_id WHERE l.user_id = ? AND t.kind = 'BET' GROUP BY t.id",
         visitor.user_id,
     )
 
@@ -182,7 +182,9 @@ def test_a_bet_with_the_keyboard_only(visit: Visit) -> None:
             page.keyboard.press("Tab")
             focused = page.locator(":focus")
             if focused.evaluate("it => it.labels?.[0]?.textContent ?? it.textContent") == name:
-                assert focused.evaluate("it => getComputedStyle(it).outlineStyle") == "solid" or name == "Stake"
+                assert (
+                    focused.evaluate("it => getComputedStyle(it).outlineStyle") == "solid" or name == "Stake"
+                )
                 return
         raise AssertionError(f"no way to {name}")
 

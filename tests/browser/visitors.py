@@ -1,8 +1,8 @@
 """People in front of a page: a browser context with somebody logged in, whose every complaint is a fault.
 
-    visitor = visit()                     # a phone or a desk, light or dark
-    visitor.registers(balance=10_000)     # over HTTP; the cookie is the browser's
-    page = visitor.opens("/")
+visitor = visit()                     # a phone or a desk, light or dark
+visitor.registers(balance=10_000)     # over HTTP; the cookie is the browser's
+page = visitor.opens("/")
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// Elements without innerHTML: text stays text, whatever stands in it.
+// Elements that are made and never parsed: text stays text, whatever stands in it.
 
 const SVG = "http://www.w3.org/2000/svg";
 

@@ -1,4 +1,4 @@
-"""How the pages are served: read once, at the start, and under a policy that lets in nothing but themselves."""
+"""How the pages are served: read once, at the start, under a policy that lets in nothing but themselves."""
 
 from __future__ import annotations
 
