@@ -1,4 +1,4 @@
-"""The operator's page as its tests see it: who works there, what they do first, and what was played before."""
+"""The operator's page as its tests see it: who works there, what they do first, what was played before."""
 
 from __future__ import annotations
 

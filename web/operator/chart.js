@@ -43,8 +43,8 @@ export class Chart {
       this.#more);
   }
 
-  /** Draw what there is now. `more`: a further word on the newest figures. */
-  draw(history, more = "") {
+  /** Draw what there is now. `more`: a further word on the newest figures, in place of the range. */
+  draw(history, more) {
     const toMs = history.newest.at;
     const ranges = this.#lines.map(({series}) => history.range(series));
     const top = topOf(Math.max(0, ...ranges.map((range) => range?.most ?? 0)));
@@ -57,12 +57,15 @@ export class Chart {
     });
     this.#drawing.setAttribute("aria-label", `${this.#title}, the last five minutes: ${words.join("; ")}.`);
     this.#scale.textContent = this.#shown(top);
-    this.#more.textContent = more;
+    const last = ranges.at(-1);
+    this.#more.textContent = more ?? (last === null ? "" : this.#span(this.#lines.at(-1).name, last));
   }
+
+  #span(name, {least, most}) { return `${name} from ${this.#shown(least)} to ${this.#shown(most)}`.trim(); }
 
   #inWords(range) {
     if (range === null) return "nothing yet";
     const now = range.now === null ? "nothing in the last second" : `${this.#shown(range.now)} now`;
-    return `${now}, from ${this.#shown(range.least)} to ${this.#shown(range.most)}`;
+    return this.#span(`${now},`, range);
   }
 }

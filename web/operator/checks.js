@@ -9,7 +9,7 @@ const CHECKS = {
   verify: ["Verify", "The chain of signed blocks, from the first to the newest."],
 };
 const LOOKS = {
-  never: ["grey", "Not looked yet"],
+  never: ["plain", "Not looked yet"],
   running: ["pending", "Looking"],
   ok: ["green", "All rows agree"],
   findings: ["red", "Rows differ"],

@@ -43,9 +43,7 @@ export function showFigures(live) {
     if (isWell) byId("as-of").textContent = clockOf(history.newest.at);
     if (isWell === wasWell) return;
     const word = isWell ? "Live" : history.newest ? "Connection lost, trying again" : "Connecting";
-    const sign = state(isWell ? "green" : "grey", word);
-    sign.classList.toggle("live", !isWell);
-    fill(byId("connection"), sign);
+    fill(byId("connection"), state(isWell ? "green" : "grey.live", word));
     byId("now").classList.toggle("stale", !isWell && wasWell !== null);
     if (wasWell !== null) announce(isWell ? "The connection is back." : "The connection is lost. Figures are old.");
     if (isWell || wasWell !== null) wasWell = isWell;

@@ -8,7 +8,7 @@ import {count} from "./words.js";
 
 const PAGE = 10;
 const LOOK_EVERY_MS = 5000; // for payouts that were opened meanwhile; how far one is comes as a push
-const STATES = {collecting: ["grey", "Collecting"], paying: ["pending", "Paying"], paid: ["green", "Paid"]};
+const STATES = {collecting: ["plain", "Collecting"], paying: ["pending", "Paying"], paid: ["green", "Paid"]};
 const NOT_ALL = ["pending", "Not all paid"];
 
 /** Follow them for as long as the connection lives. Gives a function that ends it. */
