@@ -34,8 +34,8 @@ GIFT: Final = 2_000
 PRIZE: Final = 500
 WINNERS: Final = 40
 """Of the week's payout, and one more whose wallet is blocked: his prize is in suspense."""
-STALLS_S: Final = 2.5
-"""A commit takes longer than it may: the circuit opens (docs/operations.md)."""
+STALLS_S: Final = 6.0
+"""Each commit gives up after a second: three that fail in a row open the circuit (batcher/breaker.py)."""
 
 
 @dataclass

@@ -37,6 +37,8 @@ LAUNCH: Final = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 PATIENCE_MS: Final = 20_000
+HEALTHY_WITHIN_MS: Final = 60_000
+"""A small machine with a browser on it may open the circuit once more."""
 NEWEST: Final = ".bets li:first-child[data-state={}]"
 BOTS: Final = 120
 
@@ -159,16 +161,13 @@ async def open_won_bet(page: Page) -> None:
 async def operators_pages(browser: Browser, evening: Evening, album: Album, minutes: float) -> None:
     """The operator watches, has the books checked, and looks a player up; then a disk stalls."""
     async with contextlib.AsyncExitStack() as stack:
-        pages = {
-            look.name: await stack.enter_async_context(seen(browser, evening.operator, look))
-            for look in LOOKS
-        }
-        await players_pages(browser, evening, album)
+        pages: dict[str, Page] = {}
+        for look in LOOKS:
+            page = pages[look.name] = await stack.enter_async_context(seen(browser, evening.operator, look))
+            if len(pages) == 1:  # the others are told what was found when they come
+                await have_checked(page)
         desk = pages["desk-light"]
-        for check in ("Reconcile", "Verify"):
-            panel = desk.get_by_role("article", name=check)
-            await panel.get_by_role("button", name="Run again").click()
-            await panel.get_by_text("All rows agree").wait_for()
+        await players_pages(browser, evening, album)
         await asyncio.sleep(60 * minutes)  # for the charts to have something to show
         for name, page in pages.items():
             await album.take(page, f"operator-{name}")
@@ -190,9 +189,17 @@ async def operators_pages(browser: Browser, evening: Evening, album: Album, minu
         await album.take(desk, "operator-payouts-desk-light")
         await bring_up(desk, "body")
         await evening.stall()
-        await desk.locator("#breaker-state").get_by_text("Waiting").wait_for()
+        await desk.locator("#breaker-state").get_by_text("Waiting").wait_for(timeout=HEALTHY_WITHIN_MS)
         await desk.locator("#breaker-seconds").get_by_text(re.compile(r"^[12]\d s")).wait_for()
         await album.take(desk, "operator-breaker-desk-light")
+
+
+async def have_checked(page: Page) -> None:
+    """Have the books looked at, and see that all is well."""
+    for check in ("Reconcile", "Verify"):
+        panel = page.get_by_role("article", name=check)
+        await panel.get_by_role("button", name="Run again").click()
+        await panel.get_by_text("All rows agree").wait_for()
 
 
 async def bring_up(page: Page, selector: str) -> None:
