@@ -34,6 +34,7 @@ from ws.contracts.special_meanings import SPECIAL_MEANINGS
 from ws.docs.routes import contract_routes
 from ws.effects import CloseCode
 from ws.http.problems import STATUS
+from ws.pages.files import served
 from ws.people.routes import people_routes
 from ws.people.staff_routes import staff_routes
 from ws.v1.routes import ROUTES
@@ -48,8 +49,10 @@ OPENAPI: Final = openapi()
 SERVED: Final = contract_routes()
 BOTH: Final = {"asyncapi": ASYNCAPI, "openapi": OPENAPI}
 
-UNDESCRIBED: Final = {"/docs/style.css", "/docs/socket", "/docs/http", "/ws"}
-"""Parts of a page that is described, and the socket, which is the other contract's."""
+UNDESCRIBED: Final = {"/docs/style.css", "/docs/socket", "/docs/http", "/ws"} | {
+    each.path for each in served()
+}
+"""Parts of a page that is described, the socket, which is the other contract's, and the pages for people."""
 
 
 def everything_in(part: Any) -> Iterator[Json]:
@@ -211,8 +214,8 @@ def test_every_path_that_is_served_is_described() -> None:
     served_by: Any = application(**{name: given.get(name, guard) for name in needed})
     while not hasattr(served_by, "routes"):  # what is around it
         served_by = served_by._app
-    served = {route.path for route in served_by.routes}
-    assert served - UNDESCRIBED == {*OPENAPI["paths"]}
+    paths = {route.path for route in served_by.routes}
+    assert paths - UNDESCRIBED == {*OPENAPI["paths"]}
 
 
 # --- as they are served ----------------------------------------------------------------------------------

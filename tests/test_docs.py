@@ -18,7 +18,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -201,8 +200,8 @@ def statements(script: str) -> list[str]:
 @pytest.mark.parametrize("block", written_in("js"), ids=str)
 def test_the_frames_of_browser_clients_are_what_the_server_accepts(block: Block, house: House) -> None:
     """Checked without a browser: page, address, subprotocol, length, and the two frames that it sends."""
-    with pytest.raises(urllib.error.HTTPError, match="404: Not Found"):
-        urllib.request.urlopen(f"{house.server.http}/", timeout=5)  # the page that the README says to open
+    with urllib.request.urlopen(f"{house.server.http}/", timeout=5) as page:  # that the README says to open
+        assert "connect-src 'self'" in page.headers["Content-Security-Policy"]
     assert len(block.text.splitlines()) <= 10, "the README promises ten lines"
     assert 'new WebSocket("ws://127.0.0.1:8000/ws", "wallet.v1")' in block.text
     (bet_literal,) = re.findall(r"^const bet = (\{.*\});$", block.text, re.MULTILINE)

@@ -36,7 +36,8 @@ def bets(visitor: Visitor) -> list[tuple[str, int]]:
     """What the books say of his bets: each key and stake."""
     return visitor.world.query(
         "SELECT t.key, -sum(l.amount) FROM transaction_ledger l"
-        " JOIN transactions t ON t.id = l.transaction_id WHERE l.user_id = ? AND t.kind = 'BET' GROUP BY t.id",
+        " JOIN transactions t ON t.id = l.transaction_id"
+        " WHERE l.user_id = ? AND t.kind = 'BET' GROUP BY t.id",
         visitor.user_id,
     )
 
