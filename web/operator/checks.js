@@ -63,7 +63,7 @@ class Panel {
     this.bar.hidden = !isRunning;
     this.bar.max = Math.max(1, total);
     if (isRunning && total > 0) this.bar.value = done;
-    const facts = isRunning ? {Looked: `${count(done)} of ${count(total)}`} : {
+    const facts = isRunning ? {Looked: total > 0 ? `${count(done)} of ${count(total)}` : "It has just begun"} : {
       ...(at !== null && {When: time(at), Entries: count(entries)}),
       ...(head !== null && {"Chain head": [`Block ${head.block} `, el("code", {}, head.hash)]}),
       ...(by !== null && {"Asked by": by}),
