@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocket, expect
 from server_fixture import World, mint
 from visitors import PASSWORD, Visitor
 
@@ -23,6 +23,19 @@ def hired(world: World, role: str) -> str:
     hire = {"username": name, "password": PASSWORD, "role": role}
     assert "user_id" in _asked(world, mint(1, "admin"), "/v1/admin/staff", **hire)
     return name
+
+
+def moves_sent(visitor: Visitor) -> list[dict[str, Any]]:
+    """Whatever its pages send from now on by socket that has a key."""
+    sent: list[dict[str, Any]] = []
+
+    def listen(socket: WebSocket) -> None:
+        socket.on(
+            "framesent", lambda frame: sent.append(json.loads(frame)) if '"key"' in str(frame) else None
+        )
+
+    visitor.context.on("page", lambda page: page.on("websocket", listen))
+    return sent
 
 
 def at_work(visitor: Visitor, role: str = "operator") -> Page:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 from conftest import Visit
-from control_room import at_work, hired, played, state_of, statement, value_of
-from playwright.sync_api import Route, expect
+from control_room import at_work, hired, moves_sent, played, state_of, statement, value_of
+from playwright.sync_api import Route, WebSocketRoute, expect
 from server_fixture import OPENING, World
 from visitors import PASSWORD
+
+ANSWER_MS = 10_000
+"""How long the page waits for an answer (web/operator/live.js)."""
 
 PAGE_BYTES_MAX = 100_000
 """Target of the page's weight before compression."""
@@ -105,7 +109,9 @@ def test_the_id_of_a_bet_leads_to_it_and_nobody_is_said_to_be_nobody(visit: Visi
 def test_a_bet_is_settled_once_however_often_the_button_is_clicked(visit: Visit, world: World) -> None:
     user_id, token = world.player()
     (placed,) = played(world, token, [250])
-    page = at_work(visit())
+    visitor = visit()
+    sent = moves_sent(visitor)
+    page = at_work(visitor)
     statement(page, user_id).first.get_by_role("button", name="Bet").click()
     page.get_by_role("button", name="Settle …").click()
     dialog = page.get_by_role("dialog", name="Settle this bet")
@@ -132,6 +138,45 @@ def test_a_bet_is_settled_once_however_often_the_button_is_clicked(visit: Visit,
         user_id, placed["bet_id"],
     )  # fmt: skip
     assert wins == [(-250,), (1250,)]
+    assert [each["type"] for each in sent] == ["bet.settle"]
+
+
+def test_an_answer_that_was_lost_is_asked_for_again_and_nothing_is_done_twice(
+    visit: Visit, world: World
+) -> None:
+    user_id, token = world.player()
+    (placed,) = played(world, token, [250])
+    visitor = visit()
+    asked: list[Any] = []
+
+    def lose_the_first_answer(route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+
+        def pass_on(frame: str | bytes) -> None:
+            asked.extend([json.loads(frame)] if "bet.rollback" in str(frame) else [])
+            server.send(frame)
+
+        route.on_message(pass_on)
+        server.on_message(
+            lambda frame: None if "bet.rolled_back" in str(frame) and len(asked) == 1 else route.send(frame)
+        )
+
+    visitor.context.route_web_socket("**/ws", lose_the_first_answer)
+    visitor.context.clock.install()
+    page = at_work(visitor)
+    statement(page, user_id).first.get_by_role("button", name="Bet").click()
+    page.get_by_role("button", name="Roll back …").click()
+    dialog = page.get_by_role("dialog", name="Roll this bet back")
+    dialog.get_by_role("button", name="Roll back").click()
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_disabled()
+    page.clock.fast_forward(ANSWER_MS)
+    expect(dialog.get_by_role("alert")).to_contain_text("It is not known whether that was done.")
+    dialog.get_by_role("button", name="Ask again").click()
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#trail")).to_contain_text("Rolled back")
+    one, other = asked
+    assert one | {"id": ""} == other | {"id": ""}
+    assert world.query("SELECT count(*) FROM transaction_ledger WHERE ref_id = ?", placed["bet_id"]) == [(4,)]
 
 
 def test_a_bet_is_rolled_back_and_a_refusal_is_told(visit: Visit, world: World) -> None:

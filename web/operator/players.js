@@ -19,15 +19,16 @@ export function showPlayers(room) {
     const text = input.value.trim();
     if (text === last) return;
     last = text;
+    fill(byId("found-note"));
     if (text === "") return fill(found);
     try {
       if (BET_ID.test(text)) return await showTrail(room, text);
       const {items, more} = await room.session.ask("/v1/players", {query: {text}});
       if (text !== last) return; // somebody has typed on
       const some = more ? `The first ${items.length}. Type more of the name for others.` : "";
-      fill(found,
-        el("p.soft.small", {role: "status"}, items.length === 0 ? `Nobody is called “${text}”.` : some),
-        el("ul.found", {}, items.map((player) => el("li", {}, el("button.quiet", {onclick: () => choose(player)},
+      byId("found-note").textContent = items.length === 0 ? `Nobody is called “${text}”.` : some;
+      fill(found, el("ul.found", {}, items.map((player) => el("li", {},
+        el("button.quiet", {onclick: () => choose(player)},
           el("span", {}, player.username ?? `Wallet ${player.user_id}`),
           el("span.soft.small", {}, `№ ${player.user_id}${player.status === "open" ? "" : `, ${player.status}`}`),
           el("span.amount", {}, shown(player.balance, player.currency)))))));
