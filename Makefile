@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # for timers and processes more than they compute, so that two at a time leave a core idle.
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check test-all lint types pythons locust crash faults powercut sim redis-storm fuzz schemathesis overload drills archive mutations \
+.PHONY: run demo screenshots test check test-all lint types pythons locust crash faults powercut sim redis-storm fuzz schemathesis overload drills archive mutations \
 	payout receipts nodes client-types bench wheel lock clean help
 
 help:            ## this list
@@ -63,8 +63,15 @@ run: $(VENV)/.stamp     ## serve a demo with 100 players on 127.0.0.1:8000
 		'  get his access token     $(BIN)/solidgreen token --db $(DB) --user 7' \
 		'  check the books          $(BIN)/solidgreen reconcile --db $(DB)' \
 		'  see his entries          $(BIN)/solidgreen statement --db $(DB) --user 7' \
+		'Pages http://$(HOST):$(PORT)/ (players) and http://$(HOST):$(PORT)/operator (staff: make demo has a log-in)' \
 		'WebSocket ws://$(HOST):$(PORT)/ws (subprotocol wallet.v1), health http://$(HOST):$(PORT)/health/ready' ''
 	@exec $(BIN)/solidgreen serve --db $(DB) --host $(HOST) --port $(PORT)
+
+demo: $(VENV)/.stamp    ## both pages with 300 bots that play, kill -9 half-way, and what survived: ARGS="--bots 300 --seconds 30 --port N"
+	@exec $(BIN)/python -m demo.run $(ARGS)
+
+screenshots: $(VENV)/.bench  ## pictures of both pages into docs/pages, with Chromium and the demo's bots, some six minutes: ARGS="--minutes 5"
+	$(BIN)/python -m demo.pictures --into docs/pages $(ARGS)
 
 test: $(VENV)/.stamp    ## every test that needs only Python, git and make; WORKERS= at a time
 	$(PYTEST) -n $(WORKERS) -m "not long" --ignore tests/charts --ignore tests/browser

@@ -64,13 +64,15 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def solidgreen(
-    *arguments: str, check: bool = True, module: str = "cli.main", **settings: str
+    *arguments: str, check: bool = True, module: str = "cli.main", said: str | None = None, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run one `solidgreen` command to its end. Raises `CalledProcessError` on a status other than 0 if
-    `check`. `module`: what is run, as with `Server`.
+    """Run one `solidgreen` command to its end. Raises `RuntimeError` on a status other than 0 if `check`.
+    `module`: what is run, as with `Server`. `said`: on its standard input.
     """
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, env=environment(**settings), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment(**settings), input=said, capture_output=True, text=True, check=False
+    )
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(arguments)}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done

@@ -15,7 +15,7 @@ DOORS = (  # modules and rooms of `ws`: each may import those after it
     *("protocol", "asking", "transport", "http", "auth", "codec", "effects", "strict_json"),
     *("tls", "beside", "settings", "rates", "client", "wire"),
 )
-OUTSIDE = ("harness", "bench", "tests", "locustfile")  # speak the wire; no room imports them
+OUTSIDE = ("harness", "bench", "demo", "tests", "locustfile")  # speak the wire; no room imports them
 PURE = {
     *("batcher.breaker", "batcher.copies", "batcher.policy", "batcher.steady"),
     *("batcher.undecided",),
@@ -194,6 +194,12 @@ def test_only_the_command_line_knows_the_verifier() -> None:
 def test_load_and_crash_runs_speak_only_the_wire(outside: Path) -> None:
     for path in sorted({*outside.rglob("*.py")} - IN_PROCESS) if outside.is_dir() else [outside]:
         assert not {name for name in imports_of(path) if name.split(".")[0] in ROOMS}, path
+
+
+@by_name(sorted((ROOT / "demo").glob("*.py")))
+def test_the_demo_is_an_outsider_with_the_client(path: Path) -> None:
+    of_rooms = {name for name in imports_of(path) if name.split(".")[0] in ROOMS}
+    assert {name for name in of_rooms if not name.startswith(("ws.client", "ws.wire"))} == set()
 
 
 def test_there_are_no_circles() -> None:
