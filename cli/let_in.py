@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, Final
 
-from cli import people, values
+from cli import values
 from engine.people import SCOPES, STAFF_ROLES
 from ws.settings import variable
 
@@ -25,13 +25,11 @@ def let_in(
 
     def group(name: str, summary: str) -> Callable[..., argparse.ArgumentParser]:
         added = commands.add_parser(name, help=summary, description=f"{summary}. {WHO_WRITES}")
-        actions = added.add_subparsers(dest="action", required=True, metavar="ACTION")
+        actions = added.add_subparsers(dest="subcommand", required=True, metavar="ACTION")
 
-        def action(
-            name: str, summary: str, run: object, whose: str | None, more: str = ""
-        ) -> argparse.ArgumentParser:
+        def action(name: str, summary: str, whose: str | None, more: str = "") -> argparse.ArgumentParser:
             leaf: argparse.ArgumentParser = command(
-                name, summary, run, f"{more} {WHO_WRITES}".strip(), under=actions
+                name, summary, f"{more} {WHO_WRITES}".strip(), under=actions
             )
             if whose is not None:
                 leaf.add_argument("name", metavar="NAME", help=whose)
@@ -49,17 +47,15 @@ def let_in(
 
     account = "of the service account"
     action = group("keys", "Keys of service accounts, by which programs act for the house")
-    create = action(
-        "create", "Make a service account and print its key, this once", people.create_key, account
-    )
+    create = action("create", "Make a service account and print its key, this once", account)
     role(create)
     create.add_argument(
         "--scopes",
         metavar="NAMES",
         help=f"of all that the role may do, separated by commas: {', '.join(SCOPES)} (default: all of it)",
     )
-    as_json(action("list", "List service accounts and their keys", people.list_keys, None), "them")
-    rotate = action("rotate", "Make a new key for a service account and print it", people.rotate_key, account)
+    as_json(action("list", "List service accounts and their keys", None), "them")
+    rotate = action("rotate", "Make a new key for a service account and print it", account)
     rotate.add_argument(
         "--grace",
         type=values.grace,
@@ -67,15 +63,15 @@ def let_in(
         metavar="SECONDS",
         help="how long the keys before it stay good (default: %(default)s)",
     )
-    action("revoke", "Take a service account and all its keys back", people.revoke_key, account)
+    action("revoke", "Take a service account and all its keys back", account)
 
     member = "by which he logs in"
     action = group("staff", "People who act for the house, and log in by a password")
-    add = action("add", "Add one of the staff and print his number", people.add_staff, member)
+    add = action("add", "Add one of the staff and print his number", member)
     role(add)
-    as_json(action("list", "List the staff", people.list_staff, None), "them")
-    action("remove", "Let one of the staff in no more, and end his log-ins", people.remove_staff, member)
-    password = action("password", "Give one of the staff another password", people.set_password, member)
+    as_json(action("list", "List the staff", None), "them")
+    action("remove", "Let one of the staff in no more, and end his log-ins", member)
+    password = action("password", "Give one of the staff another password", member)
     for leaf in (add, password):
         leaf.add_argument(
             "--password-stdin", action="store_true", help="read it from standard input, not from the terminal"

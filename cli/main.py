@@ -10,6 +10,7 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 
+from cli.commands import run_of
 from cli.parser import WRONG_CALL, build_parser
 from engine.errors import SolidGreenError
 from ws.watching.logs import configure
@@ -44,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     # The others speak to whoever typed them, and log hardly anything.
     configure(options.log_level, getattr(options, "log_format", "text"), sys.stderr)
     try:
-        status: int = options.run(options)
+        status = run_of(options)(options)
     except SolidGreenError as error:
         print(f"solidgreen {options.command}: {error}", file=sys.stderr)
         return WRONG_CALL

@@ -1,23 +1,17 @@
-"""The commands that write: serve, seed, token."""
+"""The commands by which one begins: `seed` makes books and wallets, `token` lets somebody in."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
-import logging
 import sqlite3
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
-from batcher.breaker import BreakerLimits
-from batcher.nonces import NONCE_LIMITS
 from cli.shell import at_the_shell
 from engine import audit_log
 from engine.accounts import first_floors, open_books, open_wallets
@@ -30,11 +24,8 @@ from engine.keys import signing_key
 from engine.outcomes import Code, Rejected
 from engine.queries import wallet
 from engine.store import Asked, Store
-from ws import app
 from ws.auth import issue
-from ws.rates.rates import RateLimits
-from ws.settings import Settings, jwt_secret, variable
-from ws.watching.noise import Hushed
+from ws.settings import jwt_secret, variable
 
 SEED_BATCH = 5000
 """Deposits in one commit."""
@@ -44,46 +35,6 @@ SEEDED_TOKEN_LIFE_S = 86_400
 
 class SeedRefused(SolidGreenError):
     """A floor or an opening deposit was not accepted."""
-
-
-def serve(options: argparse.Namespace) -> int:
-    """Serve until a signal."""
-    _quiet_libraries()
-    check_is_ours(options.db, writing=True)  # before a secret is made beside a file that does not exist
-    settings = Settings(
-        db=options.db,
-        jwt_secret=jwt_secret(options.db, create=True, given=variable("jwt_secret")),
-        host=options.host,
-        port=options.port,
-        redis_url=options.redis_url,
-        signing_key=options.signing_key,
-        tls_certificate=options.tls_certificate,
-        tls_key=options.tls_key,
-        self_check_s=options.self_check_s,
-        heads=options.heads,
-        sockets_per_user=options.sockets_per_user,
-        registration=options.registration,
-        access_log=options.access_log,
-        traces=options.traces,
-        trace_ratio=options.trace_ratio,
-        origins=options.origins,
-        breaker=BreakerLimits(
-            commit_upper_us=options.breaker_commit_ms * 1000,
-            queue_upper_us=options.breaker_queue_ms * 1000,
-            stable_us=options.breaker_stable_ms * 1000,
-        ),
-        nonce_breaker=replace(NONCE_LIMITS, stable_us=options.nonce_stable_ms * 1000),
-        rates=RateLimits(
-            address=options.rate_address,
-            user=options.rate_user,
-            money=options.rate_money,
-            login=options.rate_login,
-            refresh=options.rate_refresh,
-        ),
-        rates_in_redis=options.rate_limits_in == "redis",
-        trusted_proxies=options.trusted_proxies,
-    )
-    return uvloop.run(app.serve(settings))
 
 
 def seed(options: argparse.Namespace) -> int:
@@ -168,10 +119,3 @@ async def _commit(
     refused = [each for each in outcomes if isinstance(each, Rejected) and each.code is not but_for]
     if refused:
         raise SeedRefused(f"{len(refused)} {what} were refused: {refused[0].code.name}")
-
-
-def _quiet_libraries() -> None:
-    """uvicorn logs each socket at level info, and whatever is wrong with what a stranger sends."""
-    logger = logging.getLogger("uvicorn.error")
-    logger.setLevel(logging.WARNING)
-    logger.addFilter(Hushed())

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from cli import archive, audit, audit_log, backups, evidence, health, operate, statements, upgrade, values
+from cli import values
 from cli.let_in import as_json, let_in
 from cli.serving import serve_options, tls_options
-from cli.verify import verify as run_verify
 from engine.money import BOOK_FLOOR_MINOR
 from ws.effects import ROLES
 from ws.settings import variable
@@ -40,7 +39,6 @@ def build_parser() -> Parser:
     def command(
         name: str,
         summary: str,
-        run: object,
         more: str = "",
         *,
         on_database: bool = True,
@@ -49,7 +47,6 @@ def build_parser() -> Parser:
         added: argparse.ArgumentParser = under.add_parser(
             name, help=summary, description=f"{summary}. {more}".strip()
         )
-        added.set_defaults(run=run)
         if on_database:
             db = variable("db")
             added.add_argument(
@@ -84,12 +81,10 @@ def _account(command: argparse.ArgumentParser) -> None:
 
 def _operate(command: AddCommand) -> None:
     """What writes, and who may ask."""
-    serve = command("serve", "Take bets over a WebSocket until Ctrl-C", operate.serve)
+    serve = command("serve", "Take bets over a WebSocket until Ctrl-C")
     serve_options(serve)
 
-    seed = command(
-        "seed", "Add players with an opening balance", operate.seed, "Makes the file if there is none."
-    )
+    seed = command("seed", "Add players with an opening balance", "Makes the file if there is none.")
     seed.add_argument(
         "--players", type=values.count, default=100, metavar="N", help="how many (default: %(default)s)"
     )
@@ -119,7 +114,7 @@ def _operate(command: AddCommand) -> None:
     )
     as_json(seed, "the players")
 
-    token = command("token", "Print an access token", operate.token)
+    token = command("token", "Print an access token")
     _account(token)
     token.add_argument(
         "--role",
@@ -151,7 +146,6 @@ def _audit(command: AddCommand) -> None:
     reconcile = command(
         "reconcile",
         "Sum the ledger and compare it with every balance",
-        audit.reconcile,
         "Reads only; works while the server runs. Exit status 1 if anything differs, each finding on a line.",
     )
     reconcile.add_argument(
@@ -164,7 +158,6 @@ def _audit(command: AddCommand) -> None:
     verify = command(
         "verify",
         "Recompute everything from the file: history, signatures, rows, balances",
-        run_verify,
         "Reads only, also its archives if all are beside it; works while the server runs. Exit status 1 if "
         "anything is wrong, each finding on a line. What it covers, and what it cannot prove, is in "
         "docs/verify.md.",
@@ -201,7 +194,6 @@ def _audit(command: AddCommand) -> None:
     statement = command(
         "statement",
         "Show where an account's money went",
-        statements.statement,
         "Reads only; works while the server runs. TIME is RFC 3339, such as 2026-01-31T12:00:00Z.",
     )
     _account(statement)
@@ -214,14 +206,16 @@ def _audit(command: AddCommand) -> None:
     )
     shape = statement.add_mutually_exclusive_group()
     shape.add_argument(
-        "--format", choices=statements.FORMATS, default="text", help="how to print it (default: %(default)s)"
+        "--format",
+        choices=values.STATEMENT_FORMATS,
+        default="text",
+        help="how to print it (default: %(default)s)",
     )
     shape.add_argument("--json", dest="format", action="store_const", const="json", help="as --format json")
 
     deeds = command(
         "audit-log",
         "Show what was done on behalf of the house: who, what, when, from where",
-        audit_log.show,
         "Newest first. Reads only; works while the server runs. TIME is RFC 3339, such as "
         "2026-01-31T12:00:00Z.",
     )
@@ -234,7 +228,6 @@ def _audit(command: AddCommand) -> None:
     doctor = command(
         "doctor",
         "Look for what keeps this file or machine from serving",
-        audit.doctor,
         "Reads only. Exit status 1 if it finds something.",
     )
     doctor.add_argument("--redis-url", default=variable("redis_url"), help="also look at this Redis")
@@ -244,7 +237,6 @@ def _audit(command: AddCommand) -> None:
     asks = command(
         "health",
         "Ask a running server whether bets are taken",
-        health.health,
         "Exit status 1 if they are not, or nobody answers.",
         on_database=False,
     )
@@ -256,7 +248,6 @@ def _copy(command: AddCommand) -> None:
     backup = command(
         "backup",
         "Copy the file, also while it is served, and check the copy",
-        backups.backup,
         "Reads only. Exit status 1 if the check finds something: the copy is then kept as TARGET.suspect. "
         "Secrets and archives beside the file are not copied.",
     )
@@ -266,7 +257,6 @@ def _copy(command: AddCommand) -> None:
     archiving = command(
         "archive",
         "Move what is old out of the file, into one beside it",
-        archive.archive,
         "Also while it is served: then the server does it, and this waits for the end. An archive that is "
         "under way goes on first, whatever TIME says. What moves, and what is left behind: docs/archive.md.",
     )
@@ -288,7 +278,6 @@ def _copy(command: AddCommand) -> None:
     restore = command(
         "restore",
         "Make FILE out of a backup, after checking it",
-        backups.restore,
         "FILE must not exist yet. Exit status 1 if the check finds something: then nothing is restored.",
     )
     restore.add_argument("backup", type=Path, metavar="BACKUP", help="a file that backup made; is only read")
@@ -297,7 +286,6 @@ def _copy(command: AddCommand) -> None:
     upgrading = command(
         "upgrade",
         "Bring a file of an earlier version to the schema of this one",
-        upgrade.upgrade,
         "Not while it is served. All of it or nothing. Exit status 1 if a check finds something: then "
         "nothing is done.",
     )
@@ -310,29 +298,23 @@ def _copy(command: AddCommand) -> None:
 
 def _prove(command: AddCommand) -> None:
     """What others can check."""
-    receipt = command(
-        "receipt", "Print the receipt of a transaction", evidence.receipt, "JSON, for check-receipt."
-    )
+    receipt = command("receipt", "Print the receipt of a transaction", "JSON, for check-receipt.")
     receipt.add_argument("transaction", type=values.count, metavar="TRANSACTION", help="transactions.id")
     receipt.add_argument(
         "--user", type=values.count, metavar="ID", help="show the entries of this account only"
     )
 
-    head = command("head", "Print the newest block's head, signed", evidence.head, "JSON, for check-head.")
+    head = command("head", "Print the newest block's head, signed", "JSON, for check-head.")
     head.add_argument(
         "--since", type=values.count, metavar="BLOCK", help="prove that it comes after this block"
     )
 
-    command("public-key", "Print the public key that receipts are checked with", evidence.public_key, "PEM.")
+    command("public-key", "Print the public key that receipts are checked with", "PEM.")
 
-    check_receipt = command(
-        "check-receipt", "Check a receipt, without a database", evidence.check_a_receipt, on_database=False
-    )
+    check_receipt = command("check-receipt", "Check a receipt, without a database", on_database=False)
     check_receipt.add_argument("receipt", type=Path, metavar="FILE", help="as `receipt` prints it")
 
-    check_head = command(
-        "check-head", "Check a head, without a database", evidence.check_a_head, on_database=False
-    )
+    check_head = command("check-head", "Check a head, without a database", on_database=False)
     check_head.add_argument("head", type=Path, metavar="FILE", help="as `head` prints it")
     check_head.add_argument(
         "--kept", type=Path, metavar="FILE", help="an earlier receipt or head: is it a part of this history?"

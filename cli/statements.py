@@ -195,4 +195,3 @@ _BALANCES: Final[Mapping[str, Callable[[Balance, int], None]]] = {
     "csv": _balance_as_csv,
     "json": _balance_as_json,
 }
-FORMATS: Final = tuple(_STATEMENTS)

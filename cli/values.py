@@ -16,6 +16,9 @@ from ws.watching.logs import FORMATS
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
+STATEMENT_FORMATS = ("text", "csv", "json")
+"""What `cli.statements` can print."""
+
 ORIGIN = re.compile(
     r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
 )

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from made_once import made_once
+
 from batcher.batcher import Batcher
 from batcher.breaker import Breaker, BreakerLimits
 from batcher.jobs import Asker
@@ -215,6 +217,7 @@ class World:
         self.posted: list[tuple[Accepted, Asker]] = []
         self.told_when_posted: list[bool] = []
         self.lies: list[str] = []
+        self._shell: sqlite3.Connection | None = sqlite3.connect(path, isolation_level=None)
 
     def _posted(self, accepted: Accepted, asker: Asker) -> None:
         self.posted.append((accepted, asker))
@@ -253,8 +256,16 @@ class World:
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """Rows as any shell would read them."""
-        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
-            return connection.execute(sql, values).fetchall()
+        if self._shell is not None:  # each connection reads the whole schema first
+            return self._shell.execute(sql, values).fetchall()
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as shell:
+            return shell.execute(sql, values).fetchall()
+
+    def close_the_shell(self) -> None:
+        """So that the store is the last to close the file, and writes its log back."""
+        assert self._shell is not None
+        self._shell.close()
+        self._shell = None
 
     def ledger(self) -> list[str]:
         """The bets that have taken a player's money, in order: from the file alone."""
@@ -290,8 +301,9 @@ async def world(
     exactly one thing. Opened again, the file is as it was left.
     """
     path, disk = path / "wallet.db", Disk()
-    is_new = not path.exists()
-    store = await Store.open(path, create=True, decide=decide, connection_factory=disk.connection())
+    if not path.exists():
+        await asyncio.to_thread(made_once, path, _funded)
+    store = await Store.open(path, decide=decide, connection_factory=disk.connection())
     this = World(path, store, disk)
     this.batcher = Batcher(
         store,
@@ -304,8 +316,6 @@ async def world(
         chance=chance,
     )
     try:
-        if is_new:
-            await _fund(store)
         this.batcher.start()
         yield this
         disk.release()
@@ -313,6 +323,7 @@ async def world(
             await this.batcher.drain()
     finally:
         disk.release()
+        this.close_the_shell()
         await store.close()
     findings = reconcile(path).findings
     assert findings == [], findings
@@ -321,14 +332,20 @@ async def world(
     assert told == {}, f"not told exactly one thing: {told}"
 
 
-async def _fund(store: Store) -> None:
-    await store.set_up(lambda connection: open_books(connection, "EUR"))
-    assert await store.set_up(lambda connection: open_wallets(connection, "EUR", 2)) == range(ALICE, BOB + 1)
-    await store.refresh_books()
-    deposits = [
-        Asked(Deposit(user, OPENING_MINOR, key=f"open-{user}", caller="test")) for user in (ALICE, BOB)
-    ]
-    await store.commit(deposits, NOW_US)
+def _funded(path: Path) -> None:
+    async def fund() -> None:
+        store = await Store.open(path, create=True)
+        try:
+            await store.set_up(lambda connection: open_books(connection, "EUR"))
+            ids = await store.set_up(lambda connection: open_wallets(connection, "EUR", 2))
+            assert ids == range(ALICE, BOB + 1)
+            await store.refresh_books()
+            deposits = [Deposit(user, OPENING_MINOR, key=f"open-{user}", caller="test") for user in ids]
+            await store.commit([Asked(deposit) for deposit in deposits], NOW_US)
+        finally:
+            await store.close()
+
+    asyncio.run(fund())
 
 
 def hold_up_the_loop_until(condition: Callable[[], bool]) -> None:

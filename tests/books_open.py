@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import tempfile
 from collections.abc import Awaitable, Callable, Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from made_once import made_once
 
 from engine.accounts import open_books, open_wallets
 from engine.commands import (
@@ -175,6 +174,11 @@ def asked(*commands: Command) -> list[Asked]:
 
 def seed(path: Path, *balances_minor: int) -> Path:
     """Make a file with a wallet of each balance, ALICE's first; the deposits are block 1."""
+    return made_once(path, seed_anew, *balances_minor)
+
+
+def seed_anew(path: Path, *balances_minor: int) -> Path:
+    """As `seed`, which takes a sixtieth of the time; with a signing key of its own."""
 
     async def run() -> None:
         store = await Store.open(path, create=True)
@@ -194,32 +198,17 @@ def seed(path: Path, *balances_minor: int) -> Path:
     return path
 
 
-def seed_alike(path: Path, *balances_minor: int) -> Path:
-    """As `seed`, in a tenth of the time: all files of a process that begin with these balances are copies of
-    one, and have its signing key."""
-    for name, content in _seeded(balances_minor).items():
-        copy = path.with_name(path.name + name)
-        copy.touch(mode=0o600)
-        copy.write_bytes(content)
-    return path
-
-
-@cache
-def _seeded(balances_minor: tuple[int, ...]) -> dict[str, bytes]:
-    """By how its name ends, each file of new books."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = seed(Path(folder) / "books", *balances_minor)
-        return {each.name.removeprefix(path.name): each.read_bytes() for each in path.parent.iterdir()}
-
-
 def seed_a_story(path: Path) -> Path:
     """ALICE: 1000 (entry 1), −30 (5), −40 (9), +500 (11), a minute each. BOB: 50 (3), −10 (7), and a refused
     bet."""
+    return made_once(path, _tell_a_story)
+
+
+def _tell_a_story(path: Path) -> None:
     seed(path, 1000, 50)
     play(path, [place(1, 30), place(2, 10, BOB), place(3, 60, BOB)], now_us=NOW_US + 1)
     play(path, [place(4, 40)], now_us=NOW_US + MINUTE_US)
     play(path, [deposit("more", 500)], now_us=NOW_US + 2 * MINUTE_US)
-    return path
 
 
 def play(path: Path, *batches: Iterable[Command], now_us: int = NOW_US) -> list[list[Outcome]]:

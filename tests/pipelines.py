@@ -11,7 +11,7 @@ from pathlib import Path
 import aiosqlite
 from batches import WAIT_S, Disk, World, bet, world
 from batches import bet_id as batcher_bet_id
-from books_open import BOB, NOW_US, SIGNING_KEY, asked, balances, look, place, seed_alike
+from books_open import BOB, NOW_US, SIGNING_KEY, asked, balances, look, place, seed
 
 from engine.commands import Command
 from engine.decide import decide
@@ -76,7 +76,7 @@ def run(folder: Path, use: Callable[[Books], Awaitable[None]]) -> None:
 
 def new_books(folder: Path) -> Path:
     """The file that `run` opens, new in `folder`."""
-    return seed_alike(folder / "books.db", 100, 1000)
+    return seed(folder / "books.db", 100, 1000)
 
 
 class Decided:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from books_open import ALICE, BOB, BONUS_BOOK, CASH, HOUSE, NOW_US, asked, look, seed_alike
+from books_open import ALICE, BOB, BONUS_BOOK, CASH, HOUSE, NOW_US, asked, look, seed
 
 from engine.commands import Command
 from engine.outcomes import Accepted, Outcome
@@ -50,7 +50,7 @@ class Story(NamedTuple):
 
 def tell(path: Path, story: Story, *, apart: bool = False) -> list[Outcome]:
     """Play a story on a new file at `path`; the outcomes. `apart`: each command in a batch of its own."""
-    seed_alike(path, 100, 50)
+    seed(path, 100, 50)
     return go_on(path, story.commands, NOW_US, apart=apart) + go_on(path, story.later, LATER_US, apart=apart)
 
 

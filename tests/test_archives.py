@@ -112,7 +112,7 @@ class Told:
 
     def all(self, path: Path) -> dict[Any, Any]:
         """All statements and receipts, and each bet."""
-        with reading(path) as connection:
+        with reading(path) as connection, contextlib.closing(open_read_only(path)) as hot:
             return {
                 **{("to", *which): self.statement(connection, *which) for which in self.periods()},
                 **{
@@ -125,7 +125,7 @@ class Told:
                     for id_ in [*self.transactions, 10**6]
                     for user in (None, ALICE, BOB, NOBODY)
                 },
-                **{("bet", key): bet_of(path, connection, key) for key in BETS},
+                **{("bet", key): bet_of(hot, connection, key) for key in BETS},
             }
 
     def periods(self) -> list[tuple[int, int, int]]:
@@ -140,12 +140,11 @@ class Told:
         return found.kind, found.opening_minor, found.closing_minor, list(found.entries)
 
 
-def bet_of(path: Path, connection: sqlite3.Connection, key: str) -> Any:
+def bet_of(hot: sqlite3.Connection, connection: sqlite3.Connection, key: str) -> Any:
     """As `bet.get` does: the hot file first."""
-    with contextlib.closing(open_read_only(path)) as hot:
-        found = queries.bet(hot, key)
-        if found is None and queries.is_archived(hot, key):
-            found = queries.archived_bet(connection, key)
+    found = queries.bet(hot, key)
+    if found is None and queries.is_archived(hot, key):
+        found = queries.archived_bet(connection, key)
     return found
 
 
@@ -237,6 +236,7 @@ def test_what_is_in_a_file_that_is_missing_is_never_told_wrong(played: Path, chu
     refusals = []
     with (
         contextlib.closing(open_read_only(played)) as connection,
+        contextlib.closing(open_read_only(played)) as hot,
         mock.patch.multiple(history, CHUNK=chunk, SCAN_ROWS=chunk),
     ):
         assert joined(connection) == [file]
@@ -250,14 +250,14 @@ def test_what_is_in_a_file_that_is_missing_is_never_told_wrong(played: Path, chu
                     case "receipt":
                         found = json.dumps(receipts.receipt(connection, *which))
                     case _:
-                        found = bet_of(played, connection, *which)
+                        found = bet_of(hot, connection, *which)
                 assert found == before[(what, *which)]
             except ArchiveMissing as why:
                 refusals.append(str(why))
         with pytest.raises(ArchiveMissing, match=words):
             receipts.receipt(connection, 6)
         with pytest.raises(ArchiveMissing, match=words):
-            bet_of(played, connection, bet_id(3))
+            bet_of(hot, connection, bet_id(3))
         file.with_name("elsewhere").rename(file)
         assert joined(connection) == []
         assert receipts.receipt(connection, 6) is not None

@@ -28,6 +28,7 @@ from books_open import (
     settle,
     unsettle,
 )
+from made_once import made_once
 
 import batcher.archiving
 from batcher.archiving import LOOK_EVERY_S, Archiving, CarryRefused
@@ -58,7 +59,11 @@ def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def books(tmp_path: Path) -> Path:
     """Bets of a minute ago, settled or not, and of now."""
-    path = seed(tmp_path / "books.db", 100_000, 100_000)
+    return made_once(tmp_path / "books.db", _played)
+
+
+def _played(path: Path) -> None:
+    seed(path, 100_000, 100_000)
     for number in range(ROUNDS):
         play(
             path,
@@ -66,7 +71,6 @@ def books(tmp_path: Path) -> Path:
             [settle(f"s{number}", 3 * number, "won", 60), settle(f"l{number}", 3 * number + 1, "lost")],
         )
     play(path, [place(1000, 50), deposit("late")], now_us=LATER_US)
-    return path
 
 
 class Direct:

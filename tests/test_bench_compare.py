@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import cast
 
@@ -40,13 +38,17 @@ def test_the_sides_take_turns_in_beginning() -> None:
 
 @pytest.mark.long
 @pytest.mark.alone
-def test_a_checkout_is_compared_with_another(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench.compare", str(ROOT), str(ROOT), "--folder", str(tmp_path)]
-    done = subprocess.run(
-        [*command, "--rounds", "2", "--wire-rounds", "2"],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=110,
-    )  # fmt: skip
-    told = [json.loads(line) for line in done.stdout.splitlines()]
+def test_a_checkout_is_compared_with_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "WIRE_TURN_S", 0.3)  # nobody reads the figures of this one
+    monkeypatch.setattr(compare, "WIRE_WARM_UP_S", 0.1)
+    status = compare.main(
+        [str(ROOT), str(ROOT), "--folder", str(tmp_path), "--rounds", "2", "--wire-rounds", "2"]
+    )
+    out, _ = capsys.readouterr()
+    assert status == 0
+    told = [json.loads(line) for line in out.splitlines()]
     cases = ["engine-1000", "hot-1000", "whole-100x20", "whole-400x1"]
     assert [(each["case"], each["pairs"]) for each in told] == [(case, 2) for case in cases]
     assert all(each["per_s"][1] > 0 for each in told)

@@ -10,7 +10,6 @@ their neighbours stand.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import sqlite3
 import tempfile
@@ -24,8 +23,15 @@ from bet_model import state_of
 from books_open import NOW_US, bet_id
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from limit_model import Row, window_number
+from made_once import made_once
 from model_answers import Answer, Request
 from payout_model import CLEARING, payout_row, state_of_payout
 from wallet_batches import BATCH, FLOORS, LATE, PAIR, SEEN, Batch
@@ -107,7 +113,8 @@ class WalletMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="wallet-model-"))
         self.path = self.folder / "books.db"
         self.loop = asyncio.Runner()
-        self.store = self.loop.run(Store.open(self.path, create=True))
+        made_once(self.path, _open_the_wallets)
+        self._open()
         self.now_us = NOW_US
         self.sent: list[Request] = []
         self.blocks: dict[int, int] = {}
@@ -116,15 +123,7 @@ class WalletMachine(RuleBasedStateMachine):
 
     @initialize(floors=FLOORS)
     def open_the_books(self, floors: dict[int, int]) -> None:
-        def set_up(connection: sqlite3.Connection) -> None:
-            for currency in BOOKS:
-                open_books(connection, currency)
-            open_wallets(connection, "EUR", len(PLAYERS))
-            open_wallets(connection, "USD", 1)
-
-        self.loop.run(self.store.set_up(set_up))
-        self.loop.run(self.store.refresh_books())
-        rows = look(self.path, "SELECT id, kind, currency, floor FROM users")
+        rows = self.look("SELECT id, kind, currency, floor FROM users")
         self.model = Wallets(
             {
                 id_: {"kind": kind, "currency": currency, "floor": floor}
@@ -196,10 +195,11 @@ class WalletMachine(RuleBasedStateMachine):
         self.now_us += seconds * SECOND_US
         self._commit(late[1])
 
+    @precondition(lambda self: self.was_used)
     @rule()
     def close_and_open(self) -> None:
-        self.loop.run(self.store.close())
-        self.store = self.loop.run(Store.open(self.path))
+        self._close()
+        self._open()
 
     def teardown(self) -> None:
         try:
@@ -207,11 +207,24 @@ class WalletMachine(RuleBasedStateMachine):
                 self._compare_the_file()
                 TALLY.update({("seen", what): count for what, count in self.model.seen.items()})
         finally:
-            self.loop.run(self.store.close())
+            self._close()
             self.loop.close()
             shutil.rmtree(self.folder)
 
     # -- how
+
+    def look(self, sql: str) -> list[Any]:
+        """Rows as any shell would read them."""
+        return self.shell.execute(sql).fetchall()
+
+    def _open(self) -> None:
+        self.store = self.loop.run(Store.open(self.path))
+        self.shell = sqlite3.connect(self.path)
+        self.was_used = False
+
+    def _close(self) -> None:
+        self.shell.close()  # first: only the last to close a file writes its log back
+        self.loop.run(self.store.close())
 
     def _commit(self, batch: Batch) -> None:
         told = self._ask_the_model(batch)
@@ -220,12 +233,10 @@ class WalletMachine(RuleBasedStateMachine):
 
     def _see_payouts(self) -> None:
         """All is committed: the server may find what is under way, and go on with it."""
-        self.in_the_file = {
-            id_ for (id_,) in look(self.path, "SELECT id FROM payouts WHERE state <> 'collecting'")
-        }
+        self.in_the_file = {id_ for (id_,) in self.look("SELECT id FROM payouts WHERE state <> 'collecting'")}
 
     def _ask_the_model(self, batch: Batch) -> Told:
-        self.agrees = False
+        self.agrees, self.was_used = False, True
         self.model.begin_batch(self.now_us)
         told = Told([], [], [], self.model.at)
         for template, objection in batch:
@@ -318,9 +329,8 @@ class WalletMachine(RuleBasedStateMachine):
         self.agrees = True
 
     def _compare_the_file(self) -> None:
-        model, path = self.model, self.path
-        assert look(
-            path,
+        model = self.model
+        assert self.look(
             """
             SELECT id, kind, participant_id, balance, held, owed, status, limited, floor
             FROM users ORDER BY id
@@ -339,12 +349,12 @@ class WalletMachine(RuleBasedStateMachine):
             )
             for id_, account in sorted(model.accounts.items())
         ]
-        assert _used_by(model.at, look(path, "SELECT * FROM limits")) == model.limits.rows(model.at)
+        assert _used_by(model.at, self.look("SELECT * FROM limits")) == model.limits.rows(model.at)
         self._compare_payouts()
-        assert look(path, "SELECT * FROM bonuses ORDER BY user_id") == model.bonuses.bonus_rows()
-        assert look(path, "SELECT * FROM free_bets ORDER BY id") == model.bonuses.free_bet_rows()
-        assert look(path, LEDGER) == model.ledger
-        assert {row[0]: list(row[1:]) for row in look(path, BETS_OF_FILE)} == {
+        assert self.look("SELECT * FROM bonuses ORDER BY user_id") == model.bonuses.bonus_rows()
+        assert self.look("SELECT * FROM free_bets ORDER BY id") == model.bonuses.free_bet_rows()
+        assert self.look(LEDGER) == model.ledger
+        assert {row[0]: list(row[1:]) for row in self.look(BETS_OF_FILE)} == {
             bet_id: [
                 *(bet["user"], bet["currency"], bet["stake"], *state_of(bet).values()),
                 *(bet["source"] or (None, None)),
@@ -352,7 +362,7 @@ class WalletMachine(RuleBasedStateMachine):
             ]
             for bet_id, bet in model.bets.known.items()
         }
-        assert {row[0]: list(row[1:]) for row in look(path, HOLDS_OF_FILE)} == {
+        assert {row[0]: list(row[1:]) for row in self.look(HOLDS_OF_FILE)} == {
             id_: [
                 *(hold[name] for name in ("user", "purpose", "amount", "until")),
                 hold_state_of(hold),
@@ -361,24 +371,24 @@ class WalletMachine(RuleBasedStateMachine):
             ]
             for id_, hold in model.holds.items()
         }
-        assert {
-            row[0]: row[1:] for row in look(path, "SELECT bet_id, code, balance, held FROM refusals")
-        } == {bet_id: (code, *shown[1:3]) for bet_id, (_, code, shown) in model.bets.refused.items()}
-        sums = look(path, "SELECT sum(amount) FROM transaction_ledger GROUP BY currency")
+        assert {row[0]: row[1:] for row in self.look("SELECT bet_id, code, balance, held FROM refusals")} == {
+            bet_id: (code, *shown[1:3]) for bet_id, (_, code, shown) in model.bets.refused.items()
+        }
+        sums = self.look("SELECT sum(amount) FROM transaction_ledger GROUP BY currency")
         assert {total for (total,) in sums} == {0}
-        assert reconcile(path).findings == []
+        assert reconcile(self.path).findings == []
 
     def _compare_payouts(self) -> None:
         """Row by row; and what is not paid yet is in the payout's clearing account or in suspense."""
-        payouts, path = self.model.payouts.known, self.path
-        assert look(path, PAYOUTS_OF_FILE) == [
+        payouts = self.model.payouts.known
+        assert self.look(PAYOUTS_OF_FILE) == [
             (
                 *(id_, each["caller"], each["currency"], *payout_row(each).values()),
                 each["happened"][-1] if each["happened"] else 0,
             )
             for id_, each in payouts.items()
         ]
-        assert look(path, ITEMS_OF_FILE) == [
+        assert self.look(ITEMS_OF_FILE) == [
             (id_, number, *item) for id_, each in payouts.items() for number, item in enumerate(each["items"])
         ]
         fates = [
@@ -387,7 +397,7 @@ class WalletMachine(RuleBasedStateMachine):
             for number, fate in enumerate(each["fates"])
             if fate["reason"]
         ]
-        assert look(path, SUSPENDED_OF_FILE) == [
+        assert self.look(SUSPENDED_OF_FILE) == [
             (id_, number, fate["reason"], fate["state"], fate["last"]) for id_, number, *_, fate in fates
         ]
         for currency, books in BOOKS.items():
@@ -440,10 +450,21 @@ async def _all(writing: list[Coroutine[Any, Any, bool]]) -> list[bool]:
     return await asyncio.gather(*writing)
 
 
-def look(path: Path, sql: str) -> list[Any]:
-    """Rows as any shell would read them."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        return connection.execute(sql).fetchall()
+def _open_the_wallets(path: Path) -> None:
+    def set_up(connection: sqlite3.Connection) -> None:
+        for currency in BOOKS:
+            open_books(connection, currency)
+        open_wallets(connection, "EUR", len(PLAYERS))
+        open_wallets(connection, "USD", 1)
+
+    async def make() -> None:
+        store = await Store.open(path, create=True)
+        try:
+            await store.set_up(set_up)
+        finally:
+            await store.close()
+
+    asyncio.run(make())
 
 
 @pytest.mark.parametrize("period", ["day", "week", "month"])

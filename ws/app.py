@@ -21,7 +21,6 @@ from batcher.breaker import Breaker
 from batcher.log_keeper import LogKeeper
 from batcher.memory_nonces import MemoryGuard
 from batcher.nonces import FallbackGuard, NonceGuard
-from batcher.redis_nonces import RedisGuard
 from engine.archive_copy import Copied, copy
 from engine.keys import newest_key_id, signing_key
 from engine.queries import newest_block_at
@@ -158,6 +157,8 @@ async def _copy_apart(path: Path, archive_id: int) -> Copied:
 def _guard(settings: Settings) -> NonceGuard:
     if settings.redis_url is None:
         return MemoryGuard()
+    from batcher.redis_nonces import RedisGuard  # a fifth of a start, for those who have a Redis
+
     try:
         return FallbackGuard(
             RedisGuard(settings.redis_url), MemoryGuard(), time.monotonic, settings.nonce_breaker
