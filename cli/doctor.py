@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 from batcher.nonces import NonceStoreAway
 from batcher.redis_nonces import RedisGuard
-from cli.audit import count_of, line_of
+from cli.audit import count_of
+from engine.checks import line_of
 from engine.errors import FileOutdated, FileUnusable
 from engine.files import check_is_ours, open_read_only, structural_findings
 from ws.settings import SettingInvalid, secret_file

@@ -61,7 +61,19 @@ def test_health_is_only_read(http: httpx.Client, method: str, path: str) -> None
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/health", "/docs/", "/v1/wallets/", "/..%2f..%2fwallet.db", "/wallet.db", "/%ff"]
+    "path",
+    [
+        "/index.html",
+        "/web/",
+        "/web/index.html",
+        "/web/../schema.sql",
+        "/health",
+        "/docs/",
+        "/v1/wallets/",
+        "/..%2f..%2fwallet.db",
+        "/wallet.db",
+        "/%ff",
+    ],
 )
 def test_nothing_else_is_there(http: httpx.Client, path: str) -> None:
     assert http.get(path).status_code == 404
