@@ -11,12 +11,11 @@ import time
 import pytest
 
 from engine.errors import ArchiveMissing, FileUnusable
-from ws.beside import apart as module
 from ws.beside.apart import NICE, EndedEarly, Tell, apart, apart_telling
 
 
-def where(given: str) -> tuple[str, int, int, int]:
-    return given, os.getpid(), os.nice(0), os.sched_getscheduler(0)
+def where(given: str) -> tuple[str, int, int]:
+    return given, os.getpid(), os.nice(0)
 
 
 def count(tell: Tell, upto: int) -> str:
@@ -47,8 +46,8 @@ def linger() -> None:
 
 
 def test_it_runs_elsewhere_at_the_lowest_priority() -> None:
-    given, pid, niceness, policy = asyncio.run(apart("a test", where, "x"))
-    assert (given, niceness, policy) == ("x", NICE, os.SCHED_IDLE)
+    given, pid, niceness = asyncio.run(apart("a test", where, "x"))
+    assert (given, niceness) == ("x", NICE)
     assert pid != os.getpid()
     assert multiprocessing.active_children() == []
 
@@ -99,19 +98,3 @@ def test_what_it_raises_after_it_has_told_something_is_raised_here() -> None:
     with pytest.raises(FileUnusable):
         asyncio.run(apart_telling("a test", heard.append, count_and_refuse))
     assert heard == ["so far"]
-
-
-def test_where_it_may_not_give_way_more_it_is_only_nice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some containers forbid the call, and other systems than Linux do not have it."""
-    nice: list[int] = []
-
-    def forbid(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(module.os, "nice", nice.append)
-    monkeypatch.setattr(module.os, "sched_setscheduler", forbid)
-    module._give_way()
-    monkeypatch.delattr(module.os, "SCHED_IDLE")
-    monkeypatch.delattr(module.os, "sched_setscheduler")
-    module._give_way()
-    assert nice == [NICE, NICE]

@@ -6,7 +6,6 @@ does.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -77,7 +76,7 @@ async def _in_a_process(
 
 def _run(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """In the other process."""
-    _give_way()
+    os.nice(NICE)  # and not idle: a snapshot pins the log, so it has to get on where others want all cores
     try:
         answer = (True, function(*arguments))
     except Exception as error:  # told to whoever asked
@@ -88,15 +87,6 @@ def _run(sender: Connection, function: Callable[..., Any], arguments: tuple[Any,
 def _run_telling(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Likewise."""
     _run(sender, function, (lambda what: sender.send((None, what)), *arguments))
-
-
-def _give_way() -> None:
-    """Take only the time that nobody else wants. A nice process still gets its share of a busy core, 1.5 %,
-    and in turns of milliseconds, which bets then wait for (sched(7), SCHED_IDLE)."""
-    os.nice(NICE)
-    if hasattr(os, "SCHED_IDLE"):
-        with contextlib.suppress(OSError):  # forbidden, in some containers: nice is what there is then
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _hear(receiver: Connection, hear: Tell) -> tuple[bool, Any]:

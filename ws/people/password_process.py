@@ -4,6 +4,7 @@ JSON out, until the input ends. It is run as a file, and imports nothing of the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -46,7 +47,8 @@ def _give_way(is_idle: bool) -> None:
     one it does not; but that gets nothing where all cores are wanted (docs/adr/0029)."""
     os.nice(LOWEST_PRIORITY)
     if is_idle and hasattr(os, "SCHED_IDLE"):  # Linux; the threads of this process inherit it
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        with contextlib.suppress(OSError):  # some containers forbid it
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _matches(hasher: PasswordHasher, kept: str, password: str) -> bool:
