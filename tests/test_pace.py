@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ws.people.pace import DONE_WITHIN_S, IN_HAND_MAX, REST, Pace
+from ws.people.pace import DONE_WITHIN_S, IN_HAND_MAX, REST, REST_MAX_S, Pace
 
 TOOK_S = 0.02
 
@@ -65,6 +65,29 @@ def test_where_many_wait_the_rests_are_shorter(waiting: int, rest_s: float) -> N
     begin(pace, 2.0, 10)
     pace.ended(2.02, TOOK_S, waiting, 11)
     assert pace.wait_s(2.02, 11) == pytest.approx(rest_s)
+
+
+@pytest.mark.parametrize(
+    ("people", "took_s"), [(2, TOOK_S), (50, TOOK_S), (200, TOOK_S), (6, 0.6), (50, 0.08)]
+)
+def test_whoever_comes_last_is_done_in_time_too(people: int, took_s: float) -> None:
+    """All at once, and nobody after them: the queue grows shorter, and with it does not slow down."""
+    pace, now_s = calm(), 2.0
+    for waiting in reversed(range(people)):
+        rest_s = pace.wait_s(now_s, waiting)
+        assert rest_s is not None
+        now_s += rest_s
+        pace.began(-waiting)
+        now_s += took_s
+        pace.ended(now_s, took_s, waiting, 1 - waiting)
+    assert now_s - 2.0 <= DONE_WITHIN_S + took_s
+
+
+def test_what_was_kept_waiting_is_not_rested_from_for_long() -> None:
+    pace = calm()
+    begin(pace, 2.0, 10)
+    pace.ended(3.0, 1.0, 1, 11)
+    assert pace.wait_s(3.0, 11) == REST_MAX_S
 
 
 def test_a_check_that_is_kept_waiting_by_bets_does_not_keep_the_next_one_waiting_for_ever() -> None:

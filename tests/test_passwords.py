@@ -70,8 +70,10 @@ def test_it_is_done_by_another_process_that_gives_way_to_all_others() -> None:
 
 
 def test_if_that_is_killed_who_waits_is_told_and_the_next_one_starts_another(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(passwords_module, "HURRY_AFTER_S", 60.0)  # an idle process is slow to die as well
+
     async def scenario() -> None:
         passwords = Passwords()
         await passwords.hash("correct horse")

@@ -17,6 +17,9 @@ IN_HAND_MAX: Final = 4
 REST: Final = 9.0
 """Of the time that a check took. Figures: `python -m bench.logins`; docs/adr/0029."""
 
+REST_MAX_S: Final = 0.5
+"""A check that took longer than this allows for has waited for a processor itself: others had it then."""
+
 DONE_WITHIN_S: Final = 5.0
 """All that wait are to be done by then: with 20 ms for each, from 25 on the rests are shorter."""
 
@@ -28,6 +31,7 @@ class Pace:
         self._in_hand = 0
         self._rested_at_s = 0.0
         self._bets = 0
+        self._longest = 0  # queue, since it was empty: its end has to be done in time as well
         self._is_calm = False  # until one was checked, and no bet came meanwhile
 
     def wait_s(self, now_s: float, bets: int) -> float | None:
@@ -48,6 +52,7 @@ class Pace:
         self._in_hand -= 1
         self._is_calm = bets == self._bets
         self._bets = bets
+        self._longest = max(self._longest, waiting) if waiting else 0
         if not self._is_calm:
-            in_time_s = DONE_WITHIN_S / max(1, waiting) - took_s
-            self._rested_at_s = now_s + max(0.0, min(REST * took_s, in_time_s))
+            in_time_s = DONE_WITHIN_S / max(1, self._longest) - took_s
+            self._rested_at_s = now_s + max(0.0, min(REST * took_s, REST_MAX_S, in_time_s))
