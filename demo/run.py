@@ -158,8 +158,13 @@ def main(arguments: list[str] | None = None) -> int:
     with redis(options.redis_url) as redis_url:
         demo = Demo(House(folder, options.port, redis_url), options.bots, options.seconds, say)
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             asyncio.run(demo.run(stay=options.stay))
+        except KeyboardInterrupt:
+            pass
+        except RuntimeError as error:  # the server does not start: its log is in the words
+            print(f"{error}\nAll files are in {folder}")
+            return 1
     if demo.is_well is None:
         print("\nEnded before the report.")
         return NOBODY_TOLD
