@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 from harness.process import JWT_SECRET
+from ws.beside.checks import Checks
 from ws.effects import Identity
 from ws.sockets.hub import Hub
 from ws.sockets.session import Door, Session
@@ -51,7 +53,8 @@ class MadeUpWire:
 def made(wire: MadeUpWire, store: object = None) -> Session:
     """A session of a stranger who says nothing."""
     submitted = SimpleNamespace(submit=lambda *_: None)
-    door = Door(cast(Any, store), cast(Any, submitted), Hub(), JWT_SECRET, Limits())
+    checks = Checks.of(Path("none.db"))
+    door = Door(cast(Any, store), cast(Any, submitted), Hub(), JWT_SECRET, Limits(), checks, cast(Any, None))
     websocket = SimpleNamespace(scope={"extensions": {FAST_LANE: wire}}, receive=asyncio.Event().wait)
     return Session(cast(Any, websocket), door)
 

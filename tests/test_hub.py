@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
 from engine.commands import Command
 from engine.outcomes import Outcome
+from ws.beside.checks import Check
 from ws.sockets import hub as hub_module
-from ws.sockets.hub import Hub
-from ws.wire.messages import WalletEntry
-from ws.wire.payouts import PayoutProgress
+from ws.sockets.hub import Hub, Pushed
 
 
 class Socket:
@@ -22,10 +22,12 @@ class Socket:
         self.expired = asyncio.Event()
         self.stopped = 0
         self.logged_out = 0
+        self.heard: list[Pushed] = []
 
     def answer(self, request_id: str, command: Command, outcome: Outcome) -> None: ...
 
-    def push(self, message: WalletEntry | PayoutProgress) -> None: ...
+    def push(self, message: Pushed) -> None:
+        self.heard.append(message)
 
     def deliver(self) -> None: ...
 
@@ -148,3 +150,53 @@ def test_two_of_a_users_sockets_resume_at_a_time_and_nothing_stays() -> None:
         assert len(hub._resuming) == 0
 
     asyncio.run(scenario())
+
+
+def test_a_check_is_told_to_those_who_follow_it_until_its_end() -> None:
+    hub = Hub()
+    first, second, gone, stranger = (Socket() for _ in range(4))
+    for each in (first, second, gone):
+        hub.enter(each)
+    verify, reconcile = Check("verify", Path("none.db")), Check("reconcile", Path("none.db"))
+    verify.begin("a test")
+    for each in (first, gone, stranger):  # the last one has not entered, or has left while it was looked up
+        hub.follow_check("verify", each)
+    hub.follow_check("reconcile", second)
+    hub.leave(gone, None, None)
+    running, ended = verify.shown(), reconcile.shown()
+    hub.check_changed(running)
+    hub.check_changed(running)
+    assert first.heard == [running, running]
+    hub.check_changed(ended)
+    hub.check_changed(ended)
+    assert second.heard == [ended], "its end is told once"
+    hub.unfollow_check("verify", first)
+    hub.unfollow_check("verify", first)
+    hub.check_changed(running)
+    assert first.heard == [running, running]
+    assert gone.heard == stranger.heard == []
+
+
+def test_figures_are_wanted_while_somebody_follows_them() -> None:
+    async def follow() -> None:
+        hub = Hub()
+        first, second = Socket(), Socket()
+        wanted = asyncio.create_task(hub.figures_wanted())
+        await asyncio.sleep(0)
+        hub.follow_figures(first)
+        await asyncio.sleep(0)
+        assert not wanted.done(), "it has left, or never entered"
+        for each in (first, second):
+            hub.enter(each)
+            hub.follow_figures(each)
+        await wanted
+        hub.leave(first, None, None)
+        assert hub.is_followed
+        hub.leave(second, None, None)
+        assert not hub.is_followed
+        again = asyncio.create_task(hub.figures_wanted())
+        await asyncio.sleep(0)
+        assert not again.done()
+        again.cancel()
+
+    asyncio.run(follow())

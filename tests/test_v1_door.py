@@ -7,7 +7,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -25,6 +25,7 @@ from engine.outcomes import Code
 from engine.store import Store
 from harness.process import JWT_SECRET
 from harness.wire import new_bet_id
+from ws.beside.checks import Checks
 from ws.http.shell import shelled
 from ws.rates.rates import Counted, RateLimits, Rates
 from ws.rates.windows import Windows
@@ -61,7 +62,8 @@ async def door_of(
     store = await Store.open(path)
     batcher = Watched(store, MemoryGuard(), traced=traced)
     batcher.asked = []
-    door = Door(store, batcher, Hub(), JWT_SECRET, limits or Limits())
+    checks, no_figures = Checks.of(path), cast(Any, None)
+    door = Door(store, batcher, Hub(), JWT_SECRET, limits or Limits(), checks, no_figures)
     app = shelled(v1_routes(door), door.identify, Rates(NEVER, Counted(Windows())), frozenset())
     transport = httpx.ASGITransport(app, client=("192.0.2.7", 4711), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:

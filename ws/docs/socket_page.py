@@ -16,8 +16,8 @@ _GROUPS: Final = {
     "Payouts": ("payout",),
     "Limits": ("limit",),
     "Bonus money and free bets": ("bonus", "free_bet"),
-    "Evidence": ("receipt", "head"),
-    "House": ("book", "archive", "clock", "circuit"),
+    "Evidence": ("receipt", "head", "keys"),
+    "House": ("book", "archive", "clock", "circuit", "figures", "check", "player"),
 }
 """Requests by what stands before the dot of their type."""
 
