@@ -94,7 +94,7 @@ export async function show(place, account, {signal}) {
     add();
     return el("section.card.stack", {"aria-label": "Entries"}, el("table", {},
       el("thead", {}, el("tr", {}, el("th", {scope: "col"}, "Entry"),
-        el("th.number", {scope: "col"}, "Amount, and balance after it"))), body), more);
+        el("th.number", {scope: "col"}, "Amount", el("span.unseen", {}, ", and the balance after it")))), body), more);
   }
 
   account.addEventListener("entry", draw, {signal});
