@@ -27,7 +27,8 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
             normal = normal_username(name)
             assert normal is not None
             add_player(connection, user_id, normal, HASH, 1)
-        add_staff(connection, "anno", "operator", HASH, 1)
+        for name in ("anno", "amy"):
+            add_staff(connection, name, "operator", HASH, 1)
     return path
 
 
@@ -69,6 +70,7 @@ def test_a_player_is_found_by_number_and_by_the_beginning_of_his_name(
 
 def test_no_more_are_told_than_wanted(books: Path) -> None:
     assert found(books, "an", 2) == [CAROL, BOB]
+    assert found(books, "a", 1) == [CAROL], "of the staff none counts"
     assert found(books, "8", 1) == [BOB]
 
 

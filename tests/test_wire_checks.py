@@ -58,8 +58,10 @@ def test_a_second_wish_is_the_same_check_and_both_hear_its_end(world: World) -> 
         async with (
             connect(world.server.ws, mint(7, "operator")) as first,
             connect(world.server.ws, mint(8, "auditor")) as second,
+            connect(world.server.ws, mint(9, "operator")) as idle,
             httpx.AsyncClient(base_url=world.server.http, trust_env=False) as http,
         ):
+            assert (await idle.ask({"type": "check.get", "check": "verify"}))["state"] != "running"
             begun = await first.ask({"type": "check.begin", "check": "verify"})
             joined = await second.ask({"type": "check.begin", "check": "verify"})
             assert (joined["by"], joined["began_at"]) == ("operator 7", begun["began_at"])
@@ -67,6 +69,8 @@ def test_a_second_wish_is_the_same_check_and_both_hear_its_end(world: World) -> 
             third = await http.post("/v1/checks/verify", headers=headers)
             assert (third.status_code, third.json()["began_at"]) == (200, begun["began_at"])
             assert (await ended(first, "verify"))[-1] == (await ended(second, "verify"))[-1]
+            await idle.ask({"type": "ping"})
+            assert idle.pushes == [], "it has asked when there was nothing to follow"
 
     before = world.query("SELECT coalesce(max(id), 0) FROM audit_log")[0][0]
     asyncio.run(scenario())
