@@ -164,7 +164,7 @@ def test_of_each_there_is_one_at_a_time(books: Path) -> None:
             task.cancel()
         await asyncio.wait(tasks)
 
-    asyncio.run(asyncio.wait_for(twice(), 60))
+    asyncio.run(asyncio.wait_for(twice(), 90))
     assert multiprocessing.active_children() == []
 
 

@@ -17,7 +17,7 @@ from harness.wire import Wire, connect
 async def ended(wire: Wire, name: str) -> list[dict[str, Any]]:
     """What is pushed of a check until its end."""
     heard = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):  # it has only the time that nobody else wants
         while not heard or heard[-1]["state"] == "running":
             heard.append(await wire.push("check"))
             assert heard[-1]["check"] == name

@@ -24,12 +24,11 @@ export function carryOut(live, {title, facts, fields = [], action, question}) {
 
   async function submit(event) {
     event.preventDefault();
-    if (go.disabled) return;
     const message = asked ?? question();
     fill(note, typeof message === "string" ? message : null);
     if (typeof message === "string") return;
     asked = message;
-    go.disabled = cancel.disabled = inputs.disabled = true;
+    go.disabled = cancel.disabled = inputs.disabled = true; // a disabled button submits nothing, nor does Enter
     try {
       answer = await live.ask({...message, key});
       announce("Done.");
