@@ -226,7 +226,6 @@ def test_the_page_is_light(visit: Visit) -> None:
     for name in ("History", "Statement", "Send", "Receipts", "Limits"):
         view(page, name)
     page.wait_for_load_state("networkidle")
-    print(sum(visitor.loaded.values()))
     assert sum(visitor.loaded.values()) < 1.3 * PAGE_BYTES, visitor.loaded
 
 
