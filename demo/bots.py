@@ -23,6 +23,8 @@ PATIENCE_S: Final = 60.0
 """For one answer, the server's restart and the pauses between connections included."""
 ROUND_S: Final = (1.0, 4.0)
 """From a bet to its result, at random in between."""
+STARTLED_S: Final = 0.12
+"""From the bell to a bet, at most: people are not equally quick."""
 LEFT_OPEN: Final = 0.02
 """Of the bets, left for whoever sits at the operator's page to settle or roll back."""
 VISITOR_ROUND_S: Final = 15.0
@@ -57,11 +59,12 @@ class Bell:
         self.is_over = True
         self.ring()
 
-    async def pause(self, seconds: float) -> None:
-        """Until then, or until it is rung."""
+    async def pause(self, seconds: float) -> bool:
+        """Until then, or until it is rung: True."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0 if self.is_over else seconds):
-                await self._rung.wait()
+                return await self._rung.wait()
+        return self.is_over
 
 
 class Croupier:
@@ -146,12 +149,14 @@ class Bot:
             bet_id = await self._place(stake, selection)
             if bet_id is not None:
                 rounds.create_task(croupier.end(bet_id, stake, selection))
-            await bell.pause(self._seat.character.pause_s(self._rng))
+            if await bell.pause(self._seat.character.pause_s(self._rng)) and not bell.is_over:
+                await asyncio.sleep(self._rng.uniform(0, STARTLED_S))
 
     async def note_balance(self) -> None:
-        """As it is shown now; a wallet whose server does not answer is not noted."""
-        funds = await self._wallet.refresh()
-        self._notes.note(user_id=self._seat.user_id, balance=funds.balance)
+        """As it is shown now. No answer is not noted: the judge finds it."""
+        with contextlib.suppress(ClientError):
+            funds = await self._wallet.refresh()
+            self._notes.note(user_id=self._seat.user_id, balance=funds.balance)
 
     async def _place(self, stake: int, selection: Selection) -> str | None:
         bet_id = new_bet_id()

@@ -13,7 +13,7 @@ from demo.house import House, Person
 from demo.notes import Notes
 from ws.client import Wallet
 
-ANSWERED: Final = (0.05, 0.6)
+ANSWERED: Final = (0.2, 0.7)
 """Of the bets of a rush, at random in between: when so many are confirmed, some are written and not answered,
 and some are not written."""
 RUSH_WITHIN_S: Final = 2.0

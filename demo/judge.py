@@ -153,6 +153,8 @@ def _strangers(told: Told, now: Books) -> Iterator[Finding]:
 
 
 def _balances(told: Told, now: Books) -> Iterator[Finding]:
+    for user_id in told.players - told.balances.keys():
+        yield Finding("never told", f"wallet {user_id}", "its player was not shown his balance at the end")
     for user_id, balance in told.balances.items():
         if now.balances.get(user_id) != balance:
             yield Finding(

@@ -85,9 +85,9 @@ class Demo:
             play.create_task(company.play(bell))
             await asyncio.sleep(self._half_s)
             await company.rush(bell)
-            at(f"{company.confirmed:,} bets acknowledged, {company.waiting} on their way; kill -9")
             killed_ns = time.monotonic_ns()
-            await asyncio.to_thread(self._house.kill)
+            self._house.kill()  # here and now: in a thread it would come later
+            at(f"{company.confirmed:,} bets acknowledged, {company.waiting} on their way; kill -9")
             # Before any process opens it: what is in it now was there when the server died.
             await asyncio.to_thread(copy_of, self._house.db, self._house.folder / "crashed")
             await asyncio.to_thread(self._house.start)
@@ -158,8 +158,13 @@ def main(arguments: list[str] | None = None) -> int:
     with redis(options.redis_url) as redis_url:
         demo = Demo(House(folder, options.port, redis_url), options.bots, options.seconds, say)
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             asyncio.run(demo.run(stay=options.stay))
+        except KeyboardInterrupt:
+            pass
+        except RuntimeError as error:  # the server does not start: its log is in the words
+            print(f"{error}\nAll files are in {folder}")
+            return 1
     if demo.is_well is None:
         print("\nEnded before the report.")
         return NOBODY_TOLD

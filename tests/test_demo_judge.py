@@ -29,6 +29,8 @@ def told() -> Told:
         {"at_ns": 110, "bet_id": "bert", "told": "bet.confirmed", "transaction_id": 3, "seq": 5},
         {"at_ns": 110, "bet_id": "cleo", "told": "bet.rejected", "code": "INSUFFICIENT_FUNDS"},
         {"at_ns": 120, "user_id": 7, "balance": 1250},
+        {"at_ns": 120, "user_id": 8, "balance": 0},
+        {"at_ns": 120, "user_id": 9, "balance": 50},
     ):
         notes.add(line)
     return notes
@@ -36,8 +38,8 @@ def told() -> Told:
 
 ADA = {"ada": [Debit(1, 7, -250, 1)]}
 BERT = {"bert": [Debit(5, 8, -100, 3)]}
-CRASHED = Books(ADA, {"demo/ada": [2]}, {7: 1250, 8: 100})
-NOW = Books(ADA | BERT, {"demo/ada": [2]}, {7: 1250, 8: 0})
+CRASHED = Books(ADA, {"demo/ada": [2]}, {7: 1250, 8: 100, 9: 50})
+NOW = Books(ADA | BERT, {"demo/ada": [2]}, {7: 1250, 8: 0, 9: 50})
 
 
 def found(crashed: Books = CRASHED, now: Books = NOW, notes: Told | None = None) -> set[tuple[str, str]]:
@@ -55,7 +57,7 @@ def test_a_run_in_which_all_is_well() -> None:
         in_all=Kept(2, 2),
         settled_in_all=Kept(1, 1),
         refused=1,
-        balances=Kept(1, 1),
+        balances=Kept(3, 3),
         findings=(),
     )
     assert is_well(verdict, WELL)
@@ -105,7 +107,9 @@ def test_what_the_crash_has_lost_is_found(crashed: Books, what: str, subject: st
         pytest.param(booked(bert=[Debit(5, 8, -100, 4)]), "wrong", "bert", id="another transaction"),
         pytest.param(booked(dora=[Debit(9, 7, -100, 9)]), "never placed", "dora", id="nobody's bet"),
         pytest.param(ended(dora=[9]), "never asked for", "demo/dora", id="nobody's settlement"),
-        pytest.param(replace(NOW, balances={7: 1249}), "wrong", "wallet 7", id="another balance"),
+        pytest.param(
+            replace(NOW, balances=NOW.balances | {7: 1249}), "wrong", "wallet 7", id="another balance"
+        ),
     ],
 )
 def test_what_must_not_be_is_found(now: Books, what: str, subject: str) -> None:
@@ -117,6 +121,12 @@ def test_a_bet_without_an_answer_is_found_whether_it_was_written_or_not() -> Non
     notes.bets["bert"].told = None
     assert found(notes=notes) == {("never told", "bert")}
     assert found(now=replace(NOW, debits=ADA), notes=notes) == {("never told", "bert")}
+
+
+def test_a_balance_that_was_not_shown_is_found() -> None:
+    notes = told()
+    del notes.balances[8]
+    assert found(notes=notes) == {("never told", "wallet 8")}
 
 
 def test_what_visitors_bet_is_not_the_judges() -> None:

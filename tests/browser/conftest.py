@@ -33,9 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.long)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of this process."""
+    """One Chromium for the tests of one file: while Playwright runs, its loop is that of this thread, and
+    tests of other files have loops of their own."""
     with sync_playwright() as playwright:
         path = DEBIANS if DEBIANS.exists() else None
         launched = playwright.chromium.launch(executable_path=path, args=LAUNCH)

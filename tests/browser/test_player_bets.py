@@ -157,6 +157,29 @@ def test_a_reload_in_mid_bet_asks_what_became_of_it_and_bets_once(visit: Visit, 
     assert len(bets(visitor)) == 1
 
 
+def test_a_transfer_that_was_not_answered_is_asked_again_and_moves_once(visit: Visit, disk: Disk) -> None:
+    friend = visit().registers()
+    visitor = visit().registers(10_000)
+    page = visitor.opens("/#send")
+    page.get_by_label("To wallet number").fill(str(friend.user_id))
+    page.get_by_label("Amount").fill("6")
+    disk.becomes("held")
+    try:
+        page.get_by_role("button", name="Send").click()
+        page.get_by_role("dialog").get_by_role("button", name="Send").click()
+        expect(page.get_by_role("main").get_by_role("status")).to_have_text("Sending…")
+        page.reload(wait_until="commit")
+    finally:
+        disk.becomes("well")
+    expect(page.get_by_role("heading", name="Not answered yet")).to_be_visible()
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.get_by_role("main").get_by_role("status")).to_contain_text("Sent: €6.00")
+    expect(page.locator("#available")).to_have_text("€94.00")
+    expect(page.get_by_role("button", name="Ask again")).to_have_count(0)
+    moved = "SELECT amount FROM transaction_ledger WHERE user_id = ? AND amount < 0"
+    assert visitor.world.query(moved, visitor.user_id) == [(-600,)]
+
+
 def test_two_tabs_agree(visit: Visit) -> None:
     visitor = visit().registers(10_000)
     one, other = visitor.opens(), visitor.opens()

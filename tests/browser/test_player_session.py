@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from conftest import Visit
 from playwright.sync_api import Page, expect
-from server_fixture import World
+from server_fixture import World, mint
+from visitors import PASSWORD
 
 from harness.process import Server, seed
 
@@ -92,6 +93,19 @@ def test_a_wrong_password_and_a_name_that_is_taken_are_told(visit: Visit) -> Non
     page.get_by_label("Password").fill("not the password")
     page.get_by_role("button", name="Register", exact=True).click()
     expect(page.get_by_role("alert")).to_have_text("That name is taken.")
+
+
+def test_staff_find_no_wallet_here(visit: Visit) -> None:
+    visitor = visit()
+    visitor.context.request.post(
+        "/v1/admin/staff",
+        data={"username": "anna", "password": PASSWORD, "role": "auditor"},
+        headers={"Authorization": f"Bearer {mint(1, 'admin')}"},
+    )
+    page = visitor.logs_in("anna").opens()
+    expect(page.locator("#door")).to_contain_text("You are logged in as auditor: the operator's page.")
+    page.get_by_role("button", name="Log out").click()
+    is_out(page, "You have logged out.")
 
 
 def test_no_script_finds_a_secret(visit: Visit) -> None:

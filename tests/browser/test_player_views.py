@@ -226,5 +226,18 @@ def test_the_page_is_light(visit: Visit) -> None:
     for name in ("History", "Statement", "Send", "Receipts", "Limits"):
         view(page, name)
     page.wait_for_load_state("networkidle")
-    print(sum(visitor.loaded.values()))
     assert sum(visitor.loaded.values()) < 1.3 * PAGE_BYTES, visitor.loaded
+
+
+def test_amounts_are_exact_in_every_currency(visit: Visit) -> None:
+    """As far as the wire goes, 2^53 − 1, and back from what people type."""
+    page = visit().opens()
+    shown, typed = page.evaluate("""() => import("/web/shared/money.js").then(({shown, typed, typeable}) => [
+        [[2 ** 53 - 1, "EUR"], [-5, "EUR"], [0, "USD"], [1234, "JPY"], [1234, "BHD"]]
+            .map((each) => shown(...each)),
+        [["90071992547409.91", "EUR"], ["12,5", "EUR"], [" 7 ", "JPY"], ["7.5", "JPY"], ["1.234", "BHD"],
+            [typeable(7, "BHD"), "BHD"], [typeable(7, "JPY"), "JPY"], ["1 000", "EUR"], ["0.00", "EUR"],
+            ["999999999999999", "EUR"]].map((each) => typed(...each)),
+    ])""")
+    assert shown == ["€90,071,992,547,409.91", "−€0.05", "US$0.00", "JP¥1,234", "BHD\u00a01.234"]
+    assert typed == [None, 1250, 7, None, 1234, 7, 7, None, None, None]

@@ -62,7 +62,7 @@ class Panel {
     this.again.disabled = isRunning;
     this.bar.hidden = !isRunning;
     this.bar.max = Math.max(1, total);
-    if (isRunning && total > 0) this.bar.value = done;
+    this.bar.value = done; // 0 of 1 until it is known how much there is
     const facts = isRunning ? {Looked: total > 0 ? `${count(done)} of ${count(total)}` : "It has just begun"} : {
       ...(at !== null && {When: time(at), Entries: count(entries)}),
       ...(head !== null && {"Chain head": [`Block ${head.block} `, el("code", {}, head.hash)]}),

@@ -53,6 +53,7 @@ function enter(session) {
   function leave(why) {
     ends.forEach((end) => end());
     live.close();
+    document.querySelectorAll("dialog").forEach((dialog) => dialog.remove()); // nobody is there to confirm
     come(why);
   }
   session.onEnd = leave;

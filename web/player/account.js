@@ -7,6 +7,7 @@ import {SessionEnded} from "../shared/session.js";
 import {inWords} from "../shared/words.js";
 import {storage} from "./storage.js";
 
+const CONNECTED_MS = 86_400_000; // whoever has a page open waits for the server, and sees that it is away
 const ANSWER_MS = 30_000; // a server that is started again gets that long before a bet is only looked after
 const FATE_MS = 100_000; // after 90 s it is sure that a bet never arrived
 
@@ -29,6 +30,7 @@ export class Account extends EventTarget {
   bets = [];
   isOpen = false;
   #journal = new Journal(storage);
+  #isClosed = false;
 
   constructor(session) {
     super();
@@ -50,7 +52,7 @@ export class Account extends EventTarget {
     };
     const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
     const onPush = ({type}) => type === "welcome" && this.#welcomed();
-    this.wallet = new Wallet(url, token, {storage, WebSocket: Socket, onPush, withinMs: ANSWER_MS});
+    this.wallet = new Wallet(url, token, {storage, WebSocket: Socket, onPush, withinMs: CONNECTED_MS});
   }
 
   /** In minor units; null until the server has said so. */
@@ -68,24 +70,31 @@ export class Account extends EventTarget {
     this.#follow();
   }
 
-  close() { this.wallet.close(); }
+  close() {
+    this.#isClosed = true;
+    this.wallet.close();
+  }
+
+  /** Ask anything but a bet. */
+  ask(request) { return this.wallet.ask(request, {withinMs: ANSWER_MS}); }
 
   /** Place a bet; its state tells how it goes. Throws where it cannot be kept: then it was not sent. */
   async place(terms) {
     const bet = {...terms, bet_id: newBetId(), state: this.isOpen ? "pending" : "checking", at: Date.now()};
-    const answer = this.wallet.place({...terms, bet_id: bet.bet_id});
+    const answer = this.wallet.place({...terms, bet_id: bet.bet_id}, {withinMs: ANSWER_MS});
     this.#note(bet);
     try {
       this.#told(bet, await answer);
     } catch (error) {
-      if (error instanceof Unresolved && error.was_sent) await this.#resolved(bet);
+      // The client forgets a bet when nothing can come of it.
+      if (this.#journal.bet(this.userId, bet.bet_id) !== null) await this.#resolved(bet);
       else this.#became(bet, "rejected", error instanceof Unresolved ? "It was never sent." : inWords(error));
     }
   }
 
   /** Ask the wallet again: what is set aside is not pushed. */
   async look() {
-    await this.wallet.refresh();
+    await this.wallet.refresh({withinMs: ANSWER_MS});
     this.#say("funds");
   }
 
@@ -113,30 +122,40 @@ export class Account extends EventTarget {
         if (kind === "BET" && bet === undefined) {
           this.#note({bet_id, stake: -amount, state: "confirmed", at, transaction_id}); // of another tab
         } else if (kind !== "BET" && bet !== undefined) {
-          this.wallet.state(bet_id).then((told) => told && this.#became(bet, told.state), () => {});
+          this.wallet.state(bet_id, {withinMs: ANSWER_MS}).then((told) => told && this.#became(bet, told.state), () => {});
         }
       }
     } catch (error) {
-      if (!(error instanceof GivenUp)) throw error; // then the session has said why
+      if (!(error instanceof GivenUp)) throw error;
+      this.session.onEnd(error.message); // unless it has said why
     }
   }
 
   // -- bets
 
+  /** Find out what became of a bet that may have been placed; grey until that is known. */
   async #resolved(bet) {
     this.#became(bet, "checking");
-    while (!this.wallet.isOver) {
+    while (!this.#isClosed) {
       try {
-        return this.#told(bet, await this.wallet.resolve(bet.bet_id, {withinMs: FATE_MS}));
+        return this.#told(bet, await this.#fate(bet.bet_id));
       } catch (error) {
-        if (error instanceof RangeError) { // another tab has found out
-          const told = await this.wallet.state(bet.bet_id).catch(() => undefined);
-          if (told !== undefined) return this.#told(bet, told ?? {type: "not_placed"});
-        } else if (error instanceof GivenUp) return null;
-        else if (!(error instanceof Unresolved)) return this.#became(bet, "rejected", inWords(error));
+        if (error instanceof GivenUp) break;
+        // That it may not be asked does not say what became of it.
+        if (!(error instanceof Unresolved)) return this.#became(bet, "checking", inWords(error));
       }
     }
     return null;
+  }
+
+  async #fate(bet_id) {
+    try {
+      return await this.wallet.resolve(bet_id, {withinMs: FATE_MS});
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const told = await this.wallet.state(bet_id, {withinMs: FATE_MS}); // another tab has found out
+      return told ?? {type: "not_placed"};
+    }
   }
 
   #told(bet, told) {

@@ -12,7 +12,7 @@ const OUT = {"24 hours": 24, "7 days": 7 * 24, "30 days": 30 * 24, "6 months": 1
 const options = (words) => Object.entries(words).map(([value, word]) => el("option", {value}, word));
 
 export async function show(place, account) {
-  const {currency, wallet} = account;
+  const {currency} = account;
   const list = el("div", {});
   const note = el("p.note", {id: "limit-note", role: "status"});
   const kind = el("select", {id: "kind", onchange: () => turn()}, ...options(KINDS));
@@ -33,7 +33,7 @@ export async function show(place, account) {
 
   async function draw() {
     try {
-      const {limits} = await wallet.ask({type: "limit.get"});
+      const {limits} = await account.ask({type: "limit.get"});
       fill(list, limits.length ? limits.map(drawn) : el("p.empty", {}, "You have set no limits."));
     } catch (error) {
       fill(list, el("p.note.red", {role: "alert"}, inWords(error)));
@@ -52,7 +52,7 @@ export async function show(place, account) {
 
   async function set(amount) {
     try {
-      await wallet.ask({type: "limit.set", key: crypto.randomUUID(), kind: kind.value, period: period.value, amount});
+      await account.ask({type: "limit.set", key: crypto.randomUUID(), kind: kind.value, period: period.value, amount});
       say("green", "It is set. What is stricter counts at once, what is looser later.");
       most.value = "";
     } catch (error) {
@@ -77,7 +77,7 @@ export async function show(place, account) {
     const what = ["You will not be able to bet until ", time(atMs), ". Nobody can take this back, you least of all."];
     if (!await confirmed(`Keep yourself out for ${until.value}?`, [el("span", {}, ...what)], "Keep me out")) return;
     try {
-      await wallet.ask({type: "limit.exclude", key: crypto.randomUUID(), until: atMs});
+      await account.ask({type: "limit.exclude", key: crypto.randomUUID(), until: atMs});
       say("green", "It is set.");
     } catch (error) {
       say("red", inWords(error));

@@ -65,6 +65,7 @@ async function lived(session) {
   }, {signal});
   try {
     await account.begin();
+    fill(byId("door"));
     byId("number").textContent = session.userId;
     showFunds(account);
     byId("home").hidden = false;
@@ -80,7 +81,7 @@ async function lived(session) {
     return await ended;
   } catch (error) {
     if (!(error instanceof GivenUp)) throw error;
-    return error.message; // it never came as far as a welcome
+    return Promise.race([ended, error.message]); // the session may have said why
   } finally {
     over.abort();
     shownNow.abort();
@@ -88,6 +89,20 @@ async function lived(session) {
     byId("home").hidden = true;
     fill(main);
   }
+}
+
+/** Somebody who has no wallet: until he has logged out. */
+function turnedAway(session) {
+  return new Promise((resolve) => {
+    session.onEnd = resolve;
+    const logOut = () => session.logOut()
+      .then(() => resolve("You have logged out."), (error) => fill(note, inWords(error)));
+    const note = el("p.note.red", {role: "alert"});
+    fill(byId("door"), el("div.door.stack", {},
+      el("h1", {}, "No wallet here"),
+      el("p", {}, `You are logged in as ${session.role}: `, el("a", {href: "/operator"}, "the operator's page"), "."),
+      note, el("button.quiet", {onclick: logOut}, "Log out")));
+  });
 }
 
 /** Who was here before; null: nobody. Asks until the server has an answer. */
@@ -108,7 +123,6 @@ for (let why = ""; ; session = null) {
     title: "Your wallet", text: "A bet is shown green when its money has moved in the books, and not before.", why,
     mayRegister: true,
   });
-  fill(byId("door"));
-  why = await lived(session);
+  why = await (session.role === "player" ? lived(session) : turnedAway(session));
   announce(why);
 }

@@ -23,7 +23,7 @@ async function knownKeys(session) {
 }
 
 export async function show(place, account, {about}) {
-  const {session, wallet} = account;
+  const {session} = account;
   const told = el("div.stack", {role: "status"});
   const key = el("textarea", {id: "key", rows: 3, spellcheck: "false", placeholder: "-----BEGIN PUBLIC KEY-----"});
   const file = el("input", {id: "file", type: "file", accept: ".json,application/json", onchange: async () => {
@@ -89,7 +89,7 @@ export async function show(place, account, {about}) {
         el("div", {}, el("label.unseen", {for: "key"}, "Public key (PEM)"), key))));
   if (!about) return;
   try {
-    const {receipt} = await wallet.ask({type: "receipt.get", transaction_id: Number(about)});
+    const {receipt} = await account.ask({type: "receipt.get", transaction_id: Number(about)});
     await check(JSON.stringify(receipt), `receipt-${about}.json`);
   } catch (error) {
     fill(told, el("p.note.red", {role: "alert"}, inWords(error)));

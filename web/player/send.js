@@ -10,7 +10,7 @@ import {keep, kept} from "./storage.js";
 const KEPT = "transfer";
 
 export function show(place, account) {
-  const {currency, userId, wallet} = account;
+  const {currency, userId} = account;
   const to = el("input", {id: "to", inputmode: "numeric", autocomplete: "off", required: true, "aria-describedby": "send-note"});
   const amount = el("input", {id: "amount", inputmode: "decimal", autocomplete: "off", required: true,
     placeholder: typeable(0, currency), "aria-describedby": "send-note"});
@@ -28,7 +28,7 @@ export function show(place, account) {
     go.disabled = true;
     say("pending", "Sending…");
     try {
-      const {transaction_id: id} = await wallet.ask({type: "wallet.transfer", key: transfer.key, legs: [
+      const {transaction_id: id} = await account.ask({type: "wallet.transfer", key: transfer.key, legs: [
         {user_id: userId, amount: -transfer.amount}, {user_id: transfer.to, amount: transfer.amount}]});
       keep(KEPT, null);
       say("green", `Sent: ${shown(transfer.amount, currency)} to wallet ${transfer.to}. `,
