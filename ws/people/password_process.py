@@ -42,9 +42,8 @@ def main(way: str, memory_kib: int, passes: int, lanes: int, at_a_time: int) -> 
 
 
 def _give_way(is_idle: bool) -> None:
-    """A nice process keeps its core for some milliseconds when somebody else wakes up, and to the scheduler
-    that core is busy, so the writer's thread waits behind the event loop instead of moving over. With an idle
-    one it does not; but that gets nothing where all cores are wanted (docs/adr/0029)."""
+    """Bets wait less beside an idle process than beside one that is merely nice; but an idle one gets nothing
+    where others want all cores (figures: docs/adr/0029)."""
     os.nice(LOWEST_PRIORITY)
     if is_idle and hasattr(os, "SCHED_IDLE"):  # Linux; the threads of this process inherit it
         with contextlib.suppress(OSError):  # some containers forbid it
