@@ -157,6 +157,8 @@ def main(arguments: list[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with redis(options.redis_url) as redis_url:
         demo = Demo(House(folder, options.port, redis_url), options.bots, options.seconds, say)
+        # Where a shell has started it in the background, it begins with SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         try:
             asyncio.run(demo.run(stay=options.stay))

@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = (sys.executable, "-m", "demo.run")
+DEAF = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")  # to SIGINT, as a shell's jobs in the background are
 SMALL = ("--bots", "20", "--seconds", "6")
 LOG_IN = re.compile(r"(http://127\.0\.0\.1:\d+)(/\S*) +name (\S+), password (\S+)")
 
@@ -50,7 +51,7 @@ def test_a_small_demo_to_its_end(tmp_path: Path) -> None:
 
 def test_people_can_log_in_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [*DEMO, *SMALL], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, text=True,
+        [*DEAF, *DEMO, *SMALL], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, text=True,
         start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as demo:  # fmt: skip
         assert demo.stdout is not None
