@@ -113,7 +113,7 @@ def _one(chance: Random, door: str, things: Things, now_ms: int, *, is_whole: bo
     if sort == "barred" and door != "stranger":
         # A bet of somebody else's is one case in 2,000 otherwise: too few for a short run.
         is_bet = door == "player" and chance.random() < 0.2
-        shape = SHAPES["bet.place"] if is_bet else _type_for(chance, door, _is_barred)
+        shape = SHAPES["bet.place"] if is_bet else _type_for(chance, door, is_barred)
         message = live(shape, things, now_ms, chance)
         return _as_case(door, shape, _barred(chance, message, door, things), 1)
     shape = chance.choice(list(SHAPES.values()))
@@ -132,7 +132,8 @@ def _type_for(chance: Random, door: str, fits: Callable[[str, str], bool]) -> Sh
     return SHAPES[chance.choice([type_ for type_ in SHAPES if fits(type_, door)])]
 
 
-def _is_barred(type_: str, door: str) -> bool:
+def is_barred(type_: str, door: str) -> bool:
+    """Whether that door is surely refused it, be it ever so sound."""
     if door == "operator":
         return type_ in ("bet.place", "balance.get", "resume", "auth")
     if type_ == "check.begin":  # moves nothing, so auditors may
