@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import Visit
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 from server_fixture import World, mint
 from visitors import PASSWORD
 
@@ -65,19 +65,49 @@ def test_a_log_in_that_has_ended_asks_to_log_in_again(visit: Visit) -> None:
 
 
 def test_logging_out_is_heard_by_other_tabs_and_leaves_no_cookie(visit: Visit) -> None:
+    """The other tab knows why before its socket is closed: also where the server's answer is long on its way."""
     visitor = visit().registers()
     one, other = visitor.opens(), visitor.opens()
     is_in(other)
     is_in(one)
-    assert [each["httpOnly"] for each in visitor.context.cookies(f"{visitor.world.server.http}/v1/auth")] == [
-        True
-    ]
+    cookies = f"{visitor.world.server.http}/v1/auth"
+    assert [each["httpOnly"] for each in visitor.context.cookies(cookies)] == [True]
+    held: list[tuple[Route, APIResponse]] = []
+    one.route("**/v1/auth/logout", lambda route: held.append((route, route.fetch())))
     one.get_by_role("button", name="Log out").click()
-    is_out(one, "You have logged out.")
     is_out(other, "You have logged out in another tab.")
-    assert visitor.context.cookies(f"{visitor.world.server.http}/v1/auth") == []
+    while not held:
+        one.wait_for_timeout(10)
+    ((route, answer),) = held
+    route.fulfill(response=answer)
+    is_out(one, "You have logged out.")
+    assert visitor.context.cookies(cookies) == []
     other.reload()
     expect(other.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_a_log_out_that_the_server_did_not_hear_of_says_so(visit: Visit) -> None:
+    """Each token of this server is about to end, so that a page has to ask for another before it logs out."""
+    visitor = visit().registers(10_000)
+    visitor.forgives("ERR_FAILED")
+    one, other = visitor.opens(), visitor.opens()
+    is_in(other)
+    is_in(one)
+    one.route("**/v1/auth/refresh", lambda route: route.abort())
+    one.get_by_role("button", name="Log out").click()
+    is_out(one, "The server could not be told that you log out. Log in and out again to be sure.")
+    is_out(other, "You have logged out in another tab.")
+
+
+def test_whoever_waits_for_another_token_waits_for_the_same(visit: Visit) -> None:
+    page = visit().registers(10_000).opens()
+    is_in(page)
+    tokens = page.evaluate("""async () => {
+        const {Session} = await import("/web/shared/session.js");
+        const session = await Session.resumed();
+        return Promise.all([session.renewed(), session.renewed(), session.renewed()]);
+    }""")
+    assert len(set(tokens)) == 1
 
 
 def test_a_wrong_password_and_a_name_that_is_taken_are_told(visit: Visit) -> None:
