@@ -20,23 +20,22 @@ const LATER = {
 const TRY_AGAIN_MS = 2000;
 
 const main = byId("main");
-const sheet = el("link", {rel: "stylesheet", href: "/web/style/views.css"});
 const trouble = el("p.note.red", {role: "alert"}, "This view could not be loaded. Try again in a moment.");
 /** Ends what the view that is shown now listens to. */
 let shownNow = new AbortController();
-let shownHash = "", turn = 0;
+let shownHash = "", turn = 0, styled = null;
+
+const styledBy = (name) => new Promise((resolve) => {
+  document.head.append(el("link", {rel: "stylesheet", href: `/web/style/${name}.css`, onload: resolve, onerror: resolve}));
+});
 
 async function viewOf(name) {
   if (views[name] === undefined) {
     // Of a module that could not be had many browsers remember that, and never ask again; not so of a file.
     const {ok} = await fetch(`/web/player/${name}.js`);
     if (!ok) throw new Error(name);
-    if (!sheet.isConnected) {
-      await new Promise((resolve) => {
-        sheet.onload = sheet.onerror = resolve;
-        document.head.append(sheet);
-      });
-    }
+    styled ??= Promise.all(["pieces", "views"].map(styledBy));
+    await styled;
     views[name] = await LATER[name]();
   }
   return views[name];
