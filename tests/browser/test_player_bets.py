@@ -246,6 +246,35 @@ def test_while_a_transfer_is_not_answered_nothing_else_is_sent_and_nobody_forget
     assert page.evaluate("Object.keys(localStorage)") == []
 
 
+def test_a_transfer_that_was_never_asked_again_stays_kept(visit: Visit) -> None:
+    """The client has given up before it could."""
+    visitor = visit().registers(10_000)
+    kept = f"solidgreen.transfer.{visitor.user_id}.k1"
+    transfer = '{"key": "k1", "to": 999, "amount": 5}'
+    script = f"if (location.protocol === 'http:') localStorage.setItem('{kept}', '{transfer}')"
+    visitor.context.add_init_script(script)
+    page = visitor.context.new_page()
+    sockets: list[WebSocketRoute] = []
+
+    def connect(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        if len(sockets) == 1:
+            socket.connect_to_server()
+
+    page.route_web_socket("**/ws", connect)
+    page.goto("/#send")
+    expect(page.get_by_role("button", name="Ask again")).to_be_visible()
+    sockets[0].close(code=1001)
+    expect(page.locator("#link")).to_have_text("Connecting…")
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.get_by_role("main").get_by_role("status")).to_have_text("Sending…")
+    while len(sockets) == 1:
+        page.wait_for_timeout(10)
+    sockets[1].close(code=1009)  # after which there is no point in connecting again
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    assert page.evaluate("Object.keys(localStorage)") == [kept]
+
+
 def test_a_bet_of_which_another_tab_has_heard_is_not_called_refused(visit: Visit) -> None:
     visitor = visit().registers(10_000)
     watch(visitor)

@@ -106,7 +106,8 @@ def test_where_the_money_went(visit: Visit) -> None:
     while not held:
         page.wait_for_timeout(10)
     assert len(held) == 1
-    held[0].continue_()
+    with page.expect_request("**/v1/wallet/entries*"):
+        held[0].continue_()
     while len(held) == 1:
         page.wait_for_timeout(10)
     held[1].continue_()
@@ -134,6 +135,8 @@ def test_a_view_that_cannot_be_loaded_is_told_and_the_last_one_lives_on(visit: V
     main = view(page, "History")
     expect(main.locator("summary")).to_be_visible()
     expect(alert).to_have_count(0)
+    words = "import('/web/shared/words.js').then(({inWords}) => inWords(new Error()))"
+    assert page.evaluate(words) == "It did not work."
     other = visitor.context.new_page()
     other.route("**/web/player/limits.js", lambda route: route.abort())
     other.goto("/#limits")  # the first one
@@ -292,7 +295,7 @@ def faults_of(visitor: Visitor, page: Page) -> list[str]:
 
 
 def test_the_page_is_light(visit: Visit) -> None:
-    """What a bet takes; what all other views load when they are opened, the verifier too, is less than half."""
+    """What a bet takes; what all other views load, the verifier with them, is less than half of that."""
     visitor = visit().registers(10_000)
     page = visitor.opens()
     bet(page, "1")

@@ -31,7 +31,8 @@ const styledBy = (name) => new Promise((resolve) => {
 
 async function viewOf(name) {
   if (views[name] === undefined) {
-    // Of a module that could not be had many browsers remember that, and never ask again; not so of a file.
+    // Of a module that could not be had older browsers remember that, and never ask again (whatwg/html#6768);
+    // not so of a file.
     const {ok} = await fetch(`/web/player/${name}.js`);
     if (!ok) throw new Error(name);
     styled ??= Promise.all(["pieces", "views"].map(styledBy));
