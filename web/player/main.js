@@ -26,7 +26,8 @@ let shownNow = new AbortController();
 let shownHash = "", turn = 0, styled = null;
 
 const styledBy = (name) => new Promise((resolve) => {
-  document.head.append(el("link", {rel: "stylesheet", href: `/web/style/${name}.css`, onload: resolve, onerror: resolve}));
+  const href = `/web/style/${name}.css`;
+  document.head.append(el("link", {rel: "stylesheet", href, onload: resolve, onerror: resolve}));
 });
 
 async function viewOf(name) {
@@ -58,8 +59,9 @@ async function showView(account, signal) {
     }
     fill(main);
     await show(main, account, {about, signal: shownNow.signal});
-  } catch {
+  } catch (error) {
     if (mine !== turn || signal.aborted) return;
+    console.error(error);
     history.replaceState(null, "", location.pathname + shownHash); // else the same link leads nowhere
     main.prepend(trouble);
   }

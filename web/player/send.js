@@ -24,6 +24,7 @@ export function show(place, account, {signal}) {
   const note = el("p.note", {id: "send-note", role: "status"});
   const go = el("button.main", {}, "Send");
   const open = el("div", {});
+  const unanswered = () => namesOf(ours).sort().map(kept).filter((transfer) => transfer !== null);
 
   const say = (look, ...words) => {
     note.className = `note ${look}`;
@@ -57,7 +58,7 @@ export function show(place, account, {signal}) {
   }
 
   function drawOpen() {
-    const transfers = namesOf(ours).sort().map(kept).filter((transfer) => transfer !== null);
+    const transfers = unanswered();
     fill(open, transfers.length ? el("section.card.stack", {},
       el("h2", {}, "Not answered yet"),
       el("p", {}, "If it was sent already, asking again sends nothing more."),
@@ -80,7 +81,7 @@ export function show(place, account, {signal}) {
     say("");
     const what = `${shown(minor, currency)} from your wallet to wallet ${number}.`;
     if (!await confirmed("Send it?", [what, "It cannot be taken back by you."], "Send")) return;
-    if (namesOf(ours).length) {
+    if (unanswered().length) {
       say("red", "Nothing was sent: an earlier transfer is not answered yet. Ask again below first.");
       drawOpen();
       return;
