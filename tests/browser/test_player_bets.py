@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import Visit
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 from server_fixture import World, running
 from visitors import Visitor
 
@@ -15,6 +15,10 @@ from tests.faults.failing_disk import Disk
 
 HELD_S = 1.0
 """How long a COMMIT is held back, to see that nothing is green meanwhile."""
+ANSWER_MS = 31_000
+"""After that a page waits for an answer no more."""
+LOOK_MS = 5_000
+"""After that it asks again how its bets stand."""
 GONE = r"WebSocket connection to .* failed|ERR_CONNECTION_REFUSED"
 
 
@@ -49,8 +53,27 @@ def place(page: Page, stake: str) -> Locator:
     return page.locator("[data-bet]").first
 
 
+class Line:
+    """Between a page and its server. While it `is_cut`, what the server says is lost, and nobody is told."""
+
+    def __init__(self, page: Page) -> None:
+        self.is_cut = False
+        page.route_web_socket("**/ws", self._connect)
+
+    def _connect(self, socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda frame: None if self.is_cut else socket.send(frame))
+
+
 def watched(visitor: Visitor) -> Page:
     """His page, which keeps each state that its newest bet shows, from its beginning: see `seen`."""
+    watch(visitor)
+    page = visitor.opens()
+    expect(page.get_by_role("button", name="Place bet")).to_be_visible()
+    return page
+
+
+def watch(visitor: Visitor) -> None:
     visitor.context.add_init_script("""
         globalThis.seen = [];
         const look = () => {
@@ -59,9 +82,6 @@ def watched(visitor: Visitor) -> Page:
         };
         new MutationObserver(look).observe(document, {subtree: true, childList: true, characterData: true});
     """)
-    page = visitor.opens()
-    expect(page.get_by_role("button", name="Place bet")).to_be_visible()
-    return page
 
 
 def seen(page: Page) -> list[str]:
@@ -180,6 +200,120 @@ def test_a_transfer_that_was_not_answered_is_asked_again_and_moves_once(visit: V
     assert visitor.world.query(moved, visitor.user_id) == [(-600,)]
 
 
+def send(page: Page, to: int, amount: str) -> Locator:
+    """Send money as people do; what is said of it."""
+    page.get_by_label("To wallet number").fill(str(to))
+    page.get_by_label("Amount").fill(amount)
+    page.get_by_role("button", name="Send").click()
+    page.get_by_role("dialog").get_by_role("button", name="Send").click()
+    return page.get_by_role("main").get_by_role("status")
+
+
+def test_while_a_transfer_is_not_answered_nothing_else_is_sent_and_nobody_forgets_it(visit: Visit) -> None:
+    friend = visit().registers()
+    visitor = visit().registers(10_000)
+    first, name = visitor.user_id, visitor.name
+    page = visitor.context.new_page()
+    page.clock.install()
+    line = Line(page)
+    page.goto("/#send")
+    expect(page.get_by_role("heading", name="Send money")).to_be_visible()
+    line.is_cut = True
+    said = send(page, friend.user_id, "6")
+    expect(said).to_have_text("Sending…")
+    page.clock.fast_forward(ANSWER_MS)
+    expect(said).to_contain_text("There is no answer yet.")
+    line.is_cut = False
+    expect(page.get_by_label("Amount")).to_have_value("")
+    expect(send(page, friend.user_id, "6")).to_contain_text("an earlier transfer is not answered yet")
+
+    visitor.registers(1_000)  # somebody else, in the same browser
+    page.reload()
+    expect(page.locator("#available")).to_have_text("€10.00")
+    expect(page.get_by_role("button", name="Ask again")).to_have_count(0)
+    expect(send(page, friend.user_id, "1")).to_contain_text("Sent: €1.00")
+
+    visitor.logs_in(name)
+    page.reload()
+    other = visitor.opens("/#send")
+    expect(other.get_by_role("button", name="Ask again")).to_be_visible()
+    page.get_by_role("button", name="Ask again").click()
+    expect(said).to_contain_text("Sent: €6.00")
+    expect(other.get_by_role("button", name="Ask again")).to_have_count(0)
+    expect(page.locator("#available")).to_have_text("€94.00")
+    moved = "SELECT amount FROM transaction_ledger WHERE user_id = ? AND amount < 0"
+    assert visitor.world.query(moved, first) == [(-600,)]
+    assert page.evaluate("Object.keys(localStorage)") == []
+
+
+def test_a_bet_of_which_another_tab_has_heard_is_not_called_refused(visit: Visit) -> None:
+    visitor = visit().registers(10_000)
+    watch(visitor)
+    page = visitor.context.new_page()
+    page.clock.install()
+    line = Line(page)
+    page.goto("/")
+    expect(page.get_by_role("button", name="Place bet")).to_be_visible()
+    line.is_cut = True
+    bet = place(page, "4")
+    expect(bet).to_have_attribute("data-state", "pending")
+    bet_id = bet.get_attribute("data-bet")
+    other = visitor.opens()
+    expect(other.locator(f"[data-bet='{bet_id}']")).to_have_attribute("data-state", "confirmed")
+    assert other.evaluate("Object.keys(localStorage)") == []
+    line.is_cut = False
+    page.clock.fast_forward(ANSWER_MS)
+    expect(bet).to_have_attribute("data-state", "confirmed")
+    assert "Refused" not in seen(page)
+    visitor.operates("POST", f"/v1/bets/{bet_id}/settle", result="lost")
+    page.clock.fast_forward(LOOK_MS)  # it is not pushed
+    expect(bet.locator(".state")).to_have_text("Lost")
+
+    line.is_cut = True
+    bet_id = place(page, "3").get_attribute("data-bet")
+    expect(other.locator(f"[data-bet='{bet_id}']")).to_have_attribute("data-state", "confirmed")
+    visitor.operates("POST", f"/v1/bets/{bet_id}/settle", result="lost")
+    line.is_cut = False
+    page.reload()
+    expect(page.locator(f"[data-bet='{bet_id}'] .state")).to_have_text("Lost")
+    assert seen(page) == ["Checking…", "Lost"]  # and never what it was when it began
+
+
+def test_a_socket_that_closes_late_says_nothing_of_the_next_one(visit: Visit) -> None:
+    visitor = visit().registers(10_000)
+    visitor.context.add_init_script("""
+        globalThis.sockets = [];
+        globalThis.WebSocket = class extends WebSocket {
+            constructor(...how) { super(...how); globalThis.sockets.push(this); }
+        };
+    """)
+    page = visitor.opens()
+    expect(page.get_by_role("button", name="Place bet")).to_be_visible()
+    with page.expect_websocket():
+        page.evaluate("sockets[0].onclose({code: 1006, reason: ''})")  # the client gives it up
+    expect(page.locator("#link")).to_be_empty()
+    link = page.evaluate("""new Promise((resolve) => {
+        sockets[0].addEventListener("close", () => resolve(document.querySelector("#link").textContent));
+        sockets[0].close();
+    })""")
+    assert link == ""
+
+
+def test_a_double_click_is_one_bet_and_what_is_focused_stays(visit: Visit) -> None:
+    visitor = visit().registers(10_000)
+    page = visitor.opens()
+    page.get_by_label("Stake").fill("2")
+    page.get_by_role("button", name="Place bet").dblclick()
+    expect(page.locator("[data-state=confirmed]")).to_have_count(1)
+    receipt = page.locator("[data-bet]").get_by_role("link", name="Receipt")
+    receipt.focus()
+    page.evaluate("receipt => { globalThis.receipt = receipt; }", receipt.element_handle())
+    page.get_by_label("Stake").evaluate("it => { it.value = '3'; it.form.requestSubmit(); }")  # at once
+    expect(page.locator("[data-state=confirmed]")).to_have_count(2)
+    assert page.evaluate("document.activeElement === receipt")
+    assert [stake for _, stake in bets(visitor)] == [200, 300]
+
+
 def test_two_tabs_agree(visit: Visit) -> None:
     visitor = visit().registers(10_000)
     one, other = visitor.opens(), visitor.opens()
@@ -191,6 +325,9 @@ def test_two_tabs_agree(visit: Visit) -> None:
     expect(there).to_have_attribute("data-state", "confirmed")
     for page in (one, other):
         expect(page.locator("#available")).to_have_text("€95.00")
+    expect(one.locator("#live")).to_have_text("Confirmed: €5.00.")
+    other.evaluate("new Promise(requestAnimationFrame)")  # which is when it would be said
+    expect(other.locator("#live")).to_be_empty()
     visitor.operates("POST", f"/v1/bets/{bet_id}/settle", result="won", payout=800)
     for page in (one, other):
         expect(page.locator("#available")).to_have_text("€103.00")

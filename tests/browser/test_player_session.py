@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import Visit
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 from server_fixture import World, mint
-from visitors import PASSWORD
+from visitors import PASSWORD, held_back
 
 from harness.process import Server, seed
 
@@ -65,19 +65,85 @@ def test_a_log_in_that_has_ended_asks_to_log_in_again(visit: Visit) -> None:
 
 
 def test_logging_out_is_heard_by_other_tabs_and_leaves_no_cookie(visit: Visit) -> None:
+    """The other tab knows why before its socket is closed, also where the server's answer takes its time."""
     visitor = visit().registers()
     one, other = visitor.opens(), visitor.opens()
     is_in(other)
     is_in(one)
-    assert [each["httpOnly"] for each in visitor.context.cookies(f"{visitor.world.server.http}/v1/auth")] == [
-        True
-    ]
+    cookies = f"{visitor.world.server.http}/v1/auth"
+    assert [each["httpOnly"] for each in visitor.context.cookies(cookies)] == [True]
+    held: list[tuple[Route, APIResponse]] = []
+    one.route("**/v1/auth/logout", lambda route: held.append((route, route.fetch())))
+    one.get_by_role("button", name="Log out").click()
+    is_out(other, "You have logged out in another tab.")
+    while not held:
+        one.wait_for_timeout(10)
+    ((route, answer),) = held
+    route.fulfill(response=answer)
+    is_out(one, "You have logged out.")
+    assert visitor.context.cookies(cookies) == []
+    other.reload()
+    expect(other.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_a_log_out_that_the_server_did_not_hear_of_says_so(visit: Visit) -> None:
+    """Each token of this server is about to end, so that a page has to ask for another before it logs out."""
+    visitor = visit().registers(10_000)
+    visitor.forgives("ERR_FAILED")
+    one, other = visitor.opens(), visitor.opens("/#send")
+    other.get_by_label("To wallet number").fill("999999999")
+    other.get_by_label("Amount").fill("1")
+    other.get_by_role("button", name="Send").click()
+    expect(other.get_by_role("dialog")).to_be_visible()
+    is_in(one)
+    one.route("**/v1/auth/refresh", lambda route: route.abort())
+    one.get_by_role("button", name="Log out").click()
+    is_out(one, "The server could not be told that you log out. Log in and out again to be sure.")
+    expect(other.get_by_role("dialog")).to_have_count(0)  # it would stand above the form to log in
+    is_out(other, "You have logged out in another tab.")
+
+
+def test_whoever_is_not_welcomed_sees_that_and_can_log_out(visit: Visit) -> None:
+    """The server takes the log-in, and no socket."""
+    visitor = visit().registers(10_000)
+    one, other = visitor.context.new_page(), visitor.context.new_page()
+    for page in (one, other):
+        page.route_web_socket("**/ws", lambda socket: socket.close(code=1013))
+        page.goto("/")
+        expect(page.locator("#door").get_by_role("status")).to_have_text("Connecting…")
     one.get_by_role("button", name="Log out").click()
     is_out(one, "You have logged out.")
     is_out(other, "You have logged out in another tab.")
-    assert visitor.context.cookies(f"{visitor.world.server.http}/v1/auth") == []
-    other.reload()
-    expect(other.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_a_transfer_stays_kept_where_the_log_in_ends_before_it_is_asked_again(visit: Visit) -> None:
+    visitor = visit().registers(10_000)
+    page = visitor.opens("/#send")
+    expect(page.get_by_role("heading", name="Send money")).to_be_visible()
+    kept = f"solidgreen.transfer.{visitor.user_id}.k1"
+    page.evaluate("name => localStorage.setItem(name, JSON.stringify({key: 'k1', to: 999, amount: 5}))", kept)
+    page.reload()
+    expect(page.get_by_role("button", name="Ask again")).to_be_visible()
+    held = held_back(page, "**/v1/auth/refresh")
+    expect(page.locator("#link")).to_have_text("Connecting…")  # the token has ended
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.get_by_role("main").get_by_role("status")).to_have_text("Sending…")
+    while not held:
+        page.wait_for_timeout(10)
+    held[0].fulfill(status=401, json={"code": "UNAUTHORIZED", "detail": "no", "retryable": False})
+    is_out(page, "Your log-in has ended.")
+    assert page.evaluate("Object.keys(localStorage)") == [kept]
+
+
+def test_whoever_waits_for_another_token_waits_for_the_same(visit: Visit) -> None:
+    page = visit().registers(10_000).opens()
+    is_in(page)
+    tokens = page.evaluate("""async () => {
+        const {Session} = await import("/web/shared/session.js");
+        const session = await Session.resumed();
+        return Promise.all([session.renewed(), session.renewed(), session.renewed()]);
+    }""")
+    assert len(set(tokens)) == 1
 
 
 def test_a_wrong_password_and_a_name_that_is_taken_are_told(visit: Visit) -> None:

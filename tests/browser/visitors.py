@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, Route
 from server_fixture import World
 
 PASSWORD = "correct horse battery"
@@ -24,6 +24,17 @@ SERIOUS = ("serious", "critical")
 REFUSED_BY_THE_SERVER = re.compile(r"^Failed to load resource: the server responded with a status of 4\d\d")
 
 _names: Iterator[str] = (f"visitor{number}" for number in itertools.count(1))
+
+
+def held_back(page: Page, url: str) -> list[Route]:
+    """What this page asks there from now on: it waits until somebody lets it go."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(url, hold)
+    return held
 
 
 class Visitor:

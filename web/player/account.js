@@ -10,6 +10,9 @@ import {storage} from "./storage.js";
 const CONNECTED_MS = 86_400_000; // whoever has a page open waits for the server, and sees that it is away
 const ANSWER_MS = 30_000; // a server that is started again gets that long before a bet is only looked after
 const FATE_MS = 100_000; // after 90 s it is sure that a bet never arrived
+const BETS_MAX = 200; // that are remembered; ten times what is shown
+
+const NOT_SENT = "It was never sent.", NO_ROOM = "This browser has no room to keep it.";
 
 /** How a bet's state looks, and its word. */
 export const LOOKS = {
@@ -26,10 +29,11 @@ export const LOOKS = {
 };
 
 export class Account extends EventTarget {
-  /** Of this page's life, newest first: `{bet_id, stake, state, why, game, selection, at, transaction_id}`. */
+  /** Newest first: `{bet_id, stake, state, why, game, selection, at, transaction_id, isOurs}`, placed in this tab. */
   bets = [];
   isOpen = false;
   #journal = new Journal(storage);
+  #socket = null;
   #isClosed = false;
 
   constructor(session) {
@@ -39,7 +43,10 @@ export class Account extends EventTarget {
     class Socket extends WebSocket {
       constructor(...how) {
         super(...how);
-        this.addEventListener("close", () => account.#broke());
+        account.#broke();
+        account.#socket = this;
+        // A socket that was given up may take its time to close: by then there is another one.
+        this.addEventListener("close", () => account.#socket === this && account.#broke());
       }
     }
     const newToken = session.tokens();
@@ -65,7 +72,7 @@ export class Account extends EventTarget {
     await this.wallet.ready();
     for (const bet_id of this.wallet.unresolved()) {
       const {stake, game, selection} = this.#journal.bet(this.userId, bet_id);
-      this.#resolved(this.#note({bet_id, stake, game, selection, state: "checking", at: null}));
+      this.#resolved(this.#note({bet_id, stake, game, selection, state: "checking", at: null, isOurs: true}));
     }
     this.#follow();
   }
@@ -78,18 +85,28 @@ export class Account extends EventTarget {
   /** Ask anything but a bet. */
   ask(request) { return this.wallet.ask(request, {withinMs: ANSWER_MS}); }
 
-  /** Place a bet; its state tells how it goes. Throws where it cannot be kept: then it was not sent. */
+  /** Place a bet; its state tells how it goes. */
   async place(terms) {
-    const bet = {...terms, bet_id: newBetId(), state: this.isOpen ? "pending" : "checking", at: Date.now()};
+    const state = this.isOpen ? "pending" : "checking";
+    const bet = {...terms, bet_id: newBetId(), state, at: Date.now(), isOurs: true};
     const answer = this.wallet.place({...terms, bet_id: bet.bet_id}, {withinMs: ANSWER_MS});
     this.#note(bet);
     try {
       this.#told(bet, await answer);
     } catch (error) {
-      // The client forgets a bet when nothing can come of it.
-      if (this.#journal.bet(this.userId, bet.bet_id) !== null) await this.#resolved(bet);
-      else this.#became(bet, "rejected", error instanceof Unresolved ? "It was never sent." : inWords(error));
+      // The client forgets a bet when nothing can come of it, and another tab when it has found out what did.
+      const wasSent = error instanceof Unresolved && error.was_sent;
+      if (wasSent || this.#journal.bet(this.userId, bet.bet_id) !== null) await this.#resolved(bet);
+      else if (error instanceof Unresolved) this.#became(bet, "rejected", NOT_SENT);
+      else this.#became(bet, "rejected", error instanceof DOMException ? `${NOT_SENT} ${NO_ROOM}` : inWords(error));
     }
+  }
+
+  /** Ask how those of the newest bets stand that may have been lost: that posts nothing, and is not pushed. */
+  async lookAfter(count) {
+    if (!this.isOpen) return;
+    const open = this.bets.slice(0, count).filter(({state}) => state === "confirmed");
+    await Promise.allSettled(open.map((bet) => this.#looked(bet)));
   }
 
   /** Ask the wallet again: what is set aside is not pushed. */
@@ -122,7 +139,7 @@ export class Account extends EventTarget {
         if (kind === "BET" && bet === undefined) {
           this.#note({bet_id, stake: -amount, state: "confirmed", at, transaction_id}); // of another tab
         } else if (kind !== "BET" && bet !== undefined) {
-          this.wallet.state(bet_id, {withinMs: ANSWER_MS}).then((told) => told && this.#became(bet, told.state), () => {});
+          this.#looked(bet).catch(() => {});
         }
       }
     } catch (error) {
@@ -132,6 +149,11 @@ export class Account extends EventTarget {
   }
 
   // -- bets
+
+  async #looked(bet) {
+    const told = await this.wallet.state(bet.bet_id, {withinMs: ANSWER_MS});
+    if (told !== null && told.state !== bet.state) this.#became(bet, told.state);
+  }
 
   /** Find out what became of a bet that may have been placed; grey until that is known. */
   async #resolved(bet) {
@@ -150,7 +172,11 @@ export class Account extends EventTarget {
 
   async #fate(bet_id) {
     try {
-      return await this.wallet.resolve(bet_id, {withinMs: FATE_MS});
+      const told = await this.wallet.resolve(bet_id, {withinMs: FATE_MS});
+      if (told.type !== "bet.confirmed") return told;
+      // So it began; it may have ended since.
+      const now = await this.wallet.state(bet_id, {withinMs: FATE_MS});
+      return {...told, ...now, transaction_id: told.transaction_id};
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       const told = await this.wallet.state(bet_id, {withinMs: FATE_MS}); // another tab has found out
@@ -162,7 +188,7 @@ export class Account extends EventTarget {
     if (told.transaction_id !== undefined) bet.transaction_id = told.transaction_id;
     const NEVER = "The server never had it, and will not take it any more. Nothing was taken.";
     if (told.type === "bet.confirmed") this.#became(bet, "confirmed");
-    else if (told.type === "bet.state") this.#became(bet, told.state);
+    else if (told.type === "bet.state") this.#became(bet, told.state, told.code ? inWords(told) : null);
     else if (told.type === "not_placed") this.#became(bet, "not_placed", NEVER);
     else this.#became(bet, "rejected", inWords(told));
     this.#say("funds");
@@ -175,6 +201,7 @@ export class Account extends EventTarget {
 
   #note(bet) {
     this.bets.unshift(bet);
+    this.bets.splice(BETS_MAX);
     this.#say("bet", bet);
     return bet;
   }

@@ -2,10 +2,12 @@
 
 import {announce, el, fill, state, time} from "../shared/dom.js";
 import {shown, signOf, typeable, typed, unitOf} from "../shared/money.js";
-import {inWords} from "../shared/words.js";
 import {LOOKS} from "./account.js";
 
 const GAMES = ["Roulette", "Derby", "Football"];
+const SHOWN = 20;
+const LOOK_MS = 5000; // a bet that is lost is shown green so much longer
+const DOUBLE_MS = 500; // within that the second click of a double click comes, and each one of a key held down
 const CHIPS = [1, 5, 10, 50]; // of the currency's unit
 
 /** What a bet is about, in a line. */
@@ -19,6 +21,7 @@ export function show(place, account, {signal}) {
   const game = el("select", {id: "game"}, ...GAMES.map((each) => el("option", {}, each)));
   const selection = el("input", {id: "selection", autocomplete: "off", maxlength: 64, placeholder: "Red"});
   const list = el("ul.bets", {});
+  let last = "", lastMs = -DOUBLE_MS;
 
   function submit(event) {
     event.preventDefault();
@@ -31,13 +34,21 @@ export function show(place, account, {signal}) {
     }
     const terms = {stake: minor, currency, game: game.value};
     if (selection.value.trim()) terms.selection = selection.value.trim();
-    account.place(terms).catch((error) => fill(note, `It was not sent. ${inWords(error)}`));
+    const [text, nowMs] = [JSON.stringify(terms), performance.now()];
+    const isDouble = text === last && nowMs - lastMs < DOUBLE_MS;
+    [last, lastMs] = [text, nowMs];
+    if (!isDouble) account.place(terms);
   }
 
-  function draw() {
-    const {bets} = account;
-    fill(list, ...bets.slice(0, 20).map(drawn));
-    empty.hidden = bets.length > 0;
+  /** Only this bet is drawn anew: somebody may be about to click on another. */
+  function draw(bet) {
+    const old = [...list.children].find(({dataset}) => dataset.bet === bet.bet_id);
+    const hasFocus = old?.contains(document.activeElement);
+    if (old) old.replaceWith(drawn(bet));
+    else if (bet === account.bets[0]) list.prepend(drawn(bet));
+    list.children[SHOWN]?.remove();
+    if (hasFocus) list.querySelector(`[data-bet="${bet.bet_id}"] a`)?.focus();
+    empty.hidden = true;
   }
 
   const drawn = (bet) => el("li", {"data-bet": bet.bet_id, "data-state": bet.state},
@@ -68,9 +79,12 @@ export function show(place, account, {signal}) {
       el("button.main", {}, "Place bet")),
     el("section.card", {"aria-label": "Your bets"}, el("h2", {}, "Your bets"), empty, list));
   account.addEventListener("bet", ({detail: bet}) => {
-    draw();
+    draw(bet);
     const [, word] = LOOKS[bet.state];
-    announce(`${word}: ${shown(bet.stake, currency)}. ${bet.why ?? ""}`);
+    if (bet.isOurs) announce(`${word}: ${shown(bet.stake, currency)}. ${bet.why ?? ""}`);
   }, {signal});
-  draw();
+  list.append(...account.bets.slice(0, SHOWN).map(drawn));
+  empty.hidden = account.bets.length > 0;
+  const timer = setInterval(() => document.hidden || account.lookAfter(SHOWN), LOOK_MS);
+  signal.addEventListener("abort", () => clearInterval(timer));
 }

@@ -17,7 +17,7 @@ export async function show(place, account, {signal}) {
   let before;
 
   async function older() {
-    more.disabled = true;
+    more.disabled = again.disabled = true;
     try {
       const {items, next} = await session.ask("/v1/wallet/bets", {query: {before, limit: PAGE}});
       list.append(...items.map(drawn));
@@ -28,7 +28,7 @@ export async function show(place, account, {signal}) {
     } catch (error) {
       fill(note, inWords(error));
     } finally {
-      more.disabled = false;
+      more.disabled = again.disabled = false;
     }
   }
 
@@ -71,7 +71,9 @@ export async function show(place, account, {signal}) {
     fill(list);
     return older();
   }
-  account.addEventListener("entry", ({detail}) => { again.hidden = detail.bet_id === undefined; }, {signal});
+  account.addEventListener("entry", ({detail}) => {
+    if (detail.bet_id !== undefined) again.hidden = false;
+  }, {signal});
   fill(place, el("h1", {}, "History"),
     el("p.soft", {}, "Open a bet to see its way through the ledger: what moved, when, and in which signed block."),
     again, el("section.card", {"aria-label": "Bets"}, list), note, more);

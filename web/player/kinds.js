@@ -3,6 +3,7 @@
 export const KINDS = {
   BET: "Stakes",
   WIN: "Winnings",
+  LOSS: "Lost",
   REFUND: "Stakes given back",
   ROLLBACK: "Bets undone",
   UNSETTLE: "Results taken back",

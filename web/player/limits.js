@@ -1,8 +1,10 @@
 // What a player allows himself, and keeping himself out for a time.
 
-import {confirmed, el, fill, time} from "../shared/dom.js";
+import {newBetId as newKey} from "../client/solidgreen.js";
+import {el, fill, time} from "../shared/dom.js";
 import {shown, typed} from "../shared/money.js";
 import {inWords} from "../shared/words.js";
+import {confirmed} from "./confirm.js";
 
 const KINDS = {stake: "Stakes", loss: "Losses", deposit: "Deposits", time: "Time spent"};
 const PERIODS = {day: "a day", week: "a week", month: "a month"};
@@ -27,7 +29,6 @@ export async function show(place, account) {
   };
   const amountOf = ({kind: what}, amount) => {
     if (amount === null) return "no limit";
-    if (what === "exclusion") return time(amount);
     return what === "time" ? `${(amount / 3600).toLocaleString()} h` : shown(amount, currency);
   };
 
@@ -40,19 +41,23 @@ export async function show(place, account) {
     }
   }
 
-  const drawn = (limit) => el("div.apart.limit", {},
-    el("h3", {}, limit.kind === "exclusion" ? "Keeping out until" : `${KINDS[limit.kind]} ${PERIODS[limit.period]}`),
+  const excluded = ({amount}) => el("div.apart.limit", {},
+    el("h3", {}, "Keeping out until"),
+    el("strong.amount", {}, time(amount)));
+
+  const drawn = (limit) => (limit.kind === "exclusion" ? excluded(limit) : el("div.apart.limit", {},
+    el("h3", {}, `${KINDS[limit.kind]} ${PERIODS[limit.period]}`),
     el("strong.amount", {}, amountOf(limit, limit.amount)),
     limit.used === undefined || !limit.amount ? null
       : el("progress", {max: limit.amount, value: Math.min(limit.used, limit.amount),
         "aria-label": `${amountOf(limit, limit.used)} of ${amountOf(limit, limit.amount)} used`}),
     limit.used === undefined ? null : el("span.small.soft", {}, `${amountOf(limit, limit.used)} used`),
     limit.pending_from_at === null ? null
-      : el("span.small.soft", {}, amountOf(limit, limit.pending), " from ", time(limit.pending_from_at)));
+      : el("span.small.soft", {}, amountOf(limit, limit.pending), " from ", time(limit.pending_from_at))));
 
   async function set(amount) {
     try {
-      await account.ask({type: "limit.set", key: crypto.randomUUID(), kind: kind.value, period: period.value, amount});
+      await account.ask({type: "limit.set", key: newKey(), kind: kind.value, period: period.value, amount});
       say("green", "It is set. What is stricter counts at once, what is looser later.");
       most.value = "";
     } catch (error) {
@@ -77,7 +82,7 @@ export async function show(place, account) {
     const what = ["You will not be able to bet until ", time(atMs), ". Nobody can take this back, you least of all."];
     if (!await confirmed(`Keep yourself out for ${until.value}?`, [el("span", {}, ...what)], "Keep me out")) return;
     try {
-      await account.ask({type: "limit.exclude", key: crypto.randomUUID(), until: atMs});
+      await account.ask({type: "limit.exclude", key: newKey(), until: atMs});
       say("green", "It is set.");
     } catch (error) {
       say("red", inWords(error));

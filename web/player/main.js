@@ -7,9 +7,10 @@ import {shown} from "../shared/money.js";
 import {Session} from "../shared/session.js";
 import {inWords} from "../shared/words.js";
 import {Account} from "./account.js";
+import * as bet from "./bet.js";
 
-const VIEWS = {
-  bet: () => import("./bet.js"),
+const views = {bet};
+const LATER = {
   history: () => import("./history.js"),
   statement: () => import("./statement.js"),
   send: () => import("./send.js"),
@@ -19,24 +20,48 @@ const VIEWS = {
 const TRY_AGAIN_MS = 2000;
 
 const main = byId("main");
+const trouble = el("p.note.red", {role: "alert"}, "This view could not be loaded. Try again in a moment.");
 /** Ends what the view that is shown now listens to. */
 let shownNow = new AbortController();
+let shownHash = "", turn = 0, styled = null;
 
-/** The view that the address names, `#history`, or `#receipts/88200`. */
-async function showView(account, signal) {
-  shownNow.abort();
-  shownNow = new AbortController();
-  const mine = shownNow;
-  const [, asked, about] = /^#(\w*)\/?(.*)/.exec(location.hash) ?? [];
-  const name = asked in VIEWS ? asked : "bet";
-  for (const link of byId("views").querySelectorAll("a")) {
-    link.toggleAttribute("aria-current", link.hash === `#${name}`);
-    if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+const styledBy = (name) => new Promise((resolve) => {
+  document.head.append(el("link", {rel: "stylesheet", href: `/web/style/${name}.css`, onload: resolve, onerror: resolve}));
+});
+
+async function viewOf(name) {
+  if (views[name] === undefined) {
+    // Of a module that could not be had many browsers remember that, and never ask again; not so of a file.
+    const {ok} = await fetch(`/web/player/${name}.js`);
+    if (!ok) throw new Error(name);
+    styled ??= Promise.all(["pieces", "views"].map(styledBy));
+    await styled;
+    views[name] = await LATER[name]();
   }
-  const {show} = await VIEWS[name]();
-  if (mine.signal.aborted || signal.aborted) return;
-  fill(main);
-  await show(main, account, {about, signal: mine.signal});
+  return views[name];
+}
+
+/** The view that the address names, `#history`, or `#receipts/88200`. Until it is there, the last one lives on. */
+async function showView(account, signal) {
+  const mine = ++turn, {hash} = location;
+  const [, asked, about] = /^#(\w*)\/?(.*)/.exec(hash) ?? [];
+  const name = Object.hasOwn(LATER, asked) ? asked : "bet";
+  try {
+    const {show} = await viewOf(name);
+    if (mine !== turn || signal.aborted) return;
+    shownNow.abort();
+    [shownNow, shownHash] = [new AbortController(), hash];
+    for (const link of byId("views").querySelectorAll("a")) {
+      link.toggleAttribute("aria-current", link.hash === `#${name}`);
+      if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+    }
+    fill(main);
+    await show(main, account, {about, signal: shownNow.signal});
+  } catch {
+    if (mine !== turn || signal.aborted) return;
+    history.replaceState(null, "", location.pathname + shownHash); // else the same link leads nowhere
+    main.prepend(trouble);
+  }
 }
 
 function showFunds({funds}) {
@@ -52,19 +77,24 @@ async function lived(session) {
   const over = new AbortController();
   const {signal} = over;
   const account = new Account(session);
+  let isLeaving = false, logOut;
   const ended = new Promise((resolve) => {
     session.onEnd = resolve;
-    byId("log-out").addEventListener("click", () => {
-      session.logOut().then(() => resolve("You have logged out."),
-        () => resolve("The server could not be told that you log out. Log in and out again to be sure."));
-    }, {signal});
+    logOut = () => {
+      isLeaving = true;
+      session.logOut().then(resolve);
+    };
   });
+  byId("log-out").addEventListener("click", logOut, {signal});
   account.addEventListener("funds", () => showFunds(account), {signal});
   account.addEventListener("link", () => {
     fill(byId("link"), account.isOpen ? null : state("grey.live", "Connecting…"));
   }, {signal});
+  fill(byId("door"), el("div.door.wait.stack", {}, el("p.soft", {role: "status"}, "Connecting…"),
+    el("button.quiet", {onclick: logOut}, "Log out")));
   try {
-    await account.begin();
+    const why = await Promise.race([account.begin(), ended]);
+    if (why !== undefined) return why;
     fill(byId("door"));
     byId("number").textContent = session.userId;
     showFunds(account);
@@ -77,17 +107,19 @@ async function lived(session) {
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) account.look().catch(() => {});
     }, {signal});
-    await showView(account, signal);
+    showView(account, signal);
     return await ended;
   } catch (error) {
     if (!(error instanceof GivenUp)) throw error;
-    return Promise.race([ended, error.message]); // the session may have said why
+    return isLeaving ? ended : Promise.race([ended, error.message]); // the session may have said why
   } finally {
     over.abort();
     shownNow.abort();
+    shownHash = "";
     account.close();
     byId("home").hidden = true;
     fill(main);
+    document.querySelectorAll("dialog").forEach((dialog) => dialog.remove()); // nobody is there to confirm
   }
 }
 
@@ -95,13 +127,10 @@ async function lived(session) {
 function turnedAway(session) {
   return new Promise((resolve) => {
     session.onEnd = resolve;
-    const logOut = () => session.logOut()
-      .then(() => resolve("You have logged out."), (error) => fill(note, inWords(error)));
-    const note = el("p.note.red", {role: "alert"});
     fill(byId("door"), el("div.door.stack", {},
       el("h1", {}, "No wallet here"),
       el("p", {}, `You are logged in as ${session.role}: `, el("a", {href: "/operator"}, "the operator's page"), "."),
-      note, el("button.quiet", {onclick: logOut}, "Log out")));
+      el("button.quiet", {onclick: () => session.logOut().then(resolve)}, "Log out")));
   });
 }
 
@@ -117,6 +146,10 @@ async function resumed() {
   }
 }
 
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address names the view
+  main.focus();
+});
 let session = await resumed();
 for (let why = ""; ; session = null) {
   session ??= await letIn(byId("door"), {

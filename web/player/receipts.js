@@ -1,13 +1,15 @@
 // Receipts: what a signed block proves of a transaction, checked here, in the browser, by the verifier that
 // anybody can run elsewhere. It asks no server, so it works offline as well.
 
-import {el, fill, time} from "../shared/dom.js";
+import {announce, el, fill, time} from "../shared/dom.js";
 import {shown, signed} from "../shared/money.js";
 import {inWords} from "../shared/words.js";
 import {Refused, checkReceipt, publicKeyOf} from "../verifier/check.mjs";
 import {KINDS, groupOf} from "./kinds.js";
 import {keep, kept} from "./storage.js";
 
+const PROVEN = "These entries are in the signed books, and nobody can change them without breaking this receipt.";
+const SAVED_MS = 60_000; // a browser may ask where to save it before it reads it
 const KEYS = "keys"; // public ones: `{key_id: {pem, seenMs}}`, as this browser saw them first
 
 /** The keys that this browser has seen, and those that the server shows now, if it can be reached. */
@@ -24,7 +26,7 @@ async function knownKeys(session) {
 
 export async function show(place, account, {about}) {
   const {session} = account;
-  const told = el("div.stack", {role: "status"});
+  const told = el("div.stack", {});
   const key = el("textarea", {id: "key", rows: 3, spellcheck: "false", placeholder: "-----BEGIN PUBLIC KEY-----"});
   const file = el("input", {id: "file", type: "file", accept: ".json,application/json", onchange: async () => {
     if (file.files.length) await check(await file.files[0].text());
@@ -37,10 +39,13 @@ export async function show(place, account, {about}) {
       drawProven(await checkReceipt(text, publicKeyOf(pem)), whence, text, name);
     } catch (error) {
       const isFalse = error instanceof Refused;
+      const [verdict, why] = isFalse ? ["Not proven", `This receipt proves nothing: ${error.message}.`]
+        : ["It cannot be checked here", inWords(error)];
+      announce(`${verdict}. ${why}`);
       fill(told, el("section.card.stack", {"data-verdict": "refused"},
         el("div.note.red.stack", {},
-          el("h2", {}, isFalse ? "Not proven" : "It cannot be checked here"),
-          el("p", {}, isFalse ? `This receipt proves nothing: ${error.message}.` : inWords(error)))));
+          el("h2", {}, verdict),
+          el("p", {}, why))));
     }
   }
 
@@ -66,10 +71,11 @@ export async function show(place, account, {about}) {
       "Checked with": whence,
       "Key of the command": el("code", {}, transaction.key),
     };
+    announce(`Proven. ${PROVEN}`);
     fill(told, el("section.card.stack", {"data-verdict": "proven"},
       el("div.note.green.stack", {},
         el("h2", {}, "Proven"),
-        el("p", {}, "These entries are in the signed books, and nobody can change them without breaking this receipt.")),
+        el("p", {}, PROVEN)),
       el("table", {}, el("tbody", {}, ...entries.map((entry) => el("tr", {},
         el("td", {}, KINDS[groupOf({kind: entry.ref_type, amount: entry.amount})] ?? entry.ref_type),
         el("td.number", {}, signed(entry.amount, entry.currency)),
@@ -99,5 +105,5 @@ export async function show(place, account, {about}) {
 function save(text, name) {
   const href = URL.createObjectURL(new Blob([text], {type: "application/json"}));
   el("a", {href, download: name}).click();
-  URL.revokeObjectURL(href);
+  setTimeout(() => URL.revokeObjectURL(href), SAVED_MS);
 }

@@ -21,10 +21,10 @@ const PERIODS = {
   "From the beginning": () => 0,
 };
 
-/** The entries since then, newest first, and whether there are more than are looked at. */
-async function entriesSince(session, fromMs) {
+/** The entries since then, newest first, and whether there are more than are looked at; as long as `isWanted`. */
+async function entriesSince(session, fromMs, isWanted) {
   const found = [];
-  for (let before = NEWEST; before !== null;) {
+  for (let before = NEWEST; before !== null && isWanted();) {
     const {items, next} = await session.ask("/v1/wallet/entries", {query: {before, limit: PAGE}});
     const older = items.findIndex(({at}) => at < fromMs);
     found.push(...(older === -1 ? items : items.slice(0, older)));
@@ -37,18 +37,31 @@ async function entriesSince(session, fromMs) {
 
 export async function show(place, account, {signal}) {
   const {currency, session} = account;
-  const period = el("select", {id: "period", onchange: () => draw()},
+  const period = el("select", {id: "period", onchange: () => { turn += 1; draw(); }},
     ...Object.keys(PERIODS).map((each, number) => el("option", {selected: number === 1}, each)));
   const told = el("div.stack", {"aria-live": "off"});
-  let turn = 0;
+  let turn = 0, isDrawing = false, again = false;
 
+  /** One at a time, and once more at the end for all that has come meanwhile. */
   async function draw() {
-    const mine = ++turn;
+    again = true;
+    if (isDrawing) return;
+    isDrawing = true;
+    while (again && !signal.aborted) {
+      again = false;
+      await drawOnce();
+    }
+    isDrawing = false;
+  }
+
+  async function drawOnce() {
+    const mine = turn;
+    const isWanted = () => mine === turn && !signal.aborted;
     try {
-      const {found, isCut} = await entriesSince(session, PERIODS[period.value]());
-      if (mine === turn) fill(told, isCut ? cut : null, summedUp(found), found.length ? listed(found) : null);
+      const {found, isCut} = await entriesSince(session, PERIODS[period.value](), isWanted);
+      if (isWanted()) fill(told, isCut ? cut : null, summedUp(found), found.length ? listed(found) : null);
     } catch (error) {
-      if (mine === turn) fill(told, el("p.note.red", {role: "alert"}, inWords(error)));
+      if (isWanted()) fill(told, el("p.note.red", {role: "alert"}, inWords(error)));
     }
   }
 

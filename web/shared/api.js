@@ -8,6 +8,7 @@ export class Problem extends Error {
   }
 }
 
+const WITHIN_MS = 30_000; // the server promises 2 s; other tabs may be waiting for whoever waits for it
 const OFFLINE = {code: "OFFLINE", detail: "the server cannot be reached", retryable: true};
 
 /**
@@ -26,7 +27,7 @@ export async function ask(path, {method = "GET", body, query = {}, token, key} =
   let response, told;
   try {
     response = await fetch(asked.length ? `${path}?${new URLSearchParams(asked)}` : path,
-      {method, headers, body: body && JSON.stringify(body)});
+      {method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(WITHIN_MS)});
     told = response.status === 204 ? null : await response.json();
   } catch {
     throw new Problem(response?.status ?? 0, OFFLINE);

@@ -56,24 +56,6 @@ export function announce(text) {
   requestAnimationFrame(() => { live.textContent = text; });
 }
 
-/** Ask before something is done: resolves to whether it is wanted. `action`: the word on the button. */
-export function confirmed(title, text, action) {
-  return new Promise((resolve) => {
-    const dialog = el("dialog", {"aria-labelledby": "dialog-title", onclose: () => {
-      dialog.remove();
-      resolve(dialog.returnValue === "yes");
-    }},
-    el("form", {method: "dialog"},
-      el("h2", {id: "dialog-title"}, title),
-      ...[text].flat().map((each) => el("p", {}, each)),
-      el("div.actions", {},
-        el("button.quiet", {value: "no"}, "Cancel"),
-        el("button", {value: "yes"}, action))));
-    document.body.append(dialog);
-    dialog.showModal();
-  });
-}
-
 const times = new Intl.DateTimeFormat(undefined, {dateStyle: "medium", timeStyle: "short"});
 
 /** A time in the reader's zone, which says to the second when it was. `ms`: since 1970. */

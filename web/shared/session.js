@@ -24,6 +24,7 @@ export class Session {
   #token;
   #untilMs = 0;
   #isOver = false;
+  #renewing = null;
 
   constructor(tokens) {
     [this.userId, this.role] = [tokens.user_id, tokens.role];
@@ -60,7 +61,12 @@ export class Session {
 
   /** Another token, also where the last one looks good: the server has refused it. */
   async renewed() {
-    if (this.#isOver) throw new SessionEnded();
+    if (this.#isOver) throw new SessionEnded("The log-in has ended.");
+    this.#renewing ??= this.#renew().finally(() => { this.#renewing = null; }); // one for all who wait for it
+    return this.#renewing;
+  }
+
+  async #renew() {
     try {
       const tokens = await alone(refreshed);
       if (tokens.user_id !== this.userId) throw this.#end("Somebody else has logged in, in another tab.");
@@ -94,13 +100,26 @@ export class Session {
     }
   }
 
-  /** Log out, here and in all tabs. The page forgets in any case; the server hears of it if it can be reached. */
+  /**
+   * Log out, here and in all tabs: resolves to how that went, in words. The pages forget in any case; the
+   * server hears of it if it can be reached.
+   */
   async logOut() {
-    const token = await this.token().catch(() => null);
+    let token = null, isTold = true;
+    try {
+      token = await this.token();
+    } catch (error) {
+      isTold = error instanceof SessionEnded; // then the server has ended it already
+    }
     this.#isOver = true;
+    this.onEnd = () => {}; // the server closes the socket of this tab as well, before it answers
     told.removeEventListener("message", this.heard);
-    if (token !== null) await ask("/v1/auth/logout", {method: "POST", body: {}, token});
-    told.postMessage({ended: this.userId});
+    told.postMessage({ended: this.userId}); // before those of the other tabs: they should know why
+    if (token !== null) {
+      isTold = await ask("/v1/auth/logout", {method: "POST", body: {}, token}).then(() => true, () => false);
+    }
+    return isTold ? "You have logged out."
+      : "The server could not be told that you log out. Log in and out again to be sure.";
   }
 
   #take({access_token: token, expires_in: lifeS}) {

@@ -23,6 +23,6 @@ const WORDS = {
 
 /** Why something was refused, as a sentence. `refusal`: whatever has a `code`, or any error. */
 export const inWords = (refusal) =>
-  WORDS[refusal.code] ?? sentence(refusal.error?.message ?? refusal.message ?? "It did not work.");
+  WORDS[refusal.code] ?? sentence(refusal.error?.message || refusal.message || "It did not work.");
 
 const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
