@@ -13,7 +13,7 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, Route, WebSocket, expect
 from server_fixture import World, mint
-from visitors import PASSWORD, Visitor
+from visitors import PASSWORD, Visitor, held_back
 
 _names: Iterator[str] = (f"colleague{number}" for number in itertools.count(1))
 
@@ -103,8 +103,7 @@ class Late:
     def __init__(self, page: Page, url: str) -> None:
         self._page = page
         self._url = url
-        self._held: list[Route] = []
-        page.route(url, self._hold)
+        self._held = held_back(page, url)
 
     def asked(self) -> AbstractContextManager[Any]:
         """Within this, the page asks."""
@@ -115,6 +114,3 @@ class Late:
         with self._page.expect_response(self._url):
             answer(self._held.pop())
         drawn(self._page)
-
-    def _hold(self, route: Route) -> None:
-        self._held.append(route)

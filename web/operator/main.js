@@ -31,17 +31,13 @@ async function come(why = "") {
   else turnAway(session);
 }
 
-/** Resolves to what became of it, in words: where the server was not told, the cookie is as good as before. */
-const loggedOut = (session) => session.logOut().then(() => "You have logged out.",
-  () => "The server could not be told that you log out. Log in and out again to be sure.");
-
 /** A player has nothing to do here. His own page is another one. */
 function turnAway(session) {
   session.onEnd = come;
   fill(door, el("div.door.stack", {}, el("h1", {}, ABOUT.title),
     el("p.note.red", {role: "alert"}, `You are logged in as a ${session.role}. ${ABOUT.text}`),
     el("a.button", {href: "/"}, "To the player's page"),
-    el("button.quiet", {onclick: () => loggedOut(session).then(come)}, "Log out")));
+    el("button.quiet", {onclick: () => session.logOut().then(come)}, "Log out")));
 }
 
 function enter(session) {
@@ -60,7 +56,7 @@ function enter(session) {
     come(why);
   }
   session.onEnd = leave;
-  byId("log-out").onclick = () => loggedOut(session).then(leave);
+  byId("log-out").onclick = () => session.logOut().then(leave);
 }
 
 come();
