@@ -130,7 +130,7 @@ function settle(room, trail, currency) {
 const rollBack = (room, trail, currency) => carryOut(room.live, {
   title: "Roll this bet back",
   facts: factsOf(trail, currency),
-  fields: [el("p", {}, "The stake goes back to the player, as if he had not bet. A free bet is open again.")],
+  fields: [el("p", {}, "The stake goes back to the player, as if he had not bet; a free bet can be used again.")],
   action: "Roll back",
   question: () => ({type: "bet.rollback", bet_id: trail.bet_id, user_id: trail.user_id}),
 });
