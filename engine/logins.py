@@ -79,6 +79,16 @@ def credential(connection: sqlite3.Connection, username: str) -> Credential | No
     return None if row is None else Credential(*row)
 
 
+def name_of(connection: sqlite3.Connection, number: int) -> str | None:
+    """What the person or the service account of this number is called; None: nobody has it."""
+    row = connection.execute(
+        "SELECT username FROM credentials WHERE user_id = :id "
+        "UNION ALL SELECT name FROM service_accounts WHERE id = :id",
+        {"id": number},
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def first_currency(connection: sqlite3.Connection) -> str | None:
     """That of the oldest books; None: there are none."""
     row = connection.execute("SELECT currency FROM users WHERE kind = 'house' ORDER BY id LIMIT 1").fetchone()

@@ -16,7 +16,8 @@ const scenes = {
       history.add(figures);
       const name = "latency99";
       return {runs: history.runs(name), range: history.range(name), refusals: history.refusals(),
-        confirmed: history.range("confirmed"), newest: history.newest.at};
+        confirmed: history.range("confirmed"), newest: history.newest.at, minutes: history.minutes,
+        fromMs: history.fromMs};
     }));
   },
 
@@ -24,6 +25,34 @@ const scenes = {
     const {pathOf, topOf} = await part("curve");
     const {tops, runs, frame} = JSON.parse(told);
     say({tops: tops.map(topOf), path: pathOf(runs, frame)});
+  },
+
+  /** Closed while a token is fetched. */
+  async late_token() {
+    const {Live} = await part("live");
+    let opened = 0, give;
+    const asked = new Promise((resolve) => {
+      const live = new Live("ws://nowhere", () => new Promise((answer) => {
+        give = answer;
+        resolve(live);
+      }), class { constructor() { opened += 1; } close() {} });
+    });
+    (await asked).close();
+    give("a token");
+    await new Promise((resolve) => { setTimeout(resolve); });
+    say({opened});
+  },
+
+  /** Until it has had enough of tokens that are refused. */
+  async given_up(url, token) {
+    const {Live} = await part("live");
+    let given = 0;
+    const live = new Live(url, async () => {
+      given += 1;
+      return token;
+    }, WebSocket);
+    while (!live.hasGivenUp) await new Promise((resolve) => { setTimeout(resolve, 10); });
+    say({given});
   },
 
   /** Moves money over a connection that is cut; each line that comes in is a bet to be settled. */

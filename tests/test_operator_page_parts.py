@@ -85,6 +85,20 @@ def test_a_clock_that_was_set_back_begins_anew(web: Path) -> None:
     assert told[-1]["newest"] == START_MS + 51_000
 
 
+def test_the_second_that_is_told_once_more_on_a_new_connection_changes_nothing(web: Path) -> None:
+    told = told_by(web, "history", [figures(100, 1), figures(101, 2), figures(101, 2), figures(102, 3)])
+
+    assert [[point["value"] for point in run] for run in told[-1]["runs"]] == [[1, 2, 3]]
+    assert told[2] == told[1]
+
+
+def test_what_is_drawn_goes_back_as_far_as_there_is_something_and_five_minutes_at_most(web: Path) -> None:
+    told = told_by(web, "history", [figures(each) for each in (0, 1, 60, 61, 200, 299, 300, 400, 1000)])
+
+    assert [each["minutes"] for each in told] == [1, 1, 1, 2, 4, 5, 5, 4, 1]
+    assert told[3]["fromMs"] == START_MS + 61_000 - 120_000
+
+
 def test_a_curve_is_as_high_as_its_scale(web: Path) -> None:
     frame = {"fromMs": 0, "toMs": 100, "top": 20, "width": 300, "height": 60}
     runs = [
@@ -182,6 +196,17 @@ def test_what_is_refused_and_what_is_not_answered(web: Path, world: World) -> No
             proxy.reads.set()
 
     asyncio.run(scene())
+
+
+def test_no_socket_is_opened_once_it_was_closed(web: Path) -> None:
+    """A token that came too late would show one person's figures to the next."""
+    assert json.loads(node("operator_parts.mjs", str(web), "late_token")) == {"opened": 0}
+
+
+def test_it_says_so_when_there_is_no_point_in_connecting_again(web: Path, world: World) -> None:
+    expired = mint(1, "operator", life_s=-10)
+    told = json.loads(node("operator_parts.mjs", str(web), "given_up", world.server.ws, expired))
+    assert told == {"given": 3}
 
 
 def test_a_refused_token_is_followed_by_another_one(web: Path, world: World) -> None:

@@ -624,7 +624,10 @@ export interface CheckShown {
   why: string | null;
   /** The newest block that was looked at; null: none. */
   head: CheckedHead | null;
-  /** Who began it, such as `operator 7`; `self-check`: the server by itself. */
+  /**
+   * Who began it, such as `operator anna`, or `operator 7` where nobody has a name for that number;
+   * `self-check`: the server by itself.
+   */
   by: string | null;
 }
 

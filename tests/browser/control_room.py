@@ -7,12 +7,13 @@ import json
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from playwright.sync_api import Locator, Page, WebSocket, expect
+from playwright.sync_api import Locator, Page, Route, WebSocket, expect
 from server_fixture import World, mint
-from visitors import PASSWORD, Visitor
+from visitors import PASSWORD, Visitor, held_back
 
 _names: Iterator[str] = (f"colleague{number}" for number in itertools.count(1))
 
@@ -83,3 +84,33 @@ def state_of(world: World, placed: Mapping[str, Any]) -> str:
     """Of a bet, as the file has it."""
     sql = "SELECT state FROM bets WHERE transaction_id = ?"
     return str(world.query(sql, placed["transaction_id"])[0][0])
+
+
+def drawn(page: Page) -> None:
+    """Wait until the page has done what the answers that it has got call for."""
+    page.evaluate("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))")
+
+
+class Late:
+    """Answers to a page's requests for these addresses, which come when the test wants them to.
+
+    late = Late(page, "**/v1/blocks/*")
+    with late.asked():
+        ...                # brings the page to ask
+    late.comes()           # and it has done with the answer whatever it does
+    """
+
+    def __init__(self, page: Page, url: str) -> None:
+        self._page = page
+        self._url = url
+        self._held = held_back(page, url)
+
+    def asked(self) -> AbstractContextManager[Any]:
+        """Within this, the page asks."""
+        return self._page.expect_request(self._url)
+
+    def comes(self, answer: Callable[[Route], None] = Route.continue_) -> None:
+        """The answer of the server, or another one; to the request that was made last."""
+        with self._page.expect_response(self._url):
+            answer(self._held.pop())
+        drawn(self._page)

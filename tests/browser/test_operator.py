@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from typing import Any
 
 import pytest
 from conftest import Visit
-from control_room import at_work, hired, moves_sent, played, state_of, statement, value_of
+from control_room import Late, at_work, drawn, hired, moves_sent, played, state_of, statement, value_of
 from playwright.sync_api import Route, WebSocketRoute, expect
-from server_fixture import OPENING, World
+from server_fixture import OPENING, World, mint
 from visitors import PASSWORD
 
 ANSWER_MS = 10_000
@@ -18,6 +19,14 @@ ANSWER_MS = 10_000
 
 PAGE_BYTES_MAX = 100_000
 """Target of the page's weight before compression."""
+
+NOT_TOLD = "The server could not be told that you log out. Log in and out again to be sure."
+
+
+def turn_down(route: Route) -> None:
+    """Answer as a server that has too much to do with this one."""
+    problem = {"code": "RATE_LIMITED", "detail": "too often", "retryable": True}
+    route.fulfill(status=429, content_type="application/problem+json", body=json.dumps(problem))
 
 
 def test_staff_log_in_and_a_wrong_password_is_told(visit: Visit, world: World) -> None:
@@ -29,25 +38,47 @@ def test_staff_log_in_and_a_wrong_password_is_told(visit: Visit, world: World) -
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+    # The cookie is good for whoever comes next: nobody is told that it is not.
+    page.route("**/v1/auth/logout", turn_down)
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_text(NOT_TOLD)).to_be_visible()
+    expect(page.get_by_role("heading", name="Now")).to_be_hidden()
+    page.unroute("**/v1/auth/logout")
     page.reload()
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.get_by_label("Name, wallet number").fill("whom he was looking for")
     page.get_by_role("button", name="Log out").click()
-    expect(page.get_by_text("You are logged out.")).to_be_visible()
+    expect(page.get_by_text("You have logged out.")).to_be_visible()
     expect(page.get_by_role("heading", name="Now")).to_be_hidden()
+    expect(page.get_by_label("Name, wallet number")).to_have_value("")
 
 
 def test_a_player_is_told_that_this_is_not_for_him(visit: Visit) -> None:
     page = visit().registers().opens("/operator")
+    page.route("**/v1/auth/logout", turn_down, times=1)
 
-    expect(page.get_by_role("alert").filter(has_text="You are logged in as a player")).to_be_visible()
-    expect(page.get_by_role("heading", name="Now")).to_be_hidden()
-    page.get_by_role("button", name="Log out").click()
+    for said in (NOT_TOLD, "You have logged out."):
+        expect(page.get_by_role("alert").filter(has_text="You are logged in as a player")).to_be_visible()
+        expect(page.get_by_role("heading", name="Now")).to_be_hidden()
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_text(said)).to_be_visible()
+        page.reload()
     expect(page.get_by_role("button", name="Log in")).to_be_visible()
 
 
 def test_figures_change_while_bets_come(visit: Visit, world: World) -> None:
-    page = at_work(visit())
+    visitor = visit()
+    sockets: list[WebSocketRoute] = []
+
+    def keep(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+        sockets.append(route)
+
+    visitor.context.route_web_socket("**/ws", keep)
+    page = at_work(visitor)
     expect(value_of(page, "Bets")).to_have_attribute("aria-label", re.compile("confirmed 0/s now"))
+    expect(page.get_by_text("The last minute, up to")).to_be_visible()
     before = page.locator("#as-of").inner_text()
 
     played(world, world.player()[1], [100, 200, OPENING + 1])
@@ -55,7 +86,7 @@ def test_figures_change_while_bets_come(visit: Visit, world: World) -> None:
     expect(value_of(page, "Bets")).to_have_attribute(
         "aria-label", re.compile(r"confirmed .*from 0/s to [1-9].*refused .*from 0/s to [\d.]*[1-9]")
     )
-    label = re.compile(r"Confirmation latency, the last five minutes: p50 .*from [\d.]+ ms to [\d.]+ ms; p99")
+    label = re.compile(r"Confirmation latency, the last minute: p50 .*from [\d.]+ ms to [\d.]+ ms; p99")
     expect(value_of(page, "Confirmation latency")).to_have_attribute("aria-label", label)
     refused = page.locator("#refusals li").filter(has_text="INSUFFICIENT_FUNDS")
     expect(refused).to_contain_text("1")
@@ -64,6 +95,29 @@ def test_figures_change_while_bets_come(visit: Visit, world: World) -> None:
     ).to_be_visible()
     expect(page.locator("#as-of")).not_to_have_text(before)
     assert page.locator("#charts path").first.get_attribute("d")
+
+    sockets[-1].close(code=4400, reason="not this protocol")
+    expect(page.locator("#connection")).to_have_text("No connection: reload the page")
+    expect(page.locator("#live")).to_have_text("No connection: reload the page.")
+    expect(page.locator("#now")).to_have_class(re.compile("stale"))
+
+
+TOLD_TWICE = """async () => {
+    const {Breaker} = await import("/web/operator/breaker.js");
+    const nonces = {status: "degraded", why: "Redis is away"};
+    const breaker = {state: "closed", remaining_ms: 0, reason: null};
+    const figures = {breaker, nonces, storage_failed: "no disk", stopping: false};
+    const [panel, place] = [new Breaker(), document.getElementById("notes")];
+    panel.show(figures);
+    const notes = [...place.children];
+    panel.show(figures);
+    return [notes.length, notes.every((note) => note.isConnected)];
+}"""
+
+
+def test_what_was_noted_already_is_not_read_out_each_second(visit: Visit) -> None:
+    page = visit().opens("/operator")
+    assert page.evaluate(TOLD_TWICE) == [2, True]
 
 
 def test_a_player_is_found_and_his_bet_followed_into_its_block(visit: Visit, world: World) -> None:
@@ -106,6 +160,63 @@ def test_the_id_of_a_bet_leads_to_it_and_nobody_is_said_to_be_nobody(visit: Visi
     expect(page.locator("#trail")).to_contain_text(placed["bet_id"])
 
 
+def test_a_bet_that_was_rolled_back_before_it_came_is_shown_as_that(visit: Visit, world: World) -> None:
+    visitor = visit()
+    bet_id = str(uuid.uuid4())
+    visitor.operates("POST", f"/v1/bets/{bet_id}/rollback")
+    page = at_work(visitor)
+
+    page.get_by_label("Name, wallet number").fill(bet_id.upper())
+    trail = page.locator("#trail")
+    expect(trail).to_contain_text(bet_id)
+    expect(trail).to_contain_text("Nobody's")
+    expect(trail.get_by_role("listitem")).to_contain_text("Rolled back before it came")
+    expect(trail.get_by_role("button", name=re.compile("Settle|Roll back"))).to_have_count(0)
+
+
+def test_what_was_asked_for_last_is_what_is_shown(visit: Visit, world: World) -> None:
+    """However late the answer to an earlier question is, and also where that is an error."""
+    user_id, token = world.player()
+    first, second = played(world, token, [100, 200])
+    other_id, _ = world.player()
+    page = at_work(visit())
+    rows, trail = statement(page, user_id), page.locator("#trail")
+
+    late = Late(page, f"**/v1/bets/{first['bet_id']}/trail")
+    with late.asked():
+        rows.nth(1).get_by_role("button", name="Bet").click()
+    rows.first.get_by_role("button", name="Bet").click()
+    expect(trail).to_contain_text(second["bet_id"])
+    with page.expect_response("**/v1/wallet?*"):  # which it looks at next
+        late.comes()
+    drawn(page)
+    expect(trail).to_contain_text(second["bet_id"])
+
+    late = Late(page, "**/v1/blocks/*")
+    block = trail.get_by_role("button", name="Block ")
+    with late.asked():
+        block.click()
+    block.click()
+    late.comes()
+    expect(trail.get_by_text("Signed by")).to_have_count(0)
+
+    late = Late(page, f"**/v1/wallet?user_id={user_id}")
+    with late.asked():
+        page.get_by_role("button", name="Read again").click()
+    expect(statement(page, other_id)).to_have_count(1)
+    late.comes()
+    expect(page.get_by_role("heading", name=f"Wallet {other_id}")).to_be_visible()
+
+    late = Late(page, "**/v1/players?text=nobody")
+    search = page.get_by_label("Name, wallet number")
+    with late.asked():
+        search.fill("nobody")
+    search.fill(str(user_id))
+    expect(page.get_by_role("button", name=f"№ {user_id}")).to_be_visible()
+    late.comes(turn_down)
+    expect(page.get_by_role("button", name=f"№ {user_id}")).to_be_visible()
+
+
 def test_a_bet_is_settled_once_however_often_the_button_is_clicked(visit: Visit, world: World) -> None:
     user_id, token = world.player()
     (placed,) = played(world, token, [250])
@@ -133,7 +244,7 @@ def test_a_bet_is_settled_once_however_often_the_button_is_clicked(visit: Visit,
     expect(dialog).to_be_hidden()
     expect(page.get_by_role("region", name="Statement").locator("tbody tr").first).to_contain_text("+€12.50")
     expect(page.locator("#trail")).to_contain_text("Won")
-    expect(page.get_by_role("button", name="Settle …")).to_have_count(0)
+    expect(page.get_by_role("button", name=re.compile("Settle|Roll back"))).to_have_count(0)
     wins = world.query(
         "SELECT amount FROM transaction_ledger WHERE user_id = ? AND ref_id = ? ORDER BY id",
         user_id, placed["bet_id"],
@@ -181,19 +292,31 @@ def test_an_answer_that_was_lost_is_asked_for_again_and_nothing_is_done_twice(
 
 
 def test_a_bet_is_rolled_back_and_a_refusal_is_told(visit: Visit, world: World) -> None:
-    user_id, token = world.player()
+    player, visitor = visit().registers(balance=10_000), visit()
+    token = mint(player.user_id)
     (placed,) = played(world, token, [250])
-    visitor = visit()
     page = at_work(visitor)
-    statement(page, user_id).first.get_by_role("button", name="Bet").click()
+    page.get_by_label("Name, wallet number").fill(player.name)
+    page.get_by_role("button", name=player.name).click()
+    entries = page.get_by_role("region", name="Statement").locator("tbody tr")
+    entries.first.get_by_role("button", name="Bet").click()
     page.get_by_role("button", name="Roll back …").click()
     dialog = page.get_by_role("dialog", name="Roll this bet back")
+    expect(dialog).to_contain_text("The stake goes back to the player")
     dialog.get_by_role("button", name="Roll back").click()
     expect(page.locator("#trail")).to_contain_text("Rolled back")
-    expect(page.get_by_role("region", name="Statement").locator("tbody tr").first).to_contain_text("+€2.50")
+    expect(page.get_by_role("button", name=re.compile("Settle|Roll back"))).to_have_count(0)
+    expect(entries.first).to_contain_text("+€2.50")
+    expect(page.get_by_role("heading", name=player.name)).to_be_visible()
 
-    (other,) = played(world, token, [300])
+    cashed, other = played(world, token, [400, 300])
+    visitor.operates("POST", f"/v1/bets/{cashed['bet_id']}/cashout", stake=100, payout=90)
+    page.get_by_label("Name, wallet number").fill(cashed["bet_id"])
+    expect(page.locator("#trail")).to_contain_text("Cash-out")
+    expect(page.get_by_role("button", name="Settle …")).to_be_visible()
+    expect(page.get_by_role("button", name="Roll back …")).to_have_count(0)
     page.get_by_label("Name, wallet number").fill(other["bet_id"])
+    expect(page.locator("#trail")).to_contain_text(other["bet_id"])
     page.get_by_role("button", name="Settle …").click()
     visitor.operates("POST", f"/v1/bets/{other['bet_id']}/rollback")  # a colleague was faster
     dialog = page.get_by_role("dialog", name="Settle this bet")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Visit
-from control_room import at_work
+from control_room import Late, at_work
 from playwright.sync_api import Locator, Page, expect
 from server_fixture import OPENING, World, running
 from visitors import Visitor
@@ -18,6 +18,12 @@ from harness.process import Server, seed
 
 PROCESS_MS = 30_000
 """A check is a process of its own, which first has to be started: seconds, on a busy machine."""
+
+PAYOUTS_SHOWN = 10
+"""On a page of them (web/operator/payouts.js)."""
+
+ITEMS_TOLD = 1000
+"""Of what is in suspense, by one answer (ws/asking/lookups.py)."""
 
 
 def panel(page: Page, name: str) -> Locator:
@@ -36,7 +42,8 @@ SEE_THE_BARS = """() => {
 
 @pytest.mark.parametrize("name", ["Reconcile", "Verify"])
 def test_a_check_is_run_again_and_finds_that_all_is_well(visit: Visit, world: World, name: str) -> None:
-    page = at_work(visit(), "auditor")
+    auditor = visit()
+    page = at_work(auditor, "auditor")
     check = panel(page, name)
     expect(check).to_contain_text("Not looked yet")
 
@@ -45,7 +52,7 @@ def test_a_check_is_run_again_and_finds_that_all_is_well(visit: Visit, world: Wo
     expect(check).to_contain_text("All rows agree", timeout=PROCESS_MS)
     assert page.evaluate("barsSeen") == [name]
     expect(check.get_by_role("progressbar")).to_be_hidden()
-    expect(check).to_contain_text("auditor")
+    expect(check).to_contain_text(f"auditor {auditor.name}")
     ((block, hash_),) = world.query("SELECT id, lower(hex(hash)) FROM blocks ORDER BY id DESC LIMIT 1")
     expect(check).to_contain_text(f"Block {block}")
     expect(check).to_contain_text(hash_)
@@ -140,10 +147,62 @@ def test_a_payout_that_is_made_meanwhile_appears_and_an_auditor_only_looks(
     visit: Visit, world: World
 ) -> None:
     visitor = visit()
+    before, _ = payout(visitor, world)
     page = at_work(visitor, "auditor")
+    rows = page.locator("#payouts > ul > li")
+    known = rows.filter(has_text=f"Payout {before}").get_by_role("button", name="2 in suspense")
+    known.focus()
     payout_id, _ = payout(visitor, world)
-    row = page.locator("#payouts > ul > li").filter(has_text=f"Payout {payout_id}")
+    row = rows.filter(has_text=f"Payout {payout_id}")
     expect(row).to_be_visible(timeout=10_000)
+    expect(rows.first).to_contain_text(f"Payout {payout_id}")
+    expect(known).to_be_focused()
     row.get_by_role("button", name="2 in suspense").click()
     expect(row.get_by_role("listitem")).to_have_count(2)
     expect(row.get_by_role("button", name="Try again")).to_have_count(0)
+
+
+def test_older_payouts_and_more_items_than_are_told_at_once_are_seen(visit: Visit, world: World) -> None:
+    visitor = visit()
+    user_id, _ = world.player()
+    oldest, *_ = made = [
+        visitor.operates("POST", "/v1/payouts", currency="EUR", items=[{"user_id": user_id, "amount": 5}])
+        for _ in range(PAYOUTS_SHOWN)
+    ]
+    large = visitor.operates("POST", "/v1/payouts/open", currency="EUR")["payout_id"]
+    item = {"user_id": world.blocked_id, "amount": 3}
+    for first, some in ((0, ITEMS_TOLD), (ITEMS_TOLD, 1)):
+        visitor.operates("POST", f"/v1/payouts/{large}/items", first=first, items=[item] * some)
+    visitor.operates("POST", f"/v1/payouts/{large}/start", items=ITEMS_TOLD + 1, total=3 * (ITEMS_TOLD + 1))
+    page = at_work(visitor)
+
+    rows = page.locator("#payouts > ul > li")
+    expect(rows).to_have_count(PAYOUTS_SHOWN)
+    expect(rows.last).to_contain_text(f"Payout {made[1]['payout_id']}")
+    page.get_by_role("button", name="Older payouts").click()
+    expect(rows.filter(has_text=f"Payout {oldest['payout_id']}")).to_be_visible()
+    titles = page.locator("#payouts b").filter(has_text="Payout").all_inner_texts()
+    ids = [int(title.removeprefix("Payout ")) for title in titles]
+    assert ids == sorted(ids, reverse=True)
+
+    row = rows.filter(has_text=f"Payout {large}")
+    opener = row.get_by_role("button", name="1,001 in suspense")
+    opener.click()
+    items = row.locator(".suspense > li")
+    expect(items).to_have_count(ITEMS_TOLD)
+    row.get_by_role("button", name="More items").click()
+    expect(items).to_have_count(1)
+    expect(items).to_contain_text(f"Item {ITEMS_TOLD},")
+    expect(opener).to_be_focused()
+    items.get_by_role("button", name="Return …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Return").click()
+    expect(items).to_contain_text("Returned")
+
+    late = Late(page, f"**/v1/payouts/{large}?*")
+    opener = row.get_by_role("button", name="1,000 in suspense")
+    opener.click()
+    with late.asked():
+        opener.click()
+    opener.click()
+    late.comes()
+    expect(items).to_have_count(0)

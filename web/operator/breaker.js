@@ -13,6 +13,7 @@ const LOOKS = {
 export class Breaker {
   #told = null;
   #longestMs = 0;
+  #noted = "";
 
   /** @param {object} figures  the newest */
   show({breaker, nonces, storage_failed: failed, stopping}) {
@@ -44,8 +45,9 @@ export class Breaker {
       stopping ? ["pending", "The server is stopping."] : null,
       nonces.status === "ok" ? null : ["pending", `Replays are filtered in memory, not in Redis: ${nonces.why}.`],
     ].filter((note) => note !== null);
-    const place = byId("notes"), text = notes.map(([, words]) => words).join(" ");
-    if (place.textContent === text) return; // or it would be read out each second
-    fill(place, notes.map(([look, words]) => el(`p.note.${look}`, {}, words)));
+    const text = notes.map(([, words]) => words).join(" ");
+    if (text === this.#noted) return; // or it would be read out each second
+    this.#noted = text;
+    fill(byId("notes"), notes.map(([look, words]) => el(`p.note.${look}`, {}, words)));
   }
 }

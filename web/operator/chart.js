@@ -2,7 +2,7 @@
 
 import {el} from "../shared/dom.js";
 import {pathOf, topOf} from "./curve.js";
-import {KEPT_MS} from "./history.js";
+import {backTo} from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [300, 64];
@@ -13,7 +13,7 @@ const svg = (tag, attributes) => {
   return made;
 };
 
-/** One or two lines over the last five minutes. */
+/** One or two lines over the last minutes. */
 export class Chart {
   #title; #shown; #drawing; #lines; #scale;
   #more = el("span.soft.small");
@@ -45,17 +45,17 @@ export class Chart {
 
   /** Draw what there is now. `more`: a further word on the newest figures, in place of the range. */
   draw(history, more) {
-    const toMs = history.newest.at;
+    const {newest: {at: toMs}, fromMs, minutes} = history;
     const ranges = this.#lines.map(({series}) => history.range(series));
     const top = topOf(Math.max(0, ...ranges.map((range) => range?.most ?? 0)));
     const words = this.#lines.map(({series, name, path, value}, place) => {
-      const frame = {fromMs: toMs - KEPT_MS, toMs, top, width: WIDTH, height: HEIGHT};
+      const frame = {fromMs, toMs, top, width: WIDTH, height: HEIGHT};
       path.setAttribute("d", pathOf(history.runs(series), frame));
       const range = ranges[place];
       value.textContent = range === null || range.now === null ? "–" : this.#shown(range.now);
       return `${name} ${this.#inWords(range)}`;
     });
-    this.#drawing.setAttribute("aria-label", `${this.#title}, the last five minutes: ${words.join("; ")}.`);
+    this.#drawing.setAttribute("aria-label", `${this.#title}, the ${backTo(minutes)}: ${words.join("; ")}.`);
     this.#scale.textContent = this.#shown(top);
     const last = ranges.at(-1);
     this.#more.textContent = more ?? (last === null ? "" : this.#span(this.#lines.at(-1).name, last));

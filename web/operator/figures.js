@@ -5,10 +5,11 @@ import {inWords} from "../shared/words.js";
 import {Breaker} from "./breaker.js";
 import {Chart} from "./chart.js";
 import {History} from "./history.js";
-import {bytes, clockOf, count, ms, perSecond} from "./words.js";
+import {backTo, bytes, clockOf, count, ms, perSecond} from "./words.js";
 
 const LATE_MS = 3500; // without a figure the page says so: they come each second
 const LOOK_EVERY_MS = 500;
+const GIVEN_UP = "No connection: reload the page";
 
 const CHARTS = [
   [new Chart("Bets", perSecond, {confirmed: "confirmed", rejected: "refused"}),
@@ -26,7 +27,7 @@ const CHARTS = [
 export function showFigures(live) {
   const history = new History();
   const breaker = new Breaker();
-  let heardMs = -Infinity, wasWell = null;
+  let heardMs = -Infinity, hasBeenWell = false, shown = "";
   fill(byId("charts"), CHARTS.map(([chart]) => chart.figure));
 
   function hear(figures) {
@@ -40,13 +41,20 @@ export function showFigures(live) {
 
   function look() {
     const isWell = live.isOpen && performance.now() - heardMs < LATE_MS;
-    if (isWell) byId("as-of").textContent = clockOf(history.newest.at);
-    if (isWell === wasWell) return;
-    const word = isWell ? "Live" : history.newest ? "Connection lost, trying again" : "Connecting";
-    fill(byId("connection"), state(isWell ? "green" : "grey.live", word));
-    byId("now").classList.toggle("stale", !isWell && wasWell !== null);
-    if (wasWell !== null) announce(isWell ? "The connection is back." : "The connection is lost. Figures are old.");
-    if (isWell || wasWell !== null) wasWell = isWell;
+    if (isWell) {
+      byId("as-of").textContent = clockOf(history.newest.at);
+      byId("span").textContent = backTo(history.minutes);
+    }
+    const [how, word, said] = isWell ? ["green", "Live", "The connection is back."]
+      : live.hasGivenUp ? ["red", GIVEN_UP, `${GIVEN_UP}.`]
+      : hasBeenWell ? ["grey.live", "Connection lost, trying again", "The connection is lost. Figures are old."]
+      : ["grey.live", "Connecting", ""];
+    if (word === shown) return;
+    shown = word;
+    fill(byId("connection"), state(how, word));
+    byId("now").classList.toggle("stale", !isWell && hasBeenWell);
+    if (hasBeenWell || live.hasGivenUp) announce(said);
+    hasBeenWell ||= isWell;
   }
 
   live.on("figures", hear);
@@ -60,7 +68,7 @@ function showRefusals(history, {totals}) {
   const refusals = history.refusals();
   const most = Math.max(1, ...refusals.map(([, times]) => times));
   fill(byId("refusals"), refusals.length === 0
-    ? el("p.soft.small", {}, "None in the last five minutes.")
+    ? el("p.soft.small", {}, `None in the ${backTo(history.minutes)}.`)
     : el("ul.bars", {}, refusals.map(([code, times]) => el("li", {},
       el("code", {title: inWords({code})}, code), el("meter", {min: 0, max: most, value: times, "aria-hidden": "true"}),
       el("b.number", {}, count(times))))));

@@ -1,7 +1,8 @@
 // The figures of the last minutes, second by second. No clock and no page: what comes is added, what is old
 // goes, and what is missing leaves a gap.
 
-export const KEPT_MS = 300_000; // five minutes: what somebody who was just called wants to see
+const KEPT_MS = 300_000; // five minutes: what somebody who was just called wants to see
+const MINUTE_MS = 60_000;
 const BREAK_MS = 2500; // pushes come each second: further apart, some are missing
 
 /** Null: the first answer tells of no time at all. */
@@ -30,9 +31,19 @@ export class History {
   /** The newest; undefined: none has come. */
   get newest() { return this.#told.at(-1); }
 
-  /** A message `figures`. One that is not newer than the last says that the server's clock was set: begin anew. */
+  /** How far back there is something to be seen, in whole minutes: from one to five. */
+  get minutes() { return Math.max(1, Math.ceil((this.newest.at - this.#told[0].at) / MINUTE_MS)); }
+
+  /** Where a drawing of them begins. */
+  get fromMs() { return this.newest.at - this.minutes * MINUTE_MS; }
+
+  /**
+   * A message `figures`. One that is older than the last says that the server's clock was set: begin anew. One
+   * of the same time is the last one once more, as each new connection hears it first.
+   */
   add(figures) {
-    if (this.newest !== undefined && figures.at <= this.newest.at) this.#told.length = 0;
+    if (figures.at === this.newest?.at) return;
+    if (figures.at < this.newest?.at) this.#told.length = 0;
     this.#told.push(figures);
     const old = this.#told.findIndex(({at}) => at > figures.at - KEPT_MS);
     this.#told.splice(0, old);

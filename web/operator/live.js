@@ -15,6 +15,8 @@ const nowMs = () => Math.trunc(performance.now());
 export class Live {
   /** Whether there is a socket that has been welcomed. */
   isOpen = false;
+  /** Whether it will not connect again: there is no point in it. */
+  hasGivenUp = false;
   #url; #tokens; #Socket;
   #token = null;
   #socket = null;
@@ -68,7 +70,7 @@ export class Live {
       const pauseMs = Math.max(0, this.#reconnecting.connectMs - nowMs());
       await new Promise((resolve) => { setTimeout(resolve, pauseMs); });
       const code = this.#isOver ? null : await this.#oneSocket();
-      if (this.#reconnecting.closed(code, nowMs(), null) !== null) this.#isOver = true;
+      if (this.#reconnecting.closed(code, nowMs(), null) !== null) this.hasGivenUp = this.#isOver = true;
     }
   }
 
@@ -80,6 +82,7 @@ export class Live {
     } catch {
       return null; // nobody gives tokens now; where the log-in has ended, the session says so
     }
+    if (this.#isOver) return null; // closed meanwhile: whoever comes next is to see nothing of this one
     return new Promise((resolve) => {
       const socket = this.#socket = new this.#Socket(this.#url, "wallet.v1");
       const left = (code) => {

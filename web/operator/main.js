@@ -33,11 +33,11 @@ async function come(why = "") {
 
 /** A player has nothing to do here. His own page is another one. */
 function turnAway(session) {
-  const leave = () => session.logOut().catch(() => {}).then(() => location.reload());
+  session.onEnd = come;
   fill(door, el("div.door.stack", {}, el("h1", {}, ABOUT.title),
     el("p.note.red", {role: "alert"}, `You are logged in as a ${session.role}. ${ABOUT.text}`),
     el("a.button", {href: "/"}, "To the player's page"),
-    el("button.quiet", {onclick: leave}, "Log out")));
+    el("button.quiet", {onclick: () => session.logOut().then(come)}, "Log out")));
 }
 
 function enter(session) {
@@ -45,8 +45,7 @@ function enter(session) {
   const room = {session, live, mayMove: MOVERS.includes(session.role)};
   fill(byId("who"), session.role);
   for (const place of document.querySelectorAll("[data-fresh]")) fill(place); // of whoever was here before
-  const ends = [showFigures(live), showPayouts(room)];
-  showPlayers(room);
+  const ends = [showFigures(live), showPayouts(room), showPlayers(room)];
   showChecks(live);
   house.hidden = false;
 
@@ -57,7 +56,7 @@ function enter(session) {
     come(why);
   }
   session.onEnd = leave;
-  byId("log-out").onclick = () => session.logOut().catch(() => {}).then(() => leave("You are logged out."));
+  byId("log-out").onclick = () => session.logOut().then(leave);
 }
 
 come();

@@ -7,6 +7,7 @@ import {carryOut} from "./deeds.js";
 import {count} from "./words.js";
 
 const PAGE = 10;
+const ITEMS = 1000; // in suspense, that the server tells at once
 const LOOK_EVERY_MS = 5000; // for payouts that were opened meanwhile; how far one is comes as a push
 const STATES = {collecting: ["plain", "Collecting"], paying: ["pending", "Paying"], paid: ["green", "Paid"]};
 const NOT_ALL = ["pending", "Not all paid"];
@@ -16,17 +17,22 @@ export function showPayouts(room) {
   const {session, live} = room;
   const rows = new Map();
   const place = byId("payouts"), older = byId("older-payouts"), list = el("ul.stack");
+  let before = null, isOver = false;
 
   async function page(query) {
     const {items, next} = await session.ask("/v1/payouts", {query: {limit: PAGE, ...query}});
+    if (isOver) return;
     if (rows.size === 0) fill(place, items.length ? list : el("p.empty", {}, "There are no payouts yet."));
     const fresh = items.filter(({payout_id: id}) => !rows.has(id)).map((payout) => new Row(room, payout));
     fresh.forEach((row) => rows.set(row.id, row));
     for (const payout of items) rows.get(payout.payout_id).show(payout);
-    list.append(...fresh.map(({element}) => element));
-    list.append(...[...rows.values()].sort((one, other) => other.id - one.id).map(({element}) => element));
-    if (query?.before !== undefined || older.before === undefined) {
-      older.before = next;
+    // A row that stands where it should is let be: what is taken out and put back loses focus and clicks.
+    [...rows.values()].sort((one, other) => other.id - one.id).forEach(({element}, index) => {
+      if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
+    });
+    // Where nothing in a newest page was known, what is before it may not be known either.
+    if (query?.before !== undefined || fresh.length === items.length) {
+      before = next;
       older.hidden = next === null;
     }
   }
@@ -39,13 +45,16 @@ export function showPayouts(room) {
     look();
     rows.forEach((row) => row.follow());
   });
-  older.onclick = () => look({before: older.before});
+  older.onclick = () => look({before});
   const timer = setInterval(() => { if (live.isOpen && !document.hidden) look(); }, LOOK_EVERY_MS);
-  return () => clearInterval(timer);
+  return () => {
+    isOver = true;
+    clearInterval(timer);
+  };
 }
 
 class Row {
-  #room; #currency; #isFollowed = false; #suspended = null;
+  #room; #currency; #isFollowed = false; #suspended = null; #from = 0; #turn = 0;
   #sign = el("span"); #bar = el("progress"); #text = el("p.small"); #items = el("div");
   #open = el("button.plain", {"aria-expanded": "false", onclick: () => this.#toggle()});
 
@@ -83,17 +92,32 @@ class Row {
 
   #toggle() {
     this.#open.setAttribute("aria-expanded", String(!this.#isOpen));
+    this.#from = 0;
     if (this.#isOpen) this.#list();
     else fill(this.#items);
   }
 
+  /** What is in suspense, and what has become of the rest of it, from item `#from` on. */
   async #list() {
+    const mine = ++this.#turn;
+    const isWanted = () => mine === this.#turn && this.#isOpen;
     try {
-      const {in_suspense: items} = await this.#room.session.ask(`/v1/payouts/${this.id}`);
-      fill(this.#items, el("ul.suspense.small", {}, items.map((item) => this.#item(item))));
+      const query = {suspended_from: this.#from};
+      const {in_suspense: items} = await this.#room.session.ask(`/v1/payouts/${this.id}`, {query});
+      if (!isWanted()) return;
+      fill(this.#items, el("ul.suspense.small", {}, items.map((item) => this.#item(item))),
+        items.length === 0 ? el("p.soft.small", {}, "There are no more.") : null,
+        items.length < ITEMS ? null
+          : el("button.quiet", {onclick: () => this.#goOn(items.at(-1).number + 1)}, "More items"));
     } catch (error) {
-      fill(this.#items, el("p.note.red", {role: "alert"}, inWords(error)));
+      if (isWanted()) fill(this.#items, el("p.note.red", {role: "alert"}, inWords(error)));
     }
+  }
+
+  async #goOn(from) {
+    this.#from = from;
+    await this.#list();
+    this.#open.focus(); // what had it is gone
   }
 
   #item(item) {

@@ -9,8 +9,16 @@ import {briefTime, kindOf} from "./words.js";
 const PAGE = 15;
 const NEWEST = Number.MAX_SAFE_INTEGER; // all entries are before that one
 
+let turn = 0; // only what was asked for last is shown
+
+export function closeStatement() {
+  turn += 1;
+  fill(byId("statement"));
+}
+
 /** Show it in place of another, from the newest entry on. `name`: what the player is called, if anything. */
 export async function showStatement(room, userId, name) {
+  const mine = ++turn;
   const place = byId("statement");
   const rows = el("tbody");
   const end = el("p.soft.small");
@@ -22,7 +30,7 @@ export async function showStatement(room, userId, name) {
     try {
       const query = {user_id: userId, before, limit: PAGE};
       const {items, next, gap} = await room.session.ask("/v1/wallet/entries", {query});
-      rows.append(...items.map((entry) => row(room, entry, currency)));
+      rows.append(...items.map((entry) => row(room, entry, currency, name)));
       before = next;
       older.hidden = next === null;
       if (next === null) end.textContent = gap ? "What is older is in an archive." : "That is all.";
@@ -35,6 +43,7 @@ export async function showStatement(room, userId, name) {
 
   try {
     const wallet = await room.session.ask("/v1/wallet", {query: {user_id: userId}});
+    if (mine !== turn) return;
     ({currency} = wallet);
     const title = el("h3", {tabindex: "-1"}, name ?? `Wallet ${userId}`);
     fill(place,
@@ -48,16 +57,16 @@ export async function showStatement(room, userId, name) {
           el(column > 1 ? "th.number" : "th", {scope: "col"}, word)))), rows)),
       older, end);
     await page();
-    title.focus();
+    if (mine === turn) title.focus();
   } catch (error) {
-    fill(place, el("p.note.red", {role: "alert"}, inWords(error)));
+    if (mine === turn) fill(place, el("p.note.red", {role: "alert"}, inWords(error)));
   }
 }
 
-function row(room, {seq, kind, amount, balance, at, bet_id: betId, transaction_id: id}, currency) {
+function row(room, {seq, kind, amount, balance, at, bet_id: betId, transaction_id: id}, currency, name) {
   const what = betId === undefined
     ? kindOf(kind)
-    : el("button.plain", {onclick: () => showTrail(room, betId), title: `Bet ${betId}`}, kindOf(kind));
+    : el("button.plain", {onclick: () => showTrail(room, betId, name), title: `Bet ${betId}`}, kindOf(kind));
   return el("tr", {},
     el("td", {}, briefTime(at)),
     el("td", {}, what),

@@ -8,31 +8,48 @@ import {carryOut} from "./deeds.js";
 import {showStatement} from "./statement.js";
 import {kindOf, stateOf} from "./words.js";
 
-/** Show it in place of another, and go there. @param {import("./main.js").Room} room */
-export async function showTrail(room, betId) {
+const NOBODY = 0; // whose a bet is that was rolled back before it came: it has no wallet, and moved nothing
+let turn = 0; // only what was asked for last is shown
+
+export function closeTrail() {
+  turn += 1;
+  fill(byId("trail"));
+}
+
+/**
+ * Show it in place of another, and go there.
+ *
+ * @param {import("./main.js").Room} room
+ * @param {string} betId
+ * @param {string} [name]  what its player is called, if that is known
+ */
+export async function showTrail(room, betId, name) {
+  const mine = ++turn;
   const place = byId("trail");
   try {
     const trail = await room.session.ask(`/v1/bets/${betId}/trail`);
-    const {currency} = await room.session.ask("/v1/wallet", {query: {user_id: trail.user_id}});
+    const {currency} = trail.user_id === NOBODY ? {}
+      : await room.session.ask("/v1/wallet", {query: {user_id: trail.user_id}});
+    if (mine !== turn) return;
     const title = el("h3", {tabindex: "-1"}, "The way of a bet");
     fill(place,
-      el("div.apart", {}, title, el("button.plain", {onclick: () => fill(place)}, "Close")),
+      el("div.apart", {}, title, el("button.plain", {onclick: closeTrail}, "Close")),
       el("dl.facts", {}, Object.entries(factsOf(trail, currency)).map(([name, fact]) =>
         el("div", {}, el("dt", {}, name), el("dd", {}, fact)))),
-      room.mayMove ? deeds(room, trail, currency) : null,
+      room.mayMove ? deeds(room, trail, currency, name) : null,
       el("ol.steps", {}, trail.transactions.map((step) => stepShown(room, step, currency))));
     title.focus();
     place.scrollIntoView({block: "nearest"});
   } catch (error) {
-    fill(place, el("p.note.red", {role: "alert"}, inWords(error)));
+    if (mine === turn) fill(place, el("p.note.red", {role: "alert"}, inWords(error)));
   }
 }
 
 const factsOf = ({bet_id: betId, user_id: userId, state: word, stake, payout}, currency) => ({
   Bet: el("code", {}, betId),
-  Player: `№ ${userId}`,
-  Stake: shown(stake, currency),
-  Paid: shown(payout, currency),
+  ...(userId === NOBODY ? {Player: "Nobody's"} : {
+    Player: `№ ${userId}`, Stake: shown(stake, currency), Paid: shown(payout, currency),
+  }),
   State: stateOf(word),
 });
 
@@ -52,8 +69,10 @@ async function showBlock(room, block, place, button) {
   const isOpen = button.getAttribute("aria-expanded") === "true";
   button.setAttribute("aria-expanded", String(!isOpen));
   if (isOpen) return fill(place);
+  const isWanted = () => button.getAttribute("aria-expanded") === "true";
   try {
     const {head: {block: sealed, signature}} = await room.session.ask(`/v1/blocks/${block}`);
+    if (!isWanted()) return;
     const facts = {
       Sealed: time(sealed.at / 1000),
       Transactions: `${sealed.first_transaction_id} to ${sealed.last_transaction_id}`,
@@ -63,23 +82,25 @@ async function showBlock(room, block, place, button) {
     fill(place, el("dl.facts.sealed", {}, Object.entries(facts).map(([name, fact]) =>
       el("div", {}, el("dt", {}, name), el("dd", {}, fact)))));
   } catch (error) {
-    fill(place, el("p.note.red", {role: "alert"}, inWords(error)));
+    if (isWanted()) fill(place, el("p.note.red", {role: "alert"}, inWords(error)));
   }
 }
 
 // -- what may be done about it
 
-function deeds(room, trail, currency) {
-  const {state: word, user_id: userId, bet_id: betId} = trail;
+function deeds(room, trail, currency, name) {
+  const {state: word, user_id: userId, bet_id: betId, transactions} = trail;
+  if (word === "rolled_back") return el("div", {}, state("grey", "Nothing is left to be done"));
+  if (word !== "confirmed") return null;
   const after = async (answer) => {
     if (answer === null) return;
-    await showStatement(room, userId);
-    await showTrail(room, betId);
+    const mine = turn;
+    await showStatement(room, userId, name);
+    if (mine === turn) await showTrail(room, betId, name);
   };
   const button = (name, deed) => el("button.quiet", {onclick: () => deed(room, trail, currency).then(after)}, name);
-  return el("div.row", {},
-    word === "confirmed" ? button("Settle …", settle) : null,
-    word === "rolled_back" ? state("grey", "Nothing is left to be done") : button("Roll back …", rollBack));
+  const isCashed = transactions.some(({kind}) => kind === "CASHOUT"); // of a part: that one is over
+  return el("div.row", {}, button("Settle …", settle), isCashed ? null : button("Roll back …", rollBack));
 }
 
 const RESULTS = {won: "Won", lost: "Lost", void: "Void: the stake goes back"};
@@ -109,7 +130,7 @@ function settle(room, trail, currency) {
 const rollBack = (room, trail, currency) => carryOut(room.live, {
   title: "Roll this bet back",
   facts: factsOf(trail, currency),
-  fields: [el("p", {}, "As if it had never been: the stake goes back to the player, and what was paid is taken back.")],
+  fields: [el("p", {}, "The stake goes back to the player, as if he had not bet; a free bet can be used again.")],
   action: "Roll back",
   question: () => ({type: "bet.rollback", bet_id: trail.bet_id, user_id: trail.user_id}),
 });

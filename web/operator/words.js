@@ -17,10 +17,14 @@ export function bytes(number) {
   return `${short.format(number / 1000 ** power)} ${["B", "kB", "MB", "GB"][power]}`;
 }
 
+/** From now to so many minutes ago. */
+export const backTo = (minutes) => (minutes === 1 ? "last minute" : `last ${minutes} minutes`);
+
 const KINDS = {
   BET: "Bet", WIN: "Win", REFUND: "Stake back", ROLLBACK: "Rolled back", UNSETTLE: "Settlement taken back",
   CASHOUT: "Cash-out", DEPOSIT: "Deposit", WITHDRAWAL: "Withdrawal", CAPTURE: "Hold captured", TRANSFER: "Transfer",
   FEE: "Fee", TAX: "Tax", PAYOUT: "Payout", BONUS: "Bonus", EXPIRY: "Expired", SETTLE: "Settled", LOSS: "Lost",
+  TOMBSTONE: "Rolled back before it came",
 };
 
 /** What an entry or a transaction is called. */

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 
 from batcher.batcher import Batcher
-from engine import audit_log
+from engine import audit_log, logins
 from engine.actors import NO_NUMBER, Actor
 from engine.deeds import ACCEPTED
 from engine.errors import CommitUnknown, StoreFault
@@ -26,15 +26,18 @@ async def begin_check(
     """Have it made, unless one is under way, once it is on disk who wanted it."""
     at_us = batcher.books_clock.now().at_us
     subject = {"check": request.check}
+
+    def write_down(connection: sqlite3.Connection) -> str | None:
+        audit_log.record(connection, actor, "check.begin", subject, ACCEPTED, at_us)
+        return logins.name_of(connection, actor.id)
+
     try:
-        await store.tidy(
-            lambda connection: audit_log.record(connection, actor, "check.begin", subject, ACCEPTED, at_us)
-        )
+        name = await store.tidy(write_down)
     except (StoreFault, sqlite3.Error) as fault:
         log.error("no check of the books is begun, since nobody could write down who wants it: %s", fault)
         return not_written(request.id, batcher, fault)
     check = checks.named(request.check)
-    check.begin(_name_of(actor))
+    check.begin(_shown(actor, name))
     return check.shown(request.id)
 
 
@@ -46,6 +49,6 @@ def not_written(request_id: str, batcher: Batcher, fault: Exception) -> Reply:
     return error(request_id, code, "it could not be written into the audit log")
 
 
-def _name_of(actor: Actor) -> str:
-    """As colleagues are told: by his number, or who he is at the command line."""
-    return f"{actor.role} {actor.address if actor.id == NO_NUMBER else actor.id}"
+def _shown(actor: Actor, name: str | None) -> str:
+    """As colleagues are told: by his name, by his number if he has none, or who he is at the command line."""
+    return f"{actor.role} {actor.address if actor.id == NO_NUMBER else name or actor.id}"

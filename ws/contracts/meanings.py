@@ -267,7 +267,11 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "entries": Meaning("How many ledger entries were looked at.", 120_411),
     "found": Meaning("How many findings there are.", 0),
     "findings": Meaning("The first 20 findings, each a line as the command line prints it.", []),
-    "by": Meaning("Who began it, such as `operator 7`; `self-check`: the server by itself.", "self-check"),
+    "by": Meaning(
+        "Who began it, such as `operator anna`, or `operator 7` where nobody has a name for that number; "
+        "`self-check`: the server by itself.",
+        "self-check",
+    ),
     "text": Meaning("The number of a wallet, or the beginning of a name.", "ad"),
     "hash": Meaning("The hash of that block, hexadecimal.", _HEX),
     "transactions": Meaning("What it went through, in order."),
