@@ -9,16 +9,18 @@ from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
 from cli import values
 from ws.rates.rates import DEFAULTS
-from ws.settings import SOCKETS_PER_USER, variable
+from ws.settings import DEFAULT_HOST, DEFAULT_PORT, SOCKETS_PER_USER, variable
 
 
 def serve_options(serve: argparse.ArgumentParser) -> None:
     """All of them, but for the key that signs blocks, which `seed` has as well."""
-    serve.add_argument("--host", default=variable("host", "127.0.0.1"), help="address (default: %(default)s)")
+    serve.add_argument(
+        "--host", default=variable("host", DEFAULT_HOST), help="address (default: %(default)s)"
+    )
     serve.add_argument(
         "--port",
         type=values.port,
-        default=variable("port", "8000"),
+        default=variable("port", str(DEFAULT_PORT)),
         help="TCP port, 0 for any free one (default: %(default)s)",
     )
     serve.add_argument(

@@ -45,7 +45,7 @@ it should be spent.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -58,6 +58,24 @@ from engine.records import Bet, Entry, Head, Transaction
 
 Finding = dict[str, Any]
 """One thing that is wrong: `check` names the rule above, the rest says where and what was found."""
+
+FINDINGS_MAX: Final = 10_000
+"""After so many it is not looked any further: a file that is wrong everywhere must not fill the memory."""
+
+
+class Enough(Exception):
+    """There are more than `FINDINGS_MAX` findings; the last one says so. Whoever looks ends with these."""
+
+
+def add(findings: list[Finding], found: Iterable[Finding]) -> None:
+    """Keep what was found. Raises `Enough`."""
+    for finding in found:
+        if len(findings) == FINDINGS_MAX:
+            why = f"there are more than {FINDINGS_MAX} findings: it was not looked any further"
+            findings.append({"check": "integrity", "why": why})
+        if len(findings) > FINDINGS_MAX:
+            raise Enough
+        findings.append(finding)
 
 
 def line_of(finding: Finding) -> str:

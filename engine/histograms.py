@@ -67,17 +67,18 @@ class Histogram:
         return [*self._counts]
 
 
-def quantile(bounds: tuple[int, ...], counts: list[int], share: float) -> float | None:
+def quantile(bounds: tuple[int, ...], counts: list[int], share: float, least: int = 0) -> float | None:
     """The value below which this share (0 to 1) of all is, by how many belong to each bucket (see
     `Histogram.counts`); None where there are none. Within a bucket they are taken to lie evenly, as
-    Prometheus' `histogram_quantile` does; what exceeds the last bound counts as that."""
+    Prometheus' `histogram_quantile` does; what exceeds the last bound counts as that. `least`: nothing is
+    below it."""
     wanted = share * sum(counts)
     if not wanted:
         return None
     below = 0
     for at, count in enumerate(counts[:-1]):
         if below + count >= wanted:
-            lower = bounds[at - 1] if at else 0
+            lower = bounds[at - 1] if at else least
             return lower + (bounds[at] - lower) * (wanted - below) / count
         below += count
     return float(bounds[-1])

@@ -19,10 +19,11 @@ from engine.audit import ENTRY_SHAPE, TRANSACTION_SHAPE, Audit
 from engine.blocks import Block
 from engine.checks import Finding
 from engine.lifecycle import ArchiveState
+from engine.looks import snapshot
 from engine.origin import Origin, decode, keys_digest, openings_digest, retained_digest
 from engine.reader import Reader, Shape
 from engine.records import Entry, Transaction
-from engine.standing import Standing, snapshot
+from engine.standing import Standing
 
 CHUNK: Final = 20_000
 """Rows that one query reads: a snapshot of some 20 ms."""

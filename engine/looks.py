@@ -1,4 +1,5 @@
-"""A look into the file that ends in time: a reader that lingers pins the write-ahead log, which then grows.
+"""Looks into the file: of one moment, and ended in time, since a reader that lingers pins the write-ahead
+log, which then grows.
 
 SQLite asks every so many steps of its virtual machine whether to go on
 (sqlite.org/c3ref/progress_handler.html).
@@ -6,9 +7,10 @@ SQLite asks every so many steps of its virtual machine whether to go on
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from engine.errors import LookTooLong, SolidGreenError
@@ -51,3 +53,16 @@ def look_within(
         connection.set_progress_handler(None, 0)
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+@contextlib.contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read inside is of one moment, as it is anyway inside a transaction."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")

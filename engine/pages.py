@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final, NamedTuple
 
+from engine.looks import snapshot
+from engine.queries import newest_archived
 from engine.snapshots import PostedEntry
 
 WALKED: Final = 4096
@@ -52,17 +54,14 @@ def bets_before(
 
     What a bonus or a free bet has paid all of is not among them: this wallet has no entry of it.
     """
-    connection.execute("BEGIN")  # one snapshot: entries are archived meanwhile
-    try:
+    with snapshot(connection):  # entries are archived meanwhile
         return _bets_before(connection, user_id, before, state, most)
-    finally:
-        connection.execute("COMMIT")
 
 
 def _bets_before(
     connection: sqlite3.Connection, user_id: int, before: int | None, state: str | None, most: int
 ) -> BetPage | None:
-    archived_upto = _archived_upto(connection, user_id)
+    archived_upto = newest_archived(connection, user_id)
     row = connection.execute(
         _NEWEST if before is None else _BEFORE, {"user_id": user_id, "before": before}
     ).fetchone()
@@ -114,15 +113,12 @@ class EntryPage(NamedTuple):
 def entries_before(connection: sqlite3.Connection, user_id: int, before: int, most: int) -> EntryPage | None:
     """At most `most` entries of this wallet: those before its entry `before`, or the newest where `before` is
     above all of them. None if `before` is neither. It costs one look-up for each."""
-    connection.execute("BEGIN")  # one snapshot, as above
-    try:
+    with snapshot(connection):  # likewise
         return _entries_before(connection, user_id, before, most)
-    finally:
-        connection.execute("COMMIT")
 
 
 def _entries_before(connection: sqlite3.Connection, user_id: int, before: int, most: int) -> EntryPage | None:
-    archived_upto = _archived_upto(connection, user_id)
+    archived_upto = newest_archived(connection, user_id)
     names = {"user_id": user_id, "before": before}
     row = connection.execute(f"{_NEWEST} AND last_entry_id < :before", names).fetchone()
     row = row or connection.execute(_BEFORE, names).fetchone()
@@ -147,11 +143,3 @@ def _entries_before(connection: sqlite3.Connection, user_id: int, before: int, m
     ).fetchall()
     entries = [PostedEntry(*each) for each in found[:most]]
     return EntryPage(entries, len(found) > most, archived_upto > 0)
-
-
-def _archived_upto(connection: sqlite3.Connection, user_id: int) -> int:
-    """The newest entry of this account that was archived; 0 if none was."""
-    carried = connection.execute(
-        "SELECT prev_id FROM main.transaction_ledger WHERE id = ?", (-user_id,)
-    ).fetchone()
-    return 0 if carried is None else int(carried[0])

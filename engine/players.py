@@ -50,8 +50,9 @@ def find_players(connection: sqlite3.Connection, text: str, most: int) -> list[F
     range_ = {"first": begins, "behind": begins + _BEHIND_ALL, "staff": STAFF_ID_BASE, "most": most}
     if begins:
         wanted += [user_id for (user_id,) in connection.execute(_NAMED, range_)]
-    numbers = json.dumps([*dict.fromkeys(wanted)][:most])
-    return [FoundPlayer(*row) for row in connection.execute(_WALLETS, (numbers,))]
+    numbers = json.dumps([*dict.fromkeys(wanted)])
+    found = connection.execute(_WALLETS, (numbers,)).fetchall()  # the number may be that of no player
+    return [FoundPlayer(*row) for row in found[:most]]
 
 
 def _is_number(text: str) -> bool:

@@ -12,6 +12,7 @@ from engine.archived_keys import hash_of_key
 from engine.archives import across, demand
 from engine.commands import BET_SCOPE
 from engine.limits import told, used
+from engine.looks import snapshot
 from engine.records import Limit
 from engine.snapshots import (
     ArchiveState,
@@ -236,20 +237,14 @@ def entries_after(
 
     Follows the account's chain back from its newest entry, so it costs one look-up for each later entry.
     """
-    connection.execute("BEGIN")  # one snapshot: entries are archived meanwhile
-    try:
+    with snapshot(connection):  # entries are archived meanwhile
         return _entries_after(connection, user_id, from_seq, most)
-    finally:
-        connection.execute("COMMIT")
 
 
 def _entries_after(
     connection: sqlite3.Connection, user_id: int, from_seq: int, most: int
 ) -> tuple[list[PostedEntry], bool, bool]:
-    archived = connection.execute(
-        "SELECT prev_id FROM main.transaction_ledger WHERE id = ?", (-user_id,)
-    ).fetchone()
-    archived_upto = 0 if archived is None else archived[0]
+    archived_upto = newest_archived(connection, user_id)
     (ids,) = connection.execute(
         """
         WITH RECURSIVE chain (id) AS (
@@ -274,3 +269,11 @@ def _entries_after(
         (ids,),
     ).fetchall()
     return [PostedEntry(*row) for row in found[:most]], len(found) > most, archived_upto > from_seq
+
+
+def newest_archived(connection: sqlite3.Connection, user_id: int) -> int:
+    """The newest entry of this account that was archived; 0 if none was."""
+    carried = connection.execute(
+        "SELECT prev_id FROM main.transaction_ledger WHERE id = ?", (-user_id,)
+    ).fetchone()
+    return 0 if carried is None else int(carried[0])

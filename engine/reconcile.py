@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from engine.audit import Audit, Progress
-from engine.checks import Finding
+from engine.checks import Enough, Finding, add
 from engine.files import open_read_only
 from engine.left_behind import go_behind, has_begun_to_move, left_behind
 from engine.reader import Reader
@@ -59,19 +61,28 @@ def _reconcile(
     rows: Standing,
     progress: Progress = lambda done, total: None,
 ) -> Report:
-    report = Report(users=len(rows.users), findings=rows.unsealed)
+    report = Report(users=len(rows.users))
     audit = Audit(reader, rows)
-    left = left_behind(connection, reader, rows)
-    if left is not None:
-        report.findings += left.findings
-        if left.origin is None:
-            return report
-        for _, findings in go_behind(connection, audit, left):
-            report.findings += findings
-    for _, findings in audit.history():
-        report.findings += findings
-        progress(audit.head.last_transaction_id, rows.last_transaction_id)
-    report.findings += audit.verdict()
+    with contextlib.suppress(Enough):
+        for findings in _found(connection, reader, rows, audit, progress):
+            add(report.findings, findings)
     report.entries = audit.entries
     report.head, report.head_hash = audit.head.block_id, audit.head.hash
     return report
+
+
+def _found(
+    connection: sqlite3.Connection, reader: Reader, rows: Standing, audit: Audit, progress: Progress
+) -> Iterator[Iterable[Finding]]:
+    yield rows.unsealed
+    history = audit.history()
+    left = left_behind(connection, reader, rows)
+    if left is not None:
+        yield left.findings
+        if left.origin is None:
+            return
+        history = chain(go_behind(connection, audit, left), history)
+    for _, findings in history:
+        yield findings
+        progress(audit.head.last_transaction_id, rows.last_transaction_id)
+    yield audit.verdict()

@@ -4,14 +4,13 @@ meanwhile, the balances and the newest block of one moment.
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from engine.archive_checks import ArchiveRow
 from engine.bonus_checks import FreeBetRow
 from engine.checks import BonusRow, Finding, HolderRow
+from engine.looks import snapshot
 from engine.payout_checks import LimitRow
 from engine.reader import Reader, Shape
 
@@ -149,19 +148,6 @@ def standing(connection: sqlite3.Connection, reader: Reader) -> Standing:
             last_transaction_id=last_transaction_id,
             unsealed=[{"check": "unsealed", what: id_} for what, id_ in reader.rows(*_asked(_UNSEALED))],
         )
-
-
-@contextlib.contextmanager
-def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """What is read inside is of one moment, as it is anyway inside a transaction."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("COMMIT")
 
 
 def _asked(query: tuple[str, Shape]) -> tuple[str, tuple[()], Shape]:

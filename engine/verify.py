@@ -34,7 +34,7 @@ from engine.archives import file_of, joined
 from engine.audit import BLOCK_FIELDS, Audit, Progress
 from engine.blocks import COLUMNS, Block, hash_of, header_of, key_id_of
 from engine.carried import FORMAT, CarriedUnusable, Kept, load, save
-from engine.checks import Finding
+from engine.checks import Enough, Finding, add
 from engine.deed_checks import check_deeds
 from engine.errors import ArchiveUnusable
 from engine.file_checks import Keys, check_file, check_signers
@@ -50,9 +50,6 @@ from engine.lifecycle import ArchiveState
 from engine.reader import Reader, Shape
 from engine.receipts import as_head
 from engine.standing import Standing, standing
-
-FINDINGS_MAX: Final = 10_000
-"""After so many it is not looked any further: a file that is wrong everywhere must not fill the memory."""
 
 SAVE_EVERY_S: Final = 30.0
 
@@ -108,10 +105,6 @@ class Verdict:
         return min((each["block"] for each in self.findings if "block" in each), default=None)
 
 
-class _Enough(Exception):
-    """There are `FINDINGS_MAX` findings."""
-
-
 def verify(path: Path, asked: Asked = Asked(), progress: Progress = lambda done, total: None) -> Verdict:  # noqa: B008
     """Check the whole file. Where SQLite cannot read it on, that is a finding. Raises `CarriedUnusable` and
     `sqlite3.Error` where nothing can be read at all.
@@ -138,9 +131,8 @@ def _as_findings(verdict: Verdict) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         verdict.findings.append({"check": "integrity", "why": str(error)})
-    except _Enough:
-        why = f"there are more than {FINDINGS_MAX} findings: it was not looked any further"
-        verdict.findings.append({"check": "integrity", "why": why})
+    except Enough:
+        pass
 
 
 class _Run:
@@ -321,10 +313,7 @@ class _Run:
         self._saved_s = time.monotonic()
 
     def _found(self, findings: Iterable[Finding]) -> None:
-        for finding in findings:
-            if len(self._verdict.findings) >= FINDINGS_MAX:
-                raise _Enough
-            self._verdict.findings.append(finding)
+        add(self._verdict.findings, findings)
 
 
 def _within(block: Block, findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -7,15 +7,24 @@ import multiprocessing
 import os
 import signal
 import time
+from multiprocessing.context import SpawnContext, SpawnProcess
 
 import pytest
 
 from engine.errors import ArchiveMissing, FileUnusable
-from ws.beside.apart import NICE, EndedEarly, Tell, apart, apart_telling
+from ws.beside.apart import EndedEarly, Tell, apart, apart_telling
+from ws.beside.priority import NICE
+
+AT_IMPORT = os.nice(0)
 
 
-def where(given: str) -> tuple[str, int, int]:
-    return given, os.getpid(), os.nice(0)
+def where(given: str) -> tuple[str, int, set[int]]:
+    return given, os.getpid(), {AT_IMPORT, os.nice(0)}
+
+
+def interrupt(given: str) -> str:
+    os.kill(os.getpid(), signal.SIGINT)
+    return given
 
 
 def count(tell: Tell, upto: int) -> str:
@@ -45,9 +54,9 @@ def linger() -> None:
     time.sleep(600)
 
 
-def test_it_runs_elsewhere_at_the_lowest_priority() -> None:
+def test_it_runs_elsewhere_at_the_lowest_priority_also_while_it_imports() -> None:
     given, pid, niceness = asyncio.run(apart("a test", where, "x"))
-    assert (given, niceness) == ("x", NICE)
+    assert (given, niceness) == ("x", {NICE})
     assert pid != os.getpid()
     assert multiprocessing.active_children() == []
 
@@ -66,6 +75,46 @@ def test_an_error_that_makes_its_own_words_arrives_with_them() -> None:
 def test_an_end_before_its_time_is_told() -> None:
     with pytest.raises(EndedEarly):
         asyncio.run(apart("a test", end))
+
+
+def test_ctrl_c_is_for_the_server() -> None:
+    assert asyncio.run(apart("a test", interrupt, "x")) == "x"
+
+
+class Slow(SpawnProcess):
+    """Takes its time to end, as one of the lowest priority does where others want all cores."""
+
+    ends_after_s = 0.8
+
+    def join(self, timeout: float | None = None) -> None:
+        wait_s = self.ends_after_s if timeout is None else min(timeout, self.ends_after_s)
+        time.sleep(wait_s)
+        if wait_s == self.ends_after_s:
+            super().join(timeout)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_the_loop_does_not_wait_until_it_has_ended(
+    monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    monkeypatch.setattr(SpawnContext, "Process", Slow)
+
+    async def longest_pause_s() -> float:
+        task = asyncio.create_task(apart("a test", where, "x"))
+        await asyncio.sleep(0)
+        assert multiprocessing.active_children()
+        if is_cancelled:
+            task.cancel()
+        longest_s = 0.0
+        while not task.done():
+            before_s = time.monotonic()
+            await asyncio.sleep(0.001)
+            longest_s = max(longest_s, time.monotonic() - before_s)
+        assert task.cancelled() is is_cancelled
+        return longest_s
+
+    assert asyncio.run(longest_pause_s()) < Slow.ends_after_s
+    assert multiprocessing.active_children() == []
 
 
 def test_it_ends_with_its_caller() -> None:

@@ -13,15 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batches import FULL, IO_ERROR, world
 from books_open import ALICE, BOB, place, play, seed
 from checking import made
 from forgeries import forge
 
 from cli.main import main
+from engine.actors import Actor
+from engine.outcomes import Code
 from engine.reconcile import reconcile
+from ws.asking.lookups import look_up
 from ws.beside import checks
+from ws.beside.apart import apart_telling
 from ws.beside.checks import KEPT_MAX, Check, Checks, Verdict
-from ws.wire.checks import CheckedHead, CheckName, CheckShown
+from ws.effects import Identity
+from ws.wire.answers import codes_of
+from ws.wire.checks import CheckBegin, CheckedHead, CheckName, CheckShown
+from ws.wire.messages import Error
 
 NAMES: list[CheckName] = ["verify", "reconcile"]
 both = pytest.mark.parametrize("name", NAMES)
@@ -168,6 +176,77 @@ def test_of_each_there_is_one_at_a_time(books: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
+def test_between_the_end_of_one_and_the_start_of_the_next_there_is_a_pause(
+    books: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "PAUSE_S", 0.3)
+    times: list[float] = []
+
+    async def timed(*given: Any) -> Any:
+        times.append(time.monotonic())
+        try:
+            return await apart_telling(*given)
+        finally:
+            times.append(time.monotonic())
+
+    monkeypatch.setattr(checks, "apart_telling", timed)
+
+    async def twice() -> None:
+        check = Check("reconcile", books)
+        before_s = time.monotonic()
+        await made(check)
+        await made(check)
+        began_s, ended_s, again_s, _ = times
+        assert began_s - before_s < 0.3, "the first one waits for nothing"
+        assert again_s - ended_s > 0.29
+
+    asyncio.run(twice())
+
+
+def test_who_asks_while_one_is_under_way_or_about_to_be_writes_nothing(tmp_path: Path) -> None:
+    """An auditor may ask as often as he likes: the writer, and bets behind it, must not hear of that."""
+    auditor, wanted = Identity(9, "auditor", 2**40), CheckBegin("r", "verify")
+    actor = Actor(9, "auditor", "192.0.2.1", "ws")
+
+    async def run() -> None:
+        async with world(tmp_path) as this:
+
+            async def ask() -> CheckShown:
+                (told,) = await look_up(this, wanted, auditor, actor)
+                assert isinstance(told, CheckShown)
+                return told
+
+            commits = this.store.commits
+            this.disk.hold()
+            first, second = (asyncio.create_task(ask()) for _ in range(2))
+            await this.disk.holds_one()
+            assert not this.checks.verify.is_running, "not before it is on disk who wanted it"
+            this.disk.release()
+            began = await first
+            assert (began.state, began.by) == ("running", "auditor 9")
+            assert [await second, await ask()] == [began, began]
+            assert this.store.commits - commits == 1
+            assert this.rows("SELECT action, actor FROM audit_log") == [("check.begin", 9)]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("fault", "code"), [(FULL, "OVERLOADED"), (IO_ERROR, "OUTCOME_UNKNOWN")])
+def test_what_cannot_be_written_down_is_not_begun(tmp_path: Path, fault: tuple[int, str], code: str) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as this:
+            this.disk.fail(fault)
+            actor = Actor(7, "operator", "192.0.2.1", "ws")
+            identity = Identity(7, "operator", 2**40)
+            (told,) = await look_up(this, CheckBegin("r", "verify"), identity, actor)
+            assert isinstance(told, Error)
+            assert told.code == code
+            assert Code[code] in codes_of(CheckBegin)
+            assert not this.checks.verify.is_running
+
+    asyncio.run(run())
+
+
 @both
 def test_how_far_it_is_is_told_and_its_end_last(
     books: Path, name: CheckName, monkeypatch: pytest.MonkeyPatch
@@ -182,6 +261,7 @@ def test_how_far_it_is_is_told_and_its_end_last(
     assert len(told) >= 2
     assert all(0 < each.done <= each.total for each in told)
     assert {each.total for each in told} == {told[-1].total}
+    assert told[-1].done == told[-1].total, "however quick it was"
     assert isinstance(told[-1].at, int)
 
 
@@ -194,8 +274,9 @@ def test_not_every_block_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(1, 1001):
         now_s = number / 100
         progress(number, 1000)
-    assert len(told) == 20
+    assert len(told) == 20 + 1
     assert told[:2] == [(1, 1000), (51, 1000)]
+    assert told[-1] == (1000, 1000)
 
 
 def test_reconcile_says_how_far_it_is(books: Path) -> None:

@@ -21,6 +21,7 @@ from ws.asking.lookups import look_up
 from ws.effects import Identity, Look
 from ws.protocol import Conversation
 from ws.wire.allowance import Allowance
+from ws.wire.answers import codes_of
 from ws.wire.clock import ClockConfirm, ClockGet, ClockShown, clock_shown
 from ws.wire.messages import Error, Limits
 
@@ -183,6 +184,7 @@ def test_what_cannot_be_written_down_is_not_confirmed(
             (told,) = await look_up(this, ClockConfirm("r"), ADMIN, CONFIRMING)
             assert isinstance(told, Error)
             assert told.code == code
+            assert Code[code] in codes_of(ClockConfirm)
             assert this.batcher.books_clock.status().since_us is not None
             assert this.rows("SELECT count(*) FROM audit_log") == [(0,)]
 

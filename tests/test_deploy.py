@@ -64,6 +64,11 @@ def test_units_call_the_program_as_it_is(unit: Path) -> None:
     assert set(re.findall(r"SOLIDGREEN_\w+", sources)) <= known
 
 
+def test_a_helper_that_runs_out_of_memory_does_not_end_the_server() -> None:
+    unit = (DEPLOY / "systemd/solidgreen.service").read_text()
+    assert "\nOOMPolicy=continue\n" in unit, "unless told, systemd stops all of the unit (systemd.service(5))"
+
+
 def test_a_stop_has_the_time_that_it_takes() -> None:
     unit = (DEPLOY / "systemd/solidgreen.service").read_text()
     assert int(re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[0]) > 10 + 2.5

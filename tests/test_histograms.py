@@ -64,6 +64,12 @@ def test_quantiles_lie_evenly_within_a_bucket(
     )
 
 
+def test_nothing_is_below_the_least() -> None:
+    histogram = Histogram(SIZES)
+    histogram.add_all([1] * 7)
+    assert [quantile(SIZES, histogram.counts(), share, least=1) for share in (0.5, 0.99)] == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_quantile_is_in_the_bucket_of_the_value_that_it_stands_for(seed: int) -> None:
     chance = random.Random(seed)

@@ -170,8 +170,8 @@ def test_a_check_is_told_to_those_who_follow_it_until_its_end() -> None:
     hub.check_changed(ended)
     hub.check_changed(ended)
     assert second.heard == [ended], "its end is told once"
-    hub.unfollow_check("verify", first)
-    hub.unfollow_check("verify", first)
+    hub.leave(first, None, None)
+    assert hub._by_check == {}, "nobody is kept"
     hub.check_changed(running)
     assert first.heard == [running, running]
     assert gone.heard == stranger.heard == []

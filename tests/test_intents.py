@@ -81,6 +81,9 @@ def test_what_matters_most_of_the_scopes_is_as_it_was_written_by_hand() -> None:
     assert moved_by("payouts") == {name for name in moving if name.startswith("payout.")}
     assert moved_by("bonus") == {"bonus.grant", "free_bet.grant", "free_bet.revoke"}
     assert moved_by("upkeep") == {"archive.begin"}
+    for role in ("operator", "auditor"):  # a process and a deed: a key that may only read has none made
+        assert not may(Identity(2**50, role, 2**40, scopes=frozenset({"read"})), "check.begin")
+        assert may(Identity(2**50, role, 2**40, scopes=frozenset({"upkeep"})), "check.begin")
     assert moved_by("read") == moved_by() == set()
     assert moved_by(*SCOPES) == moving
 

@@ -51,9 +51,12 @@ def test_it_is_done_by_another_process_that_gives_way_to_all_others() -> None:
     async def scenario() -> None:
         passwords = Passwords()
         assert passwords._patient._process is None, "started when it is needed"
-        kept = await passwords.hash("correct horse")
+        hashing = asyncio.create_task(passwords.hash("correct horse"))
+        await asyncio.sleep(0)
         process = passwords._patient._process
         assert process is not None
+        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE, "also while it imports"
+        kept = await hashing
         threads = [int(each.name) for each in Path(f"/proc/{process.pid}/task").iterdir()]
         assert len(threads) > 1
         assert {os.sched_getscheduler(each) for each in threads} == {os.SCHED_IDLE}
@@ -215,7 +218,14 @@ def test_of_two_that_have_it_one_may_end(monkeypatch: pytest.MonkeyPatch) -> Non
         waiting = asyncio.create_task(passwords.verify("correct horse", kept))
         while not hurried.outstanding:
             await asyncio.sleep(0)
+        assert hurried._process is not None
+        hurried._process.send_signal(signal.SIGSTOP)
         patient._process.kill()
+        while patient._process is not None:
+            await asyncio.sleep(0.001)
+        assert not patient.outstanding, "its end is heard, and that it has no answer"
+        assert not waiting.done()
+        hurried._process.send_signal(signal.SIGCONT)
         assert await waiting
         passwords.close()
 
@@ -230,6 +240,17 @@ def test_where_memory_is_short_nobody_is_told_that_his_password_is_wrong() -> No
         with pytest.raises(TooManyPasswords, match="cannot be checked"):
             await passwords.verify("correct horse", too_large)
         assert await passwords.verify("correct horse", kept)
+        passwords.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_nobody_thought_of_is_answered_as_well() -> None:
+    async def scenario() -> None:
+        passwords = Passwords()
+        with pytest.raises(TooManyPasswords, match="cannot be checked"):
+            await passwords.hash("\ud800")  # half a character: no door lets that in, and it has no bytes
+        assert not passwords._patient.outstanding
         passwords.close()
 
     asyncio.run(scenario())

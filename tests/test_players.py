@@ -15,14 +15,15 @@ from engine.people import normal_username
 from engine.players import find_players
 
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g"
-CAROL, DAVE, ERIN = 9, 10, 11
+CAROL, DAVE, ERIN, FRANK, GRACE = range(9, 14)
 
 
 @pytest.fixture(scope="module")
 def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = seed(tmp_path_factory.mktemp("players") / "books.db", 1000, 500, 5, 5, 5)
+    path = seed(tmp_path_factory.mktemp("players") / "books.db", 1000, 500, 5, 5, 5, 5, 5)
     with closing(sqlite3.connect(path)) as connection, connection:
         names = {ALICE: "Anna", BOB: "ann", CAROL: "an%na", DAVE: "Straße", ERIN: "8ball"}
+        names |= {FRANK: "1st", GRACE: "1up"}
         for user_id, name in names.items():
             normal = normal_username(name)
             assert normal is not None
@@ -55,7 +56,7 @@ def found(path: Path, text: str, most: int = 20) -> list[int]:
         (str(ALICE), [ALICE]),
         (str(BOB), [BOB, ERIN]),  # a number, and a name that begins with it
         ("08", [BOB]),
-        ("1", []),  # a book of the house's
+        ("1", [FRANK, GRACE]),  # the number itself is that of a book of the house's
         (str(2**63), []),
         ("9" * 64, []),
         ("²", []),
@@ -72,6 +73,7 @@ def test_no_more_are_told_than_wanted(books: Path) -> None:
     assert found(books, "an", 2) == [CAROL, BOB]
     assert found(books, "a", 1) == [CAROL], "of the staff none counts"
     assert found(books, "8", 1) == [BOB]
+    assert found(books, "1", 2) == [FRANK, GRACE], "what is no player takes no place"
 
 
 def test_what_is_told_is_what_the_wallet_holds(books: Path) -> None:

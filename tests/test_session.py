@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from batches import world
 from made_up_wire import MadeUpWire, entry, made, opened
 
+from engine.actors import Actor
 from harness.wire import bet
-from ws.effects import CloseCode
+from ws.effects import CloseCode, Look
 from ws.sockets.outbox import LONG_REPLIES_MAX
 from ws.transport.websocket_door import BUFFER_BYTES
 from ws.wire.allowance import CAPACITY
+from ws.wire.checks import CheckBegin
 from ws.wire.messages import Pong, Resumed
 
 ENTRIES = 3 * LONG_REPLIES_MAX
@@ -99,6 +104,31 @@ def test_whoever_was_to_be_closed_and_loses_answers_hears_that_he_reads_too_slow
         await asyncio.sleep(0)
         assert wire.messages == []
         assert wire.code == CloseCode.TOO_MUCH
+
+    asyncio.run(run())
+
+
+def test_whoever_begins_a_check_as_another_one_ends_hears_of_his_own(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as this:
+            wire = MadeUpWire()
+            session = opened(wire)
+            session._actor = Actor(1, "operator", "192.0.2.1", "ws")
+            parts = {"store": this.store, "batcher": this.batcher, "checks": this.checks}
+            session._door = replace(session._door, **parts)  # type: ignore[arg-type]
+            hub, verify = session._door.hub, this.checks.verify
+            hub.enter(session)
+            wire.reads.set()
+            this.disk.hold()
+            asking = asyncio.create_task(session._carry_out([Look(CheckBegin("r", "verify"))]))
+            await this.disk.holds_one()
+            hub.check_changed(verify.shown())  # the daily one has ended; it was begun and over meanwhile
+            this.disk.release()
+            await asking
+            hub.check_changed(verify.shown())
+            session.deliver()
+            told = [(message.get("id"), message["state"]) for message in wire.messages]
+            assert told == [("r", "running"), (None, "running")]
 
     asyncio.run(run())
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from books_open import NOW_US, asked, deposit, seed
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from engine import keys as engine_keys
+from engine.errors import LookTooLong
 from engine.keys import SigningKey
 from engine.store import Store
 from ws.asking import signers as module
@@ -66,6 +68,47 @@ def test_each_is_told_since_its_first_block(
         never = (NEVER.signer.key_id.hex(), before + 10)
         assert await told(store, known) == [never, *expected]
         await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_all_who_ask_at_once_look_once_and_none_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that has signed nothing is looked for in all of history, which may be long."""
+    monkeypatch.setattr(module, "BLOCKS_AT_ONCE", 1)
+    path = seed(tmp_path / "books.db", 1000)
+
+    async def scenario() -> None:
+        await signed(path, FIRST, 5)
+        store = await Store.open(path, key=NEVER)
+        known, read_long, looks, may_go_on = Signers(), store.read_long, 0, asyncio.Event()
+
+        async def counted(look: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            if looks > 3:
+                await may_go_on.wait()
+            return await read_long(look)
+
+        async def all_at_once() -> list[Any]:
+            return await asyncio.gather(*(told(store, known) for _ in range(4)), return_exceptions=True)
+
+        monkeypatch.setattr(store, "read_long", counted)
+        monkeypatch.setattr(module, "WITHIN_S", 0.2)
+        try:
+            async with asyncio.timeout(20):
+                assert [type(each) for each in await all_at_once()] == [LookTooLong] * 4
+                assert known.looked_upto == 3, "which is kept"
+                may_go_on.set()
+                looks = 0
+                monkeypatch.setattr(module, "WITHIN_S", 20.0)
+                first, *others = await all_at_once()
+                assert others == [first] * 3
+                assert known.looked_upto == 6
+                assert looks == 3 + 3, "the blocks that are left; and for the others that there are no more"
+        finally:
+            await store.close()
 
     asyncio.run(scenario())
 

@@ -27,6 +27,7 @@ from forgeries import forge
 
 from engine import trails
 from engine.errors import ArchiveMissing, HistoryBroken
+from engine.snapshots import BetState
 from engine.trails import BetTrail, bet_trail
 
 LATER_US = NOW_US + 1_000_000
@@ -76,6 +77,41 @@ def test_every_transaction_is_told_in_its_order_with_its_entries_and_its_block(b
         )
     hers = [sum(each.amount_minor for each in step.entries if each.user_id == ALICE) for step in told.steps]
     assert hers == [-100, 30, 90, -90, 0]
+
+
+def test_it_is_of_one_moment(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told beside the server: a bet that is confirmed has not been won."""
+    play(books, [place(6, 33)])
+    before, state_of = trail(books, 6), trails.bet
+
+    def meanwhile(connection: sqlite3.Connection, bet_id: str) -> BetState | None:
+        state = state_of(connection, bet_id)
+        play(books, [settle("s6", 6, "won", 50)])
+        return state
+
+    monkeypatch.setattr(trails, "bet", meanwhile)
+    assert trail(books, 6) == before
+    monkeypatch.undo()
+    now = trail(books, 6)
+    assert now is not None
+    assert (now.bet.state, [step.kind for step in now.steps]) == ("won", ["BET", "WIN"])
+
+
+def test_a_step_is_one_statement_over_the_range_of_its_block(tmp_path: Path) -> None:
+    path = seed(tmp_path / "books.db", 1000, 1000)
+    play(path, [place(number, 1) for number in range(1, 300)])
+    asked: list[str] = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_trace_callback(asked.append)
+        told = bet_trail(connection, bet_id(150))
+        connection.set_trace_callback(None)
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {trails._ENTRIES}", (1, 2, 1)).fetchall()
+    assert told is not None
+    assert len(told.steps[0].entries) == 2
+    assert len([sql for sql in asked if "transaction_ledger" in sql]) == 1
+    assert [row[3] for row in plan] == [
+        "SEARCH transaction_ledger USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+    ]
 
 
 def test_others_have_their_own(books: Path) -> None:

@@ -167,24 +167,37 @@ def test_a_look_that_fails_is_a_problem(
 def test_pages_of_one_user_take_turns(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page walks a wallet: who asks for many at once does not have all the reader's time."""
     now, most = 0, 0
-    read_long = Store.read_long
 
-    async def counted(store: Store, look: Any) -> Any:
-        nonlocal now, most
-        now += 1
-        most = max(most, now)
-        found = await read_long(store, look)
-        now -= 1
-        return found
+    def counted(read: Any) -> Any:
+        async def counts(store: Store, look: Any) -> Any:
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            try:
+                return await read(store, look)
+            finally:
+                now -= 1
 
-    monkeypatch.setattr(Store, "read_long", counted)
+        return counts
+
+    for read in ("read_long", "read_past"):
+        monkeypatch.setattr(Store, read, counted(getattr(Store, read)))
 
     async def run() -> None:
-        async with door_of(books) as (_, client):
-            paths = ["/v1/wallet/entries", "/v1/wallet/bets"] * 5
-            asked = [client.get(each, headers=bearing(mint(ALICE))) for each in paths]
-            assert [each.status_code for each in await asyncio.gather(*asked)] == [200] * 10
-            assert most == RESUMES_PER_USER
+        nonlocal most
+        async with door_of(books) as (batcher, client):
+            batcher.start()
+            bet_id = (await bet(client, mint(ALICE))).json()["bet_id"]
+            of_a_player = ["/v1/wallet/entries", "/v1/wallet/bets", f"/v1/bets/{bet_id}/trail"]
+            for token, paths in (
+                (mint(ALICE), of_a_player * 4),
+                (mint(2**50, "operator"), ["/v1/payouts"] * 5),
+                (mint(2**50, "operator"), [f"/v1/bets/{bet_id}/trail"] * 5),
+            ):
+                most = 0
+                asked = [client.get(each, headers=bearing(token)) for each in paths]
+                assert {each.status_code for each in await asyncio.gather(*asked)} == {200}
+                assert most == RESUMES_PER_USER, paths
 
     asyncio.run(run())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,14 +15,14 @@ from books_open import ALICE, BOB, NOW_US, SIGNING_KEY, look, place, play, seed,
 from command import overwrite_page_of, run
 from forgeries import FORGERIES, forge, reseal
 
-from engine import file_checks
+from engine import checks, file_checks
 from engine.carried import CarriedUnusable
 from engine.checks import Finding
 from engine.files import open_read_only
 from engine.keys import as_pem, public_keys
 from engine.receipts import head, receipt
-from engine.reconcile import reconcile
-from engine.verify import Asked, verify
+from engine.reconcile import Report, reconcile
+from engine.verify import Asked, Verdict, verify
 
 
 @pytest.fixture
@@ -63,6 +64,17 @@ def test_it_finds_all_that_reconcile_does(books: Path, name: str) -> None:
     found = verify(books).findings
     for finding in reconcile(books).findings:
         assert any(finding.items() <= each.items() for each in found), finding
+
+
+@pytest.mark.parametrize("check", [verify, reconcile])
+def test_a_file_that_is_wrong_everywhere_does_not_fill_the_memory(
+    books: Path, check: Callable[[Path], Verdict | Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge(books, "UPDATE users SET balance = balance + 1, owed = owed + 1, last_entry_id = last_entry_id + 1")
+    monkeypatch.setattr(checks, "FINDINGS_MAX", 5)
+    *found, last = check(books).findings
+    assert len(found) == 5
+    assert last["why"] == "there are more than 5 findings: it was not looked any further"
 
 
 def test_history_sealed_again_to_the_end_lacks_signatures(books: Path) -> None:

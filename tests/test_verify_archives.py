@@ -470,6 +470,15 @@ def test_nor_by_reconcile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert archived.newest(path).is_moved
 
 
+def test_how_far_reconcile_is_begins_with_the_first_block_and_ends_with_the_last(moved: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    report = reconcile(moved, lambda done, total: heard.append((done, total)))
+    assert len(heard) == report.head
+    assert heard == sorted(heard)
+    assert heard[0][0] < archived.newest(moved).upto_transaction_id
+    assert heard[-1][0] == heard[-1][1]
+
+
 def test_balances_are_put_right_of_what_is_carried(moved: Path) -> None:
     right = look(moved, "SELECT id, balance, last_entry_id FROM users")
     forge(moved, f"UPDATE users SET balance = balance + 5, last_entry_id = 1 WHERE id = {ALICE}")

@@ -23,22 +23,26 @@ log = logging.getLogger("solidgreen.ws")
 async def begin_check(
     store: Store, batcher: Batcher, checks: Checks, request: CheckBegin, actor: Actor
 ) -> Reply:
-    """Have it made, unless one is under way, once it is on disk who wanted it."""
-    at_us = batcher.books_clock.now().at_us
-    subject = {"check": request.check}
-
-    def write_down(connection: sqlite3.Connection) -> str | None:
-        audit_log.record(connection, actor, "check.begin", subject, ACCEPTED, at_us)
-        return logins.name_of(connection, actor.id)
-
-    try:
-        name = await store.tidy(write_down)
-    except (StoreFault, sqlite3.Error) as fault:
-        log.error("no check of the books is begun, since nobody could write down who wants it: %s", fault)
-        return not_written(request.id, batcher, fault)
+    """Have it made, once it is on disk who wanted it. Where one is under way it is that one, and nothing is
+    written: nothing is done, and who may only look must not keep the writer busy."""
     check = checks.named(request.check)
-    check.begin(_shown(actor, name))
-    return check.shown(request.id)
+    async with check.beginning:
+        if check.is_running:
+            return check.shown(request.id)
+        at_us = batcher.books_clock.now().at_us
+        subject = {"check": request.check}
+
+        def write_down(connection: sqlite3.Connection) -> str | None:
+            audit_log.record(connection, actor, "check.begin", subject, ACCEPTED, at_us)
+            return logins.name_of(connection, actor.id)
+
+        try:
+            name = await store.tidy(write_down)
+        except (StoreFault, sqlite3.Error) as fault:
+            log.error("no check of the books is begun, since nobody could write down who wants it: %s", fault)
+            return not_written(request.id, batcher, fault)
+        check.begin(_shown(actor, name))
+        return check.shown(request.id)
 
 
 def not_written(request_id: str, batcher: Batcher, fault: Exception) -> Reply:

@@ -103,7 +103,7 @@ async def _entries(store: Store, request: EntriesGet) -> Reply:
 
 async def _payouts(store: Store, request: PayoutList) -> Reply:
     # One more than is shown tells whether there is another page.
-    found = await store.read(
+    found = await store.read_long(
         lambda connection: queries.payouts_before(connection, request.before, request.limit + 1)
     )
     shown = found[: request.limit]

@@ -109,7 +109,7 @@ RULES: Final[dict[str, Rule]] = {
     "archive.begin": _operators("upkeep"),
     "archive.get": _readers("read", "upkeep"),
     "figures.follow": _readers("read", "upkeep"),
-    "check.begin": _readers("read", "upkeep"),
+    "check.begin": _readers("upkeep"),
     "check.get": _readers("read", "upkeep"),
     "player.find": _readers("read"),
     "clock.get": _readers("read", "upkeep"),

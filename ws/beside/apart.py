@@ -1,24 +1,28 @@
 """Runs one function in a process of its own, of the lowest priority: minutes of Python beside the event loop
-would make every bet wait. It is ended with its caller, unless that is killed itself: then it finishes what it
-does.
+would make every bet wait. It is ended with its caller. Where that is killed itself, it ends when it has
+something to tell: nobody hears that any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
+import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any, Final, TypeVar
 
 from engine.errors import SolidGreenError
+from ws.beside.priority import give_way
 
 Answer = TypeVar("Answer")
 Tell = Callable[[object], None]
 """What a function in the other process tells on its way; all of it is pickled."""
 
-NICE: Final = 19
+ENDING_S: Final = 0.2
+"""How long the event loop waits at a stop for a process that was killed; a moment, unless that hangs in the
+kernel."""
 
 
 class EndedEarly(SolidGreenError):
@@ -50,6 +54,8 @@ async def _in_a_process(
     receiver, sender = spawning.Pipe(duplex=False)
     process = spawning.Process(target=run, args=(sender, function, arguments), daemon=True, name=name)
     process.start()
+    assert process.pid is not None
+    give_way(process.pid)  # and is not idle: a snapshot pins the log, so it has to get on
     sender.close()
     loop = asyncio.get_running_loop()
     has_ended = False
@@ -62,12 +68,13 @@ async def _in_a_process(
         loop.call_soon_threadsafe(heard, what)
 
     try:
-        is_well, answer = await asyncio.to_thread(_hear, receiver, hand_on)
+        is_well, answer = await asyncio.to_thread(_hear, process, receiver, hand_on)
+    except BaseException:
+        process.kill()  # whoever waits for its answer hears that it is gone
+        process.join(ENDING_S)
+        raise
     finally:
         has_ended = True
-        process.kill()  # where it has not ended: whoever waits for its answer hears that it is gone
-        process.join()
-        receiver.close()
     if not is_well:
         raise answer
     result: Answer = answer
@@ -76,7 +83,7 @@ async def _in_a_process(
 
 def _run(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """In the other process."""
-    os.nice(NICE)  # and not idle: a snapshot pins the log, so it has to get on where others want all cores
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this
     try:
         answer = (True, function(*arguments))
     except Exception as error:  # told to whoever asked
@@ -89,8 +96,9 @@ def _run_telling(sender: Connection, function: Callable[..., Any], arguments: tu
     _run(sender, function, (lambda what: sender.send((None, what)), *arguments))
 
 
-def _hear(receiver: Connection, hear: Tell) -> tuple[bool, Any]:
-    """Until its answer has come, or it has gone. On a thread."""
+def _hear(process: BaseProcess, receiver: Connection, hear: Tell) -> tuple[bool, Any]:
+    """Until its answer has come, or it has gone, and it has ended. On a thread: a process that gives way to
+    all others takes its time for that as well."""
     try:
         while True:
             is_well, heard = receiver.recv()
@@ -99,3 +107,7 @@ def _hear(receiver: Connection, hear: Tell) -> tuple[bool, Any]:
             hear(heard)
     except EOFError:
         return False, EndedEarly("the process that should do it ended before its time")
+    finally:
+        receiver.close()
+        process.kill()  # where it has answered and not ended
+        process.join()

@@ -29,6 +29,10 @@ log = logging.getLogger("solidgreen.checks")
 KEPT_MAX: Final = 20
 """Findings that are kept, logged a line each, and shown; the command line prints all."""
 
+PAUSE_S: Final = 1.0
+"""From the end of one to the start of the next at least: each is a process, and a row of the audit log.
+Whoever asks for them in a loop gets one a second."""
+
 TOLD_EVERY_S: Final = 0.5
 """From one word on how far it is to the next: often enough for a bar that moves."""
 
@@ -59,6 +63,8 @@ class Check:
         """Of the newest check; None if there was none yet."""
         self.at_ms = 0
         """When that ended, in milliseconds since the Unix epoch; 0 if there was none."""
+        self.beginning = asyncio.Lock()
+        """Held by who writes down that he begins one: all others find it running then."""
         self._path = path
         self._changed = changed
         self._by: str | None = None
@@ -67,6 +73,7 @@ class Check:
         self._begun = asyncio.Event()
         self._over = asyncio.Event()
         self._over.set()
+        self._ended_s = float("-inf")
 
     @property
     def is_running(self) -> bool:
@@ -90,6 +97,7 @@ class Check:
         """Make what is begun; for ever."""
         while True:
             await self._begun.wait()
+            await asyncio.sleep(self._ended_s + PAUSE_S - time.monotonic())
             began_s = time.monotonic()
             try:
                 look = _verify if self.name == "verify" else _reconcile
@@ -101,7 +109,8 @@ class Check:
                 verdict = Verdict(0, 0, [], f"it failed: {error}")
             self.newest, self.at_ms = verdict, _now_ms()
             self._begun.clear()
-            _tell(self.name, verdict, time.monotonic() - began_s)
+            self._ended_s = time.monotonic()
+            _log(self.name, verdict, self._ended_s - began_s)
             self._over.set()
             self._changed(self.shown())
 
@@ -202,7 +211,7 @@ def _now_and_then(tell: Tell) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
         nonlocal told_s
         now_s = time.monotonic()
-        if now_s - told_s >= TOLD_EVERY_S:
+        if now_s - told_s >= TOLD_EVERY_S or done >= total:
             told_s = now_s
             tell((done, total))
 
@@ -212,7 +221,7 @@ def _now_and_then(tell: Tell) -> Callable[[int, int], None]:
 # -- in this one
 
 
-def _tell(name: CheckName, verdict: Verdict, took_s: float) -> None:
+def _log(name: CheckName, verdict: Verdict, took_s: float) -> None:
     if verdict.why_none is not None:
         log.error("check of the books (%s): no verdict: %s", name, verdict.why_none)
     elif not verdict.found:

@@ -17,6 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Final
 
+from ws.beside.apart import ENDING_S
+from ws.beside.priority import give_way
+
 log = logging.getLogger("solidgreen.people")
 
 PROGRAM: Final = Path(__file__).with_name("password_process.py")
@@ -26,13 +29,16 @@ class Hasher:
     """One process, started when it is first needed, and again where it has ended by itself. All of it on one
     event loop."""
 
-    def __init__(self, program: tuple[str, ...], told: Callable[[int, Any], object]) -> None:
+    def __init__(
+        self, program: tuple[str, ...], told: Callable[[int, Any], object], *, is_idle: bool
+    ) -> None:
         """`program`: its arguments. `told`: hears the number of each line and its answer; None where there is
-        none, since the process has ended or has no memory."""
+        none, since the process has ended or has no memory. `is_idle`: see `give_way`."""
         self.outstanding: set[int] = set()
         """The numbers of the lines that it has not answered."""
         self._program = program
         self._told = told
+        self._is_idle = is_idle
         self._process: subprocess.Popen[bytes] | None = None
 
     def hand_over(self, number: int, line: bytes) -> None:
@@ -56,7 +62,8 @@ class Hasher:
         if self._process is not None:
             process, self._process = self._process, None
             process.kill()
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it hangs in the kernel
+                process.wait(ENDING_S)
 
     def _started(self) -> subprocess.Popen[bytes]:
         # -P: beside the file lie modules with the names of Python's own.
@@ -64,12 +71,13 @@ class Hasher:
         process = subprocess.Popen(  # noqa: S603  # no text of a stranger's is in it
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        give_way(process.pid, is_idle=self._is_idle)
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._read, args=(process, loop), name="passwords", daemon=True).start()
         return process
 
     def _read(self, process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop) -> None:
-        """On a thread: hand each answer to the loop, until there are no more."""
+        """On a thread: hand each answer to the loop, until there are no more, and wait for its end."""
         assert process.stdout is not None
         assert process.stdin is not None
         pipes: tuple[IO[bytes], IO[bytes]] = process.stdin, process.stdout
@@ -80,6 +88,7 @@ class Hasher:
         for pipe in pipes:
             with contextlib.suppress(OSError):
                 pipe.close()
+        process.wait()
 
     def _answered(self, number: int, answer: str | bool | None) -> None:
         if number in self.outstanding:
@@ -91,6 +100,5 @@ class Hasher:
             return  # by `close`
         log.error("a process that checks passwords has ended; the next log-in starts another")
         self._process = None
-        process.wait()
         for number in [*self.outstanding]:
             self._answered(number, None)

@@ -171,13 +171,6 @@ class Hub:
         if listener in self._all:
             self._by_check.setdefault(check, set()).add(listener)
 
-    def unfollow_check(self, check: str, listener: Listener) -> None:
-        """`listener` hears of it no more, if it ever did."""
-        followers = self._by_check.get(check, set())
-        followers.discard(listener)
-        if not followers:
-            self._by_check.pop(check, None)
-
     def check_changed(self, shown: CheckShown) -> None:
         """Tell those that follow it; at its end for the last time."""
         for listener in [*self._by_check.get(shown.check, ())]:
@@ -205,8 +198,10 @@ class Hub:
                 del self._by_login[sid]
         for payout_id in [*self._payouts_of.get(listener, ())]:
             self.unfollow_payout(payout_id, listener)
-        for check in [*self._by_check]:
-            self.unfollow_check(check, listener)
+        for check, followed_by in [*self._by_check.items()]:
+            followed_by.discard(listener)
+            if not followed_by:
+                del self._by_check[check]
         self._of_figures.discard(listener)
         if not self._of_figures:
             self._figures_wanted.clear()

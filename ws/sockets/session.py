@@ -48,7 +48,7 @@ from ws.protocol import Conversation, State
 from ws.sockets.hub import FOLLOWED_MAX, Hub, Pushed
 from ws.sockets.outbox import Outbox
 from ws.transport.websocket_door import FAST_LANE, SLOW_WORDS, WebSocketDoor
-from ws.wire.checks import CheckBegin, CheckGet
+from ws.wire.checks import CheckShown
 from ws.wire.fields import Reply
 from ws.wire.figures import Figures, FiguresFollow
 from ws.wire.messages import BetPlace, Limits, Resume
@@ -247,11 +247,11 @@ class Session:
         if isinstance(request, FiguresFollow):
             door.hub.follow_figures(self)
             return [door.figures(request.id)]
-        if isinstance(request, CheckBegin | CheckGet):  # followed before it is asked for, likewise
-            door.hub.follow_check(request.check, self)
         replies = await told(door, request, identity, door.miss, self._actor)
-        if isinstance(request, CheckBegin | CheckGet) and not door.checks.named(request.check).is_running:
-            door.hub.unfollow_check(request.check, self)
+        if isinstance(replies[0], CheckShown) and replies[0].state == "running":
+            # Only now: while it was written down who begins it, the one before may have ended, for all that
+            # followed that. Nothing was waited for since this one was seen running.
+            door.hub.follow_check(replies[0].check, self)
         if isinstance(request, PayoutFollow) and not _goes_on(replies[0]):
             self._door.hub.unfollow_payout(request.payout_id, self)
         return replies

@@ -41,7 +41,9 @@ from ws.wire.fields import Reply, Request
 from ws.wire.messages import BetPlace
 from ws.wire.operators import Move
 from ws.wire.outcomes import answer
+from ws.wire.payouts import PayoutList
 from ws.wire.reads import AuditLogGet, BetsGet, EntriesGet
+from ws.wire.trails import TrailGet
 
 
 def v1_routes(door: Door) -> list[Served]:
@@ -105,8 +107,9 @@ class _Server:
 
     async def _look(self, asking: Asking, request: Looked) -> Reply:
         door, (identity, actor, _) = self._door, asking
-        # A page walks a wallet's chain, as a `resume` does, or the log: nobody has all the reader's time.
-        is_long = isinstance(request, EntriesGet | BetsGet | AuditLogGet)
+        # Nobody has all the time of a reader that walks: a wallet's chain, as a `resume` does, the log, a
+        # bet's way.
+        is_long = isinstance(request, EntriesGet | BetsGet | AuditLogGet | PayoutList | TrailGet)
         turn = door.hub.turn_to_resume(identity.user_id) if is_long else contextlib.nullcontext()
         async with turn:
             (reply,) = await looked_up(door, request, identity, door.miss, actor)

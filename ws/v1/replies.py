@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from engine.outcomes import Code
 from ws.http.answers import answer
-from ws.http.fixed import is_known, tag_of
+from ws.http.fixed import ASK_AGAIN, is_known, tag_of
 from ws.http.problems import problem
 from ws.v1.routes import OF_A_BET, Route
 from ws.wire.fields import Reply
@@ -22,8 +22,8 @@ from ws.wire.messages import BetRejected, Error
 from ws.wire.reads import BlockGet
 from ws.wire.receipts import ReceiptGet
 
-ASK_AGAIN: Final = "private, no-cache"
-"""Keep it, but ask whether it is still so (RFC 9111, section 5.2.2.4)."""
+KEEP_AND_ASK: Final = f"private, {ASK_AGAIN}"
+"""The same of what is one person's."""
 
 FOR_EVER: Final = "private, max-age=31536000, immutable"
 """Keep it (RFC 8246): a block, and the receipt of a transaction, never change."""
@@ -48,7 +48,7 @@ def told(route: Route, reply: Reply, if_none_match: str | None) -> Response:
     if route.method != "GET":
         return Response(content, HTTPStatus.OK, None, JSON)
     tag = tag_of(content)
-    lasts = FOR_EVER if route.request in _IMMUTABLE else ASK_AGAIN
+    lasts = FOR_EVER if route.request in _IMMUTABLE else KEEP_AND_ASK
     headers = {"ETag": tag, "Cache-Control": lasts, "Vary": "Authorization"}
     if if_none_match is not None and is_known(tag, if_none_match):
         return Response(b"", HTTPStatus.NOT_MODIFIED, headers)

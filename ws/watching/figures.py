@@ -109,8 +109,8 @@ class Seconds:
             latency_ms=_in_ms(_less(now.waits, before.waits)),
             batch=BatchesCounted(
                 sum(batches),
-                _rounded(quantile(SIZES, batches, 0.5)),
-                _rounded(quantile(SIZES, batches, 0.99)),
+                _rounded(quantile(SIZES, batches, 0.5, least=1)),
+                _rounded(quantile(SIZES, batches, 0.99, least=1)),
             ),
             commit_ms=_in_ms(_less(now.commits, before.commits)),
             queue=QueueShown(self._batcher.queue_length(), self._batcher.oldest_wait_us() // 1000),

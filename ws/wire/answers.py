@@ -165,6 +165,9 @@ OF_LOOKS: Final = frozenset({Code.NOT_FOUND, Code.TIMED_OUT})
 """Codes that any request may hear that reads the books: what is asked for may be in an archive that is
 missing."""
 
+_WRITTEN_FIRST: Final = frozenset({Code.OUTCOME_UNKNOWN, Code.CIRCUIT_OPEN, Code.OVERLOADED})
+"""What is no command and a deed, which has to be in the audit log before it is done."""
+
 _SHUT: Final = frozenset({Code.ACCOUNT_NOT_FOUND, Code.ACCOUNT_BLOCKED})
 _BET_IS_OVER: Final = frozenset({Code.BET_ROLLED_BACK, Code.BET_CLOSED})
 _NO_ROOM: Final = frozenset({Code.LIMIT_EXCEEDED, Code.INSUFFICIENT_FUNDS})
@@ -207,9 +210,9 @@ REFUSALS_OF: Final[dict[type[Request], frozenset[Code]]] = {
     Ping: frozenset(),
     CircuitGet: frozenset(),
     ClockGet: frozenset(),
-    ClockConfirm: frozenset(),
+    ClockConfirm: _WRITTEN_FIRST,
     FiguresFollow: frozenset(),
-    CheckBegin: frozenset({Code.OUTCOME_UNKNOWN, Code.CIRCUIT_OPEN, Code.OVERLOADED}),
+    CheckBegin: _WRITTEN_FIRST,
     CheckGet: frozenset(),
     PlayerFind: OF_LOOKS,
     PayoutList: OF_LOOKS,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
-from ws.wire.fields import Id, Reply, Request
+from ws.wire.fields import Id, Reply, Request, Text
 
 FOUND_MAX: Final = 20
 """Players that one answer shows: who looks for one of more types another letter."""
@@ -16,7 +17,7 @@ class PlayerFind(Request, tag="player.find"):
     """`text`: the number of a wallet, or the beginning of a name."""
 
     id: Id
-    text: Id
+    text: Annotated[Text, Meta(min_length=1)]
 
 
 class PlayerFound(msgspec.Struct, gc=False):
