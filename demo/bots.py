@@ -17,7 +17,7 @@ from typing import Final
 from demo.books import PREFIX
 from demo.games import SELECTIONS, Character, Selection, payout
 from demo.notes import Notes
-from ws.client import BetConfirmed, ClientError, Refused, Result, Wallet, new_bet_id
+from ws.client import BetConfirmed, ClientError, Refused, Result, Wallet, WalletEntry, new_bet_id
 
 PATIENCE_S: Final = 60.0
 """For one answer, the server's restart and the pauses between connections included."""
@@ -104,7 +104,8 @@ class Croupier:
         """End what is bet on the player's page, for ever."""
         async with asyncio.TaskGroup() as rounds:
             async for entry in visitor.entries():
-                if getattr(entry, "kind", "") == "BET":
+                if isinstance(entry, WalletEntry) and entry.kind == "BET":
+                    assert isinstance(entry.bet_id, str)
                     rounds.create_task(self._end_visitors(entry.bet_id, -entry.amount))
 
     async def _end_visitors(self, bet_id: str, stake: int) -> None:

@@ -37,7 +37,7 @@ class Company:
     @contextlib.asynccontextmanager
     async def seated(self) -> AsyncIterator[None]:
         """Everybody connected. Raises `ClientError` if somebody cannot be."""
-        everybody = [self.croupier, *self._bots]
+        everybody: list[Croupier | Bot] = [self.croupier, *self._bots]
         try:
             await asyncio.gather(*(one.sit() for one in everybody))
             yield
