@@ -16,10 +16,10 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from server_fixture import mint
 
 from harness.process import JWT_SECRET
 from harness.wire import now_ms
+from tests.server_fixture import mint
 
 Json = dict[str, Any]
 

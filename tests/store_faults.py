@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from books_open import ALICE, BOB, CASH, NOW_US, asked, place
 
 from engine.errors import CommitUnknown, StoreFault
 from engine.outcomes import Code
 from engine.store import Asked, Store
+from tests.books_open import ALICE, BOB, CASH, NOW_US, asked, place
 
 UNTOUCHED = {ALICE: 100, BOB: 1000, CASH: -1100}
 

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
-from command import harm, overwrite_page_of
 
 from engine import backup as module
 from engine import files
@@ -24,6 +22,8 @@ from engine.files import WriterLock, check_is_ours, schema_sql
 from engine.reconcile import reconcile
 from engine.store import Store
 from engine.verify import Verdict, verify
+from tests.books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
+from tests.command import harm, overwrite_page_of
 
 NOBODY_ID = 65_534
 

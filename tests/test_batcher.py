@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from batches import ALICE, BOB, NOW_US, OPENING_MINOR, Answer, Broken, Guard, bet, bet_id, world
 
 import batcher.batcher
 import batcher.expiry
@@ -14,6 +13,7 @@ from batcher.policy import BatchLimits
 from engine import queries
 from engine.commands import Command, Deposit, PlaceBet
 from engine.outcomes import Accepted, Code, Outcome, Rejected
+from tests.batches import ALICE, BOB, NOW_US, OPENING_MINOR, Answer, Broken, Guard, bet, bet_id, world
 
 UNKNOWN = Code.OUTCOME_UNKNOWN
 

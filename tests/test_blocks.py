@@ -12,8 +12,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_open import ALICE, BOB, NOW_US, SIGNER, SIGNING_KEY, account, deposit, place, play, view_of
-from books_open import seed as seed_file
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +20,8 @@ from engine.blocks import FORMAT, Block, hash_of, root_of, seal
 from engine.commands import KINDS, Deposit, PlaceBet, fingerprint, fingerprint_bet
 from engine.decide import decide
 from engine.records import GENESIS, Entry, Head, Transaction
+from tests.books_open import ALICE, BOB, NOW_US, SIGNER, SIGNING_KEY, account, deposit, place, play, view_of
+from tests.books_open import seed as seed_file
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EVIDENCE = (REPOSITORY / "docs" / "evidence.md").read_text(encoding="utf-8")

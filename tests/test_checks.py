@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import ALICE, BOB, place, play, seed
-from checking import made
-from forgeries import forge
 
 from cli.main import main
 from engine.reconcile import reconcile
+from tests.books_open import ALICE, BOB, place, play, seed
+from tests.checking import made
+from tests.forgeries import forge
 from ws.beside import checks
 from ws.beside.checks import KEPT_MAX, Check, Checks, Verdict
 from ws.wire.checks import CheckedHead, CheckName, CheckShown

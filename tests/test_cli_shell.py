@@ -16,14 +16,14 @@ from unittest import mock
 
 import httpx
 import pytest
-from command import run, well
-from demo_books import BEFORE, make_books, serving
 
 from cli import shell
 from cli.shell import at_the_shell, own_token
 from engine.actors import Actor
 from engine.verify import verify
 from harness.process import JWT_SECRET, Server, seed
+from tests.command import run, well
+from tests.demo_books import BEFORE, make_books, serving
 from ws.auth import SHELL_CHARS_MAX, identify, issue
 
 HORSE = "correct horse"

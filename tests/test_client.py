@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
 import pytest
-from server_fixture import OPENING, World, mint
 
 from harness.process import free_port
+from tests.server_fixture import OPENING, World, mint
 from ws.client import (
     BetConfirmed,
     BetRejected,

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from test_client import play
 from websockets.asyncio.server import ServerConnection, serve
 
+from tests.test_client import play
 from ws.client import MemoryJournal, NotAuthenticated, Wallet, link
 from ws.wire.payouts import Payout, PayoutAdd, PayoutWinner
 

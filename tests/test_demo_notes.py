@@ -6,10 +6,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, bet_id, place, play, seed, settle
 
 from demo.books import Debit, copy_of, read_books
 from demo.notes import Notes, read_notes
+from tests.books_open import ALICE, bet_id, place, play, seed, settle
 
 
 def test_notes_are_read_from_the_disk_while_they_are_written(tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from operator_messages import leaves
-
+from tests.operator_messages import leaves
 from ws.http.problems import STATUS, Problem
 from ws.v1.replies import OF_A_BET
 from ws.v1.routes import ROUTES, Route, Where

@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import ask, code_of, new_key
-from server_fixture import OPENING, Json, World, mint
 
 from harness.wire import connect
+from tests.asking import ask, code_of, new_key
+from tests.server_fixture import OPENING, Json, World, mint
 
 Give = Callable[[str, list[Json]], Json]
 """Asks with this token for a transfer of these legs: what it answers, its `code` if it was refused."""

@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from made_up_wire import MadeUpWire, entry, made, opened
 
 from harness.wire import bet
+from tests.made_up_wire import MadeUpWire, entry, made, opened
 from ws.effects import CloseCode
 from ws.sockets.outbox import LONG_REPLIES_MAX
 from ws.transport.websocket_door import BUFFER_BYTES

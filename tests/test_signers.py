@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from books_open import NOW_US, asked, deposit, seed
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from engine import keys as engine_keys
 from engine.keys import SigningKey
 from engine.store import Store
+from tests.books_open import NOW_US, asked, deposit, seed
 from ws.asking import signers as module
 from ws.asking.signers import Signers, keys
 from ws.wire.signers import Keys, KeysGet

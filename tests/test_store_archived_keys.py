@@ -8,11 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archived import archived, move, newest
-from archived import opened as begun
-from books_open import ALICE, BOB, cash_out, deposit, look, place, roll_back, settle, unsettle
-from books_to_archive import CLOSED, KNOWN, LATER_US, ask, new_books, use, why
-from pipelines import Books
 
 from engine import prefetch
 from engine.archived_keys import hash_of_key
@@ -21,6 +16,11 @@ from engine.decide import decide
 from engine.outcomes import Accepted, Code
 from engine.store import Asked
 from engine.warm import Warm
+from tests.archived import archived, move, newest
+from tests.archived import opened as begun
+from tests.books_open import ALICE, BOB, cash_out, deposit, look, place, roll_back, settle, unsettle
+from tests.books_to_archive import CLOSED, KNOWN, LATER_US, ask, new_books, use, why
+from tests.pipelines import Books
 
 
 @pytest.fixture

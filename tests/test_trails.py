@@ -7,8 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from archived import archived
-from books_open import (
+
+from engine import trails
+from engine.errors import ArchiveMissing, HistoryBroken
+from engine.trails import BetTrail, bet_trail
+from tests.archived import archived
+from tests.books_open import (
     ALICE,
     BOB,
     NOW_US,
@@ -23,11 +27,7 @@ from books_open import (
     settle,
     unsettle,
 )
-from forgeries import forge
-
-from engine import trails
-from engine.errors import ArchiveMissing, HistoryBroken
-from engine.trails import BetTrail, bet_trail
+from tests.forgeries import forge
 
 LATER_US = NOW_US + 1_000_000
 

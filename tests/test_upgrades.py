@@ -15,9 +15,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, look, place, play, seed_a_story
-from command import harm, overwrite_page_of, run, well
-from old_books import LATER, STEPS, know, later_steps
 
 from engine import upgrades
 from engine.drafts import UNFINISHED
@@ -25,6 +22,9 @@ from engine.errors import FileOutdated, FileServed, FileUnusable
 from engine.files import SCHEMA_VERSION, WriterLock, check_is_ours, look_at
 from engine.steps import known_steps, statements
 from engine.upgrades import Upgraded, upgrade
+from tests.books_open import ALICE, look, place, play, seed_a_story
+from tests.command import harm, overwrite_page_of, run, well
+from tests.old_books import LATER, STEPS, know, later_steps
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -366,10 +366,9 @@ def test_a_full_disk_leaves_the_file_as_it_was(
 
 DIE = """
 import os, signal, sys
-sys.path.insert(0, "tests")
 from pathlib import Path
-from old_books import know_as_told
 from engine import upgrades
+from tests.old_books import know_as_told
 know_as_told()
 path, at = Path(sys.argv[1]), sys.argv[2]
 def die(*_):

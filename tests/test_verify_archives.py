@@ -12,13 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import archived
-import moved_books
 import pytest
-from bonus_forgeries import BONUS, FURTHER
-from books_open import ALICE, BOB, NOW_US, deposit, look, place, play, seed, settle
-from command import run
-from forgeries import forge
 
 from engine import audit
 from engine.archives import file_of
@@ -29,6 +23,11 @@ from engine.origin import decode, encode
 from engine.reconcile import reconcile
 from engine.repair import repair
 from engine.verify import Asked, Verdict, verify
+from tests import archived, moved_books
+from tests.bonus_forgeries import BONUS, FURTHER
+from tests.books_open import ALICE, BOB, NOW_US, deposit, look, place, play, seed, settle
+from tests.command import run
+from tests.forgeries import forge
 
 UPTO = 4
 """The block up to which `moved` is archived: the holds of block 5 are behind it, and bet 6 (transaction 8)

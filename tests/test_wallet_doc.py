@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import pytest
-from books_open import NOW_US, look
-from scenes import POOR, SECOND_US, Scene, Situation, Step
-from situations import BONUS_SITUATIONS, CASES, EXAMPLE, SITUATIONS
 
 from engine.accounts import first_floors, open_books, open_wallets
 from engine.commands import (
@@ -30,6 +27,9 @@ from engine.lifecycle import BETS, BONUSES, FREE_BETS, HOLDS, ArchiveState, Item
 from engine.limits import NONE, LimitKind
 from engine.outcomes import Accepted, Code, LimitTold, Outcome
 from engine.store import Asked, Store
+from tests.books_open import NOW_US, look
+from tests.scenes import POOR, SECOND_US, Scene, Situation, Step
+from tests.situations import BONUS_SITUATIONS, CASES, EXAMPLE, SITUATIONS
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs/wallet.md"
 

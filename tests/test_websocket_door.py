@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import uvicorn
-from peer import Peer
-from server_fixture import CONTINUATION, PING, PONG, frame
 from uvicorn.server import ServerState
 
+from tests.peer import Peer
+from tests.server_fixture import CONTINUATION, PING, PONG, frame
 from ws.effects import CloseCode
 from ws.transport.shares import Shares
 from ws.transport.traffic import Traffic

@@ -18,13 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer
-from server_fixture import OPENING, Json, RawSocket, World
 
 from cli.main import main
 from engine.reconcile import reconcile
 from harness.process import PATIENT, Server, environment, free_port, seed
 from harness.wire import SocketClosed, bet, connect, new_bet_id
+from tests.redis_server import RedisServer
+from tests.server_fixture import OPENING, Json, RawSocket, World
 
 
 @pytest.fixture(scope="module")

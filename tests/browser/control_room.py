@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from playwright.sync_api import Locator, Page, WebSocket, expect
-from server_fixture import World, mint
-from visitors import PASSWORD, Visitor
+
+from tests.browser.visitors import PASSWORD, Visitor
+from tests.server_fixture import World, mint
 
 _names: Iterator[str] = (f"colleague{number}" for number in itertools.count(1))
 

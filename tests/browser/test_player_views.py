@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from conftest import Visit
 from playwright.sync_api import Locator, Page, expect
-from visitors import Visitor
+
+from tests.browser.visitors import Visit, Visitor
 
 VIEWS = ("bet", "history", "statement", "send", "receipts", "limits")
 PAGE_BYTES = 100_000
