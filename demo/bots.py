@@ -95,9 +95,13 @@ class Croupier:
         won = payout(stake, selection, self._rng)
         key = f"{PREFIX}{bet_id}"
         self._notes.note(settling=key, bet_id=bet_id)
-        # Refused: somebody at the operator's page was quicker. No answer: the judge finds it.
-        with contextlib.suppress(ClientError):
+        try:
             settled = await self._settle(bet_id, won, key)
+        except Refused as refused:  # somebody at the operator's page was quicker
+            self._notes.note(refused=key, code=refused.code)
+        except ClientError as error:
+            self._notes.note(trouble=repr(error), key=key)  # never told: the judge finds it
+        else:
             self._notes.note(settled=key, transaction_id=settled)
 
     async def serve(self, visitor: Wallet) -> None:
