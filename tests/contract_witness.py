@@ -86,7 +86,7 @@ def witnessed() -> Iterator[set[tuple[object, ...]]]:
             seen.add(shape)
         sort(wire, message)
 
-    Wire._sort = heard  # type: ignore[method-assign]
+    Wire._sort = heard  # type: ignore[assignment]
     try:
         yield seen
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 
 import pytest
 
@@ -21,7 +22,7 @@ async def fails_then_works(store: Store, fault: type[StoreFault], *batch: Asked)
     assert raised.type is fault
     assert store.failure is None
     for each in batch:
-        assert await store.read(lambda reader, key=each.command.key: _known(reader, key)) == 0
+        assert await store.read(partial(_known, key=each.command.key)) == 0
     return raised.value
 
 

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -202,7 +203,7 @@ def test_it_is_copied_at_a_bounded_pace(books: Path, target: Path, monkeypatch: 
     rests: list[float] = []
     monkeypatch.setattr(module, "STEP_BYTES", 8 * 4096)
     monkeypatch.setattr(module, "PACE_BYTES_PER_S", 1)
-    monkeypatch.setattr(module.time, "sleep", rests.append)
+    monkeypatch.setattr(time, "sleep", rests.append)
 
     back_up(books, target)
 

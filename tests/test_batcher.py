@@ -162,7 +162,7 @@ def test_a_bet_is_pending_until_it_is_decided_and_no_longer(tmp_path: Path) -> N
             await asyncio.gather(first, poor)
             for number in (1, 2):
                 assert this.batcher.pending(bet_id(number)) is None
-                assert await this.store.read(lambda c, n=number: queries.bet(c, bet_id(n))) is not None
+                assert await this.store.read(lambda c, n=number: queries.bet(c, bet_id(n))) is not None  # type: ignore[misc]
             await this.submit(bet(3), Code.RATE_LIMITED)
             assert this.batcher.pending(bet_id(3)) is None
 

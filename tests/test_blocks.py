@@ -314,14 +314,16 @@ def batches(draw: st.DrawFn) -> tuple[Head, list[Transaction], list[Entry]]:
     transactions, entries = [], []
     for id_ in range(first + 1, first + 1 + draw(st.integers(1, 4))):
         strings = [draw(texts) for _ in range(4)]
-        row = Transaction(id_, *strings[:3], draw(hashes), strings[3], head.block_id + 1)
+        row = Transaction(id_, *strings[:3], draw(hashes), strings[3], head.block_id + 1)  # type: ignore[call-arg]
         transactions.append(row)
         for _ in range(draw(st.integers(0, 3))):
             last_entry_id += 1
             user_id, amount, after, prev = (draw(i64s) for _ in range(4))
             currency, *words = (draw(texts) for _ in range(3))
             entries.append(
-                Entry(last_entry_id, user_id, currency, amount, after, *words, id_, head.block_id + 1, prev)
+                Entry(  # type: ignore[call-arg]
+                    last_entry_id, user_id, currency, amount, after, *words, id_, head.block_id + 1, prev
+                )
             )
     return head, transactions, entries
 

@@ -188,7 +188,7 @@ def test_how_far_it_is_is_told_and_its_end_last(
 def test_not_every_block_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told each half second costs nobody anything, what is told with each block would."""
     now_s = 0.0
-    monkeypatch.setattr(checks.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
     told: list[object] = []
     progress = checks._now_and_then(told.append)
     for number in range(1, 1001):

@@ -124,8 +124,8 @@ def test_his_keys_are_his_own_and_the_first_answer_is_the_answer(world: World) -
         assert ask(http, "wallet.transfer", {"legs": changed}, token=token, key=key).status_code == 409
         back = ask(http, "wallet.transfer", {"legs": legs[::-1]}, token=other, key=key)
         assert code_of(back) == "FORBIDDEN"
-        back = [leg(friend, -7), leg(giver, 7)]
-        assert ask(http, "wallet.transfer", {"legs": back}, token=other, key=key).status_code == 201
+        returned = [leg(friend, -7), leg(giver, 7)]
+        assert ask(http, "wallet.transfer", {"legs": returned}, token=other, key=key).status_code == 201
     with closing(sqlite3.connect(world.server.db)) as connection:
         found = connection.execute("SELECT scope FROM transactions WHERE key = ? ORDER BY id", (key,))
         assert found.fetchall() == [(f"{giver}:transfer",), (f"{friend}:transfer",)]

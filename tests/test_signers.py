@@ -78,7 +78,7 @@ def test_a_block_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     def counted(*given: object, since: int, **more: object) -> object:
         looked.append(since)
-        return first_blocks(*given, since=since, **more)  # type: ignore[arg-type]
+        return first_blocks(*given, since=since, **more)  # type: ignore[misc]
 
     monkeypatch.setattr(engine_keys, "first_blocks", counted)
 

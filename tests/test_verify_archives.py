@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from engine import audit
+from engine import audit, checks
 from engine.archives import file_of
 from engine.backup import back_up
 from engine.files import open_read_only
@@ -454,7 +454,7 @@ def test_rows_that_begin_to_move_while_it_looks_are_not_missed(tmp_path: Path) -
 def test_nor_by_reconcile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = moved_books.life(tmp_path / "books.db")
     row = moved_books.begun(path, UPTO)
-    check_block, seen = audit.check_block, []
+    check_block, seen = checks.check_block, []
 
     def meanwhile(*read: Any, **known: Any) -> Any:
         if not seen:

@@ -113,7 +113,7 @@ def _remember(scene: Scene, accepted: Accepted) -> None:
 
 async def _open_the_books(store: Store) -> None:
     for currency in ("EUR", "USD"):
-        await store.set_up(lambda connection, currency=currency: open_books(connection, currency))
+        await store.set_up(partial(open_books, currency=currency))
     house, _, *others = await store.set_up(lambda connection: open_books(connection, POOR))
     await store.refresh_books()
     # Not the cash book: it pays out what the players begin with.

@@ -51,7 +51,7 @@ async def place(server: Server, token: str, count: int = 1, **fields: object) ->
 
 
 def outcomes(answers: list[Json]) -> Counter[str]:
-    return Counter(answer.get("code", answer["type"]) for answer in answers)
+    return Counter(answer.get("code") or answer["type"] for answer in answers)
 
 
 # -- Redis away

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib import style
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
@@ -59,7 +60,7 @@ def test_every_chart_is_drawn_small_and_as_wide_as_a_page(tmp_path: Path) -> Non
 
 def test_the_same_report_gives_the_same_bytes_whatever_matplotlib_is_set_to(tmp_path: Path) -> None:
     first = [path.read_bytes() for path in charts.draw(report(), tmp_path / "first")]
-    with charts.style.context({"axes.facecolor": "black", "savefig.dpi": 30, "font.size": 30}):
+    with style.context({"axes.facecolor": "black", "savefig.dpi": 30, "font.size": 30}):
         again = [path.read_bytes() for path in charts.draw(report(), tmp_path / "again")]
     assert first == again
 
