@@ -106,7 +106,8 @@ def test_throughput_is_drawn_for_each_version_with_its_target() -> None:
 
 def test_the_budget_has_a_bar_for_each_line_in_the_order_of_the_report() -> None:
     (axes,) = charts.budget_of_a_bet(report()).axes
-    assert [bar.get_width() for bar in axes.patches] == [1.2, 0]
+    bars: list[Any] = [*axes.patches]  # matplotlib's types know no rectangles here
+    assert [bar.get_width() for bar in bars] == [1.2, 0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["decode", "fsync"]
     assert axes.yaxis_inverted()
     assert axes.get_title(loc="left") == "Where the time of a bet goes: 1.2 µs"
