@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from websockets.sync.client import ClientConnection, connect
 
-from bench.clients import SUBPROTOCOL
 from bench.machine import ROOT
 from harness.process import Server
+from harness.wire import SUBPROTOCOL
 
 PER_S: Final = 2_000
 """Bets offered."""

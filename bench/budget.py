@@ -34,7 +34,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 
 from bench import checks, machine
 from bench.processes import NO_REDIS, redis_executable, redis_version

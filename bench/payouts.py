@@ -91,7 +91,7 @@ def running_s(db: Path, payout_id: int, done_at_kill: int) -> float:
         """,
         {"killed": done_at_kill, "keys": f"{payout_id}:*", "payout_id": payout_id},
     )
-    parts = [[at_us for at_us, is_after in found if is_after == part] for part in (0, 1)]
+    parts: list[list[int]] = [[at_us for at_us, is_after in found if is_after == part] for part in (0, 1)]
     return sum(max(part) - min(part) for part in parts) / 1_000_000
 
 

@@ -31,7 +31,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from bench.driver import quantiles_us
+from bench.clients import quantiles_us
 
 WALLET_SQL: Final = Path(__file__).with_name("postgres_wallet.sql")
 MAJOR: Final = 18  # has uuidv7(), and OLD in RETURNING

@@ -17,7 +17,7 @@ from typing import Final
 from demo.books import PREFIX
 from demo.games import SELECTIONS, Character, Selection, payout
 from demo.notes import Notes
-from ws.client import BetConfirmed, ClientError, Refused, Result, Wallet, new_bet_id
+from ws.client import BetConfirmed, ClientError, Refused, Result, Wallet, WalletEntry, new_bet_id
 
 PATIENCE_S: Final = 60.0
 """For one answer, the server's restart and the pauses between connections included."""
@@ -95,16 +95,21 @@ class Croupier:
         won = payout(stake, selection, self._rng)
         key = f"{PREFIX}{bet_id}"
         self._notes.note(settling=key, bet_id=bet_id)
-        # Refused: somebody at the operator's page was quicker. No answer: the judge finds it.
-        with contextlib.suppress(ClientError):
+        try:
             settled = await self._settle(bet_id, won, key)
+        except Refused as refused:  # somebody at the operator's page was quicker
+            self._notes.note(refused=key, code=refused.code)
+        except ClientError as error:
+            self._notes.note(trouble=repr(error), key=key)  # never told: the judge finds it
+        else:
             self._notes.note(settled=key, transaction_id=settled)
 
     async def serve(self, visitor: Wallet) -> None:
         """End what is bet on the player's page, for ever."""
         async with asyncio.TaskGroup() as rounds:
             async for entry in visitor.entries():
-                if getattr(entry, "kind", "") == "BET":
+                if isinstance(entry, WalletEntry) and entry.kind == "BET":
+                    assert isinstance(entry.bet_id, str)
                     rounds.create_task(self._end_visitors(entry.bet_id, -entry.amount))
 
     async def _end_visitors(self, bet_id: str, stake: int) -> None:

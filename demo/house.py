@@ -19,7 +19,7 @@ from harness.process import Server, free_port, solidgreen
 
 Json = dict[str, Any]
 
-OWN_SECRET: Final = {"jwt_secret": ""}
+OWN_SECRET: Final = ""
 """Not the harness's, which everybody knows: the server makes one, beside its file."""
 CROUPIER: Final = "croupier"
 ASKS_WITHIN_S: Final = 30.0
@@ -55,7 +55,7 @@ class House:
             self.db,
             port=free_port() if port is None else port,
             redis_url=redis_url,
-            settings=OWN_SECRET | settings,
+            settings={"jwt_secret": OWN_SECRET} | settings,
             log=folder / "server.log",
         )
         self._key = ""
@@ -80,11 +80,11 @@ class House:
 
     def run(self, command: str, *arguments: str, said: str | None = None) -> str:
         """A `solidgreen` command on the file; what it printed. `said`: on its standard input."""
-        return solidgreen(command, *arguments, "--db", str(self.db), said=said, **OWN_SECRET).stdout
+        return solidgreen(command, *arguments, "--db", str(self.db), said=said, jwt_secret=OWN_SECRET).stdout
 
     def check(self, command: str) -> Check:
         """What `reconcile` or `verify` says of the file, served or not."""
-        done = solidgreen(command, "--db", str(self.db), check=False, **OWN_SECRET)
+        done = solidgreen(command, "--db", str(self.db), check=False, jwt_secret=OWN_SECRET)
         return Check(command, done.returncode == 0, (done.stdout + done.stderr).strip().splitlines())
 
     def start(self) -> None:

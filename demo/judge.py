@@ -139,6 +139,10 @@ def _settlements(told: Told, now: Books) -> Iterator[Finding]:
         booked = now.settlements.get(key, [])
         if len(booked) > 1:
             yield Finding("twice", key, f"settled {len(booked)} times: {booked}")
+        if settlement.transaction_id is None and settlement.refused is None:
+            yield Finding("never told", key, f"asked for; in the file: {booked or 'nothing'}")
+        if booked and settlement.refused is not None:
+            yield Finding("refused but booked", key, f"told {settlement.refused}, the file has {booked}")
         if booked and settlement.transaction_id not in (None, booked[0]):
             yield Finding("wrong", key, f"told {settlement.transaction_id}, the file has {booked[0]}")
 

@@ -7,6 +7,7 @@ the disk, so that what is judged is what was written down, not what a program be
     {"at_ns":…,"bet_id":"0198…","told":"bet.confirmed","transaction_id":81,"seq":160}
     {"at_ns":…,"settling":"demo/0198…","bet_id":"0198…"}
     {"at_ns":…,"settled":"demo/0198…","transaction_id":95}
+    {"at_ns":…,"refused":"demo/0198…","code":"BET_CLOSED"}
     {"at_ns":…,"user_id":7,"balance":99750}
 
 `at_ns` is CLOCK_MONOTONIC.
@@ -61,12 +62,14 @@ class Bet:
 
 @dataclass
 class Settlement:
-    """A bet that was to be ended under `key`, and the transaction that did so; None: nobody was told."""
+    """A bet that was to be ended under `key`, and the one answer to that: the transaction that did so, or the
+    code of a refusal; both None: nobody was told."""
 
     key: str
     bet_id: str
     told_ns: int = 0
     transaction_id: int | None = None
+    refused: str | None = None
 
 
 @dataclass
@@ -94,6 +97,9 @@ class Told:
         elif "settled" in line:
             settlement = self.settlements[line["settled"]]
             settlement.told_ns, settlement.transaction_id = line["at_ns"], line["transaction_id"]
+        elif "refused" in line:
+            settlement = self.settlements[line["refused"]]
+            settlement.told_ns, settlement.refused = line["at_ns"], line["code"]
         elif "balance" in line:
             self.balances[line["user_id"]] = line["balance"]
 

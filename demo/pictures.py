@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
@@ -50,7 +50,7 @@ class Look:
     name: str
     width: int
     height: int
-    scheme: str
+    scheme: Literal["light", "dark"]
     scale: int = 1
 
     @property

@@ -26,7 +26,8 @@ def missing(verdict: Verdict) -> list[str]:
     """What the run did not try, so that it proves nothing."""
     tried = {
         "no bet was confirmed before the kill": verdict.before.promised,
-        "no bet was confirmed after it": verdict.in_all.promised - verdict.before.promised,
+        "no bet was on its way when the server was killed": verdict.unknown.total,
+        "no bet was confirmed after the kill": verdict.in_all.promised - verdict.before.promised,
     }
     return [what for what, count in tried.items() if not count]
 

@@ -6,7 +6,8 @@ Opens nothing by itself: it prints two addresses and two log-ins. Half-way throu
 killed with SIGKILL and started again on the same port; the bots connect again and ask again. Then their notes
 are held against the file, and `solidgreen reconcile` and `verify` read it. After the report the server and
 the bots go on, for people to look at, until Ctrl-C, unless `--no-stay`. Exit status: 0 if all is well, 1 if
-anything was lost, twice or wrong, 2 for a wrong call, 130 if Ctrl-C came before the report.
+anything was lost, twice or wrong, or if the kill met no bet on its way; 2 for a wrong call, 130 if Ctrl-C
+came before the report.
 """
 
 from __future__ import annotations

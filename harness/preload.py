@@ -15,6 +15,6 @@ def compiled(source: Path, folder: Path) -> Path:
     if compiler is None:
         raise RuntimeError("a C compiler is needed: install gcc")
     library = folder / f"{source.stem}.so"
-    how = ["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source, "-ldl"]
+    how = ["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(library), str(source), "-ldl"]
     subprocess.run([compiler, *how], check=True)
     return library

@@ -13,8 +13,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from books_open import NOW_US, asked, look, with_store
-
 from engine import archives
 from engine.archived_keys import hash_of_key
 from engine.archives import ArchiveRow, file_of
@@ -22,6 +20,7 @@ from engine.commands import CarryArchive, OpenArchive
 from engine.files import read_only_uri
 from engine.outcomes import Accepted
 from engine.store import Store
+from tests.books_open import NOW_US, asked, look, with_store
 
 STATE: Final = b"what an audit has to know"
 """Stands for `carried.state`."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
-from operator_messages import BET_ID, SOUND
 
+from tests.operator_messages import BET_ID, SOUND
 from ws.v1.routes import IDEMPOTENCY_KEY, ROUTES, Route, Where
 
 BY_NAME: Final = {route.name: route for route in ROUTES}

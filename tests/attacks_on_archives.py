@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from attacks_on_life import FREEZE, NOT_NULL
-from book_rows import Row, Value, block, event, insert, opening
-from books import Attack, Template, attacks, batch
-from books_archive import (
+from tests.attacks_on_life import FREEZE, NOT_NULL
+from tests.book_rows import Row, Value, block, event, insert, opening
+from tests.books import Attack, Template, attacks, batch
+from tests.books_archive import (
     ARCHIVE,
     BEGUN,
     CARRIED,

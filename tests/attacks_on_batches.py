@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from attacks_on_history import EVENTS_GROW, LEDGER_GROWS, NOT_OPEN, REPLACE, SECOND_PAIR
-from attacks_on_holders import BETS_GROW
-from book_rows import Row, bet, event, insert, literal, opening
-from books import ALICE, FIRST, NEXT, SECOND, Attack, attacks, batch
+from tests.attacks_on_history import EVENTS_GROW, LEDGER_GROWS, NOT_OPEN, REPLACE, SECOND_PAIR
+from tests.attacks_on_holders import BETS_GROW
+from tests.book_rows import Row, bet, event, insert, literal, opening
+from tests.books import ALICE, FIRST, NEXT, SECOND, Attack, attacks, batch
 
 ONE_AT_A_TIME = "open_batch: one batch at a time, and it follows the newest block"
 AS_OPENED = "open_batch: a batch stays as it was opened"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
-from attacks_on_life import FREEZE, NOT_NULL
-from book_rows import Row, Value, block, event, insert, opening
-from books import ALICE, BOB, HASH_5, HOUSE, Attack, Template, attacks, batch, wallet
-from books_bonus import ALICE_USD, OF_ALICE, OF_ALICE_TOO, OF_BOB, UNTIL, bonus, bonus_becomes, of_bonus
+from tests.attacks_on_life import FREEZE, NOT_NULL
+from tests.book_rows import Row, Value, block, event, insert, opening
+from tests.books import ALICE, BOB, HASH_5, HOUSE, Attack, Template, attacks, batch, wallet
+from tests.books_bonus import ALICE_USD, OF_ALICE, OF_ALICE_TOO, OF_BOB, UNTIL, bonus, bonus_becomes, of_bonus
 
 BONUSES_GROW = "bonuses: one of a wallet, as a new transaction of the open batch says"
 BONUS_STAYS = "bonuses: it stays with its wallet"

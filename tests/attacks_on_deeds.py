@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from book_rows import Value, insert
-from books import DEED, NEXT, Attack, attacks, batch
+from tests.book_rows import Value, insert
+from tests.books import DEED, NEXT, Attack, attacks, batch
 
 FROZEN = "audit_log is append-only"
 NUMBERED = "audit_log: a deed has the number after the newest one"

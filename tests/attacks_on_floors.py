@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from attacks_on_bonus import turn as turn_beside_bonuses
-from attacks_on_holders import BEGINS_EMPTY
-from attacks_on_life import FREEZE
-from attacks_on_payouts import in_a_later_batch, turn, two
-from book_rows import CLEARING, Value, insert
-from books import ALICE, CASH, FLOOR, HOUSE, PLAYER, Attack, attacks
-from books_bonus import OF_ALICE
+from tests.attacks_on_bonus import turn as turn_beside_bonuses
+from tests.attacks_on_holders import BEGINS_EMPTY
+from tests.attacks_on_life import FREEZE
+from tests.attacks_on_payouts import in_a_later_batch, turn, two
+from tests.book_rows import CLEARING, Value, insert
+from tests.books import ALICE, CASH, FLOOR, HOUSE, PLAYER, Attack, attacks
+from tests.books_bonus import OF_ALICE
 
 AS_SAID = "users: a floor changes as a new transaction of the open batch says"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
-from attacks_on_bonus import OTHER, REPLACE, THIS, in_a_later_batch, turn, two
-from attacks_on_life import FREEZE, NOT_NULL
-from book_rows import Row, Value, bet, insert
-from books import ALICE, BOB, HOUSE, Attack, attacks
-from books_bonus import (
+from tests.attacks_on_bonus import OTHER, REPLACE, THIS, in_a_later_batch, turn, two
+from tests.attacks_on_life import FREEZE, NOT_NULL
+from tests.book_rows import Row, Value, bet, insert
+from tests.books import ALICE, BOB, HOUSE, Attack, attacks
+from tests.books_bonus import (
     AMOUNT,
     EXPIRED,
     FREE_BET,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from book_rows import Row, entry, event, insert
-from books import (
+from tests.book_rows import Row, entry, event, insert
+from tests.books import (
     ALICE,
     FIRST,
     HASH_1,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from book_rows import Value, bet, insert
-from books import (
+from tests.book_rows import Value, bet, insert
+from tests.books import (
     ALICE,
     BOB,
     CASH,

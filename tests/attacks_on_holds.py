@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
-from attacks_on_life import FREEZE, NOT_NULL, TWO, by_the_earlier_of_two, in_a_later_batch, turn
-from book_rows import Row, Value, event, hold, hold_becomes, insert, of_hold
-from books import ALICE, BOB, HOLDING, HOUSE, Attack, attacks, batch
+from tests.attacks_on_life import FREEZE, NOT_NULL, TWO, by_the_earlier_of_two, in_a_later_batch, turn
+from tests.book_rows import Row, Value, event, hold, hold_becomes, insert, of_hold
+from tests.books import ALICE, BOB, HOLDING, HOUSE, Attack, attacks, batch
 
 HOLD_AS_SAID = "holds: it changes as a new transaction of the open batch says"
 HOLD_TERMS = "holds: only what became of it changes"

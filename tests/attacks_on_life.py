@@ -6,9 +6,9 @@ import json
 import sqlite3
 from dataclasses import replace
 
-from attacks_on_history import EVENTS_GROW
-from book_rows import Row, Value, becomes, bet, block, event, insert, of_bet, opening
-from books import BOB, HASH_3, HASH_4, HASH_5, NEXT, Attack, Template, attacks, batch
+from tests.attacks_on_history import EVENTS_GROW
+from tests.book_rows import Row, Value, becomes, bet, block, event, insert, of_bet, opening
+from tests.books import BOB, HASH_3, HASH_4, HASH_5, NEXT, Attack, Template, attacks, batch
 
 AS_SAID = "bets: it changes as a new transaction of the open batch says"
 STAYS = "bets: what is over for good stays so"

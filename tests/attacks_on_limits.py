@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attacks_on_life import FREEZE
-from attacks_on_payouts import turn
-from book_rows import Row, Value, insert, limit
-from books import ALICE, BOB, HOUSE, PAYING, PLAYER, Attack, attacks, batch
+from tests.attacks_on_life import FREEZE
+from tests.attacks_on_payouts import turn
+from tests.book_rows import Row, Value, insert, limit
+from tests.books import ALICE, BOB, HOUSE, PAYING, PLAYER, Attack, attacks, batch
 
 PUT = "limits: one of a player, put by a transaction of the open batch"
 CHANGED = "limits: it counts in an open batch, and changes by a transaction of it"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from attacks_on_archives import REPLACE, UPDATE_OR_REPLACE, in_one
-from attacks_on_history import EVENTS_GROW, LEDGER_GROWS
-from attacks_on_life import NOT_NULL, STAYS
-from book_rows import Row, Value, becomes, block, entry, event, insert, of_bet, opening
-from books import ALICE, BOB, CASH, HASH_4, HASH_5, HOUSE, Attack, Template, attacks, batch
-from books_archive import (
+from tests.attacks_on_archives import REPLACE, UPDATE_OR_REPLACE, in_one
+from tests.attacks_on_history import EVENTS_GROW, LEDGER_GROWS
+from tests.attacks_on_life import NOT_NULL, STAYS
+from tests.book_rows import Row, Value, becomes, block, entry, event, insert, of_bet, opening
+from tests.books import ALICE, BOB, CASH, HASH_4, HASH_5, HOUSE, Attack, Template, attacks, batch
+from tests.books_archive import (
     EIGHTH,
     HASH_6,
     HASH_7,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attacks_on_bonus import ACCOUNT, GRANT, NEW, in_a_later_batch, turn
-from attacks_on_holders import BEGINS_EMPTY, IDENTITY
-from attacks_on_life import FREEZE
-from book_rows import Row, insert
-from books import ALICE, BOB, BONUS_BOOK, CASH_USD, FLOOR, HOUSE, HOUSE_USD, Attack, attacks, wallet
-from books_bonus import ALICE_TOO, OF_ALICE, of_bonus
+from tests.attacks_on_bonus import ACCOUNT, GRANT, NEW, in_a_later_batch, turn
+from tests.attacks_on_holders import BEGINS_EMPTY, IDENTITY
+from tests.attacks_on_life import FREEZE
+from tests.book_rows import Row, insert
+from tests.books import ALICE, BOB, BONUS_BOOK, CASH_USD, FLOOR, HOUSE, HOUSE_USD, Attack, attacks, wallet
+from tests.books_bonus import ALICE_TOO, OF_ALICE, of_bonus
 
 PARTICIPANTS_GROW = "participants: his number is that of his first wallet, which is to come"
 BELONGS = "users: a wallet is that of a participant, whose first wallet has his number"

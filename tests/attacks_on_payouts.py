@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
-from attacks_on_life import FREEZE, NOT_NULL
-from book_rows import (
+from tests.attacks_on_life import FREEZE, NOT_NULL
+from tests.book_rows import (
     CLEARING,
     Row,
     Value,
@@ -23,7 +23,7 @@ from book_rows import (
     payout_becomes,
     suspended,
 )
-from books import (
+from tests.books import (
     ALICE,
     BOB,
     HASH_4,

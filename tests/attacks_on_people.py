@@ -6,8 +6,8 @@ an admin by INSERT (docs/schema.md).
 
 from __future__ import annotations
 
-from book_rows import KEY, LOGIN, MEMBER, PROGRAM, TOKEN, Row, Value, insert, update
-from books import Attack, attacks
+from tests.book_rows import KEY, LOGIN, MEMBER, PROGRAM, TOKEN, Row, Value, insert, update
+from tests.books import Attack, attacks
 
 STAFF = 2**50
 PROGRAMS = 2**50 + 2**49

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from book_rows import insert
-from books import REPAIR, Attack, attacks
+from tests.book_rows import insert
+from tests.books import REPAIR, Attack, attacks
 
 REPAIRS = [
     *attacks(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from book_rows import KEY_ID, PRINT, Row, insert
-from books import Attack, attacks, batch
+from tests.book_rows import KEY_ID, PRINT, Row, insert
+from tests.books import Attack, attacks, batch
 
 OTHER_ID, OTHER_KEY = b"\xfa" * 16, b"\xfb" * 32
 SIGNER: Row = {"id": KEY_ID, "public_key": PRINT}

@@ -13,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from made_once import made_once
-
 from batcher.batcher import Batcher
 from batcher.breaker import Breaker, BreakerLimits
 from batcher.jobs import Asker
@@ -29,6 +27,7 @@ from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.reconcile import reconcile
 from engine.store import Asked, Decide, Store
 from engine.view import View
+from tests.made_once import made_once
 from ws.asking.signers import Signers
 from ws.beside.checks import Checks
 

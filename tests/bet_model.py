@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model_answers import MOST, Answer, Known, Request, Why, again, again_if_same, no, reasons, yes
+from tests.model_answers import MOST, Answer, Known, Request, Why, again, again_if_same, no, reasons, yes
 
 if TYPE_CHECKING:
-    from wallet_model import Leg, Wallets
+    from tests.wallet_model import Leg, Wallets
 
 STAYS_REFUSED = {
     "ACCOUNT_BLOCKED",

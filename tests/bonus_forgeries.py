@@ -12,9 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from books_open import ALICE, BOB, HOUSE, NOW_US, bet_id, place
-from forgeries import floor, legs
-
 from engine.bonus_checks import (
     NO_FREE_BET,
     NO_GRANT,
@@ -47,6 +44,8 @@ from engine.commands import (
 from engine.life_checks import NOT_FOLLOWING, NOT_WHERE_TOLD
 from engine.money import BOOK_FLOOR_MINOR
 from engine.payout_checks import OTHER_TERMS
+from tests.books_open import ALICE, BOB, HOUSE, NOW_US, bet_id, place
+from tests.forgeries import floor, legs
 
 FURTHER, CAROL, BONUS, BOBS_BONUS = 9, 10, 11, 12
 BONUS_BOOK = BONUS_BOOK_ID_BASE + HOUSE

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bonus_forgeries import (
+from engine.bonus_checks import NO_BONUS, NO_GRANT, OTHER_SOURCE, OTHER_WALLET, OVER
+from engine.checks import Finding
+from engine.life_checks import NOT_BEFORE, NOT_FOLLOWING, NOT_SAID
+from engine.payout_checks import OTHER_TERMS
+from tests.bonus_forgeries import (
     BOBS_BONUS,
     BONUS,
     BONUS_BOOK,
@@ -19,14 +23,9 @@ from bonus_forgeries import (
     owed,
     wrong,
 )
-from books_open import ALICE, BOB
-from forgeries import EDITED, NOT_ITS_DEBIT, TERMS, block, legs
-from life_forgeries import told
-
-from engine.bonus_checks import NO_BONUS, NO_GRANT, OTHER_SOURCE, OTHER_WALLET, OVER
-from engine.checks import Finding
-from engine.life_checks import NOT_BEFORE, NOT_FOLLOWING, NOT_SAID
-from engine.payout_checks import OTHER_TERMS
+from tests.books_open import ALICE, BOB
+from tests.forgeries import EDITED, NOT_ITS_DEBIT, TERMS, block, legs
+from tests.life_forgeries import told
 
 RECEIVABLE_BOOK = 6
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from model_answers import MOST, Answer, Known, Request, no, reasons
+from tests.model_answers import MOST, Answer, Known, Request, no, reasons
 
 if TYPE_CHECKING:
-    from wallet_model import Wallets
+    from tests.wallet_model import Wallets
 
 Row = tuple[Any, ...]
 

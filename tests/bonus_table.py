@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from operating import move
-from server_fixture import Json, World, mint, running
-
 from harness.process import seed
 from harness.wire import Wire, bet, connect
+from tests.operating import move
+from tests.server_fixture import Json, World, mint, running
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from book_rows import (
+from tests.book_rows import (
     CLEARING,
     KEY_ID,
     PRINT,

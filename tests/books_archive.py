@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Mapping
 from functools import cache
 
-from book_rows import Row, Value, becomes, block, entry, event, insert, of_bet, opening, update
-from books import ALICE, CASH, HASH_2, HASH_3, HASH_5, SCHEMA, Template, batch, connect
-from books_bonus import write_history
+from tests.book_rows import Row, Value, becomes, block, entry, event, insert, of_bet, opening, update
+from tests.books import ALICE, CASH, HASH_2, HASH_3, HASH_5, SCHEMA, Template, batch, connect
+from tests.books_bonus import write_history
 
 ARCHIVE, CARRY = 38, 41
 """The transactions that begin it and that carry what is left behind."""

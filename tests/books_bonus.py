@@ -7,8 +7,8 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 
-from book_rows import Row, Value, becomes, bet, block, entry, event, insert, opening, update
-from books import (
+from tests.book_rows import Row, Value, becomes, bet, block, entry, event, insert, opening, update
+from tests.books import (
     ALICE,
     BALANCES_FOLLOW,
     BOB,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from made_once import made_once
 
 from engine.accounts import open_books, open_wallets
 from engine.commands import (
@@ -39,6 +38,7 @@ from engine.reconcile import reconcile
 from engine.records import GENESIS, Account, Head
 from engine.store import Asked, Store
 from engine.view import View
+from tests.made_once import made_once
 
 NOW_US = 1_760_000_000_000_000
 MINUTE_US = 60_000_000

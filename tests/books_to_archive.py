@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from books_open import BOB, NOW_US, deposit, place, play, seed, settle
-from pipelines import Books
-from pipelines import opened as opened_store
-
 from engine.commands import Command, OpenArchive
 from engine.outcomes import Code, Outcome, Rejected
+from tests.books_open import BOB, NOW_US, deposit, place, play, seed, settle
+from tests.pipelines import Books
+from tests.pipelines import opened as opened_store
 
 S = 1_000_000
 LATER_US = NOW_US + 60 * S

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pytest
 
@@ -54,8 +54,11 @@ def beside_memory(primary: NonceGuard, limits: BreakerLimits = NONCE_LIMITS) -> 
     return FallbackGuard(primary, MemoryGuard(), time.monotonic, limits)
 
 
+Guard = TypeVar("Guard", bound=NonceGuard)
+
+
 @contextlib.asynccontextmanager
-async def closing(guard: NonceGuard) -> AsyncIterator[NonceGuard]:
+async def closing(guard: Guard) -> AsyncIterator[Guard]:
     try:
         yield guard
     finally:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from contract_witness import witnessed
-from redis_server import RedisServer
-from server_fixture import World, running
+
+from tests.contract_witness import witnessed
+from tests.redis_server import RedisServer
+from tests.server_fixture import World, running
 
 THE_LONGEST = "test_wallet_model.py"  # of the long tests; as the last it would keep one core idle for minutes
 

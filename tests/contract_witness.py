@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
-from json_schema import validator
-
 from harness.wire import Wire
+from tests.json_schema import validator
 from ws.contracts.asyncapi import asyncapi, tag
 from ws.wire.answers import REPLIES_OF
 
@@ -87,7 +86,7 @@ def witnessed() -> Iterator[set[tuple[object, ...]]]:
             seen.add(shape)
         sort(wire, message)
 
-    Wire._sort = heard  # type: ignore[method-assign]
+    Wire._sort = heard  # type: ignore[assignment]
     try:
         yield seen
     finally:

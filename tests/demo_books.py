@@ -8,12 +8,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from books_open import ALICE, BOB, NOW_US, deposit, look, place, play, seed, settle
-from command import run, well
-
 from cli.times import rfc3339
 from engine.keys import signing_key
 from harness.process import PATIENT, Server
+from tests.books_open import ALICE, BOB, NOW_US, deposit, look, place, play, seed, settle
+from tests.command import run, well
 
 LATER_US = NOW_US + 60_000_000
 BEFORE = rfc3339(LATER_US)

@@ -16,10 +16,10 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from server_fixture import mint
 
 from harness.process import JWT_SECRET
 from harness.wire import now_ms
+from tests.server_fixture import mint
 
 Json = dict[str, Any]
 
@@ -63,14 +63,14 @@ def _algorithms(user_id: int, _: int) -> Iterator[tuple[str, str]]:
             yield f"alg {alg!r}, signed {signature!r}", f"{signed}.{signature}"
     for alg in ("HS384", "HS512"):
         yield f"{alg} with the secret", mint(user_id, header={"alg": alg})
-    for alg in (None, 256, True, ["HS256"], {"alg": "HS256"}):
-        yield f"alg {alg!r} signed as HS256", _by_hand({"alg": alg, "typ": "at+jwt"}, _sound(user_id))
+    for odd in (None, 256, True, ["HS256"], {"alg": "HS256"}):
+        yield f"alg {odd!r} signed as HS256", _by_hand({"alg": odd, "typ": "at+jwt"}, _sound(user_id))
     yield "no alg", _by_hand({"typ": "at+jwt"}, _sound(user_id))
 
 
 def _keys(user_id: int, _: int) -> Iterator[tuple[str, str]]:
     """Signed by other keys, or with a public key as if it were the secret (RFC 8725, section 2.1)."""
-    private = {
+    private: dict[str, Any] = {
         "RS256": rsa.generate_private_key(public_exponent=65537, key_size=2048),
         "ES256": ec.generate_private_key(ec.SECP256R1()),
         "EdDSA": ed25519.Ed25519PrivateKey.generate(),

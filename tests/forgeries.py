@@ -14,8 +14,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from books_open import ALICE, BOB, CASH, HOUSE, bet_id
-
 from engine.blocks import Block, hash_of, peaks_after, root_of
 from engine.checks import Finding
 from engine.files import check_is_ours
@@ -23,6 +21,7 @@ from engine.life_checks import NOT_WHERE_TOLD
 from engine.merkle import root_of_peaks
 from engine.money import BOOK_FLOOR_MINOR
 from engine.records import GENESIS, Entry, Transaction
+from tests.books_open import ALICE, BOB, CASH, HOUSE, bet_id
 
 EDITED = "its rows do not give its root: they were changed after it was sealed"
 NO_FOLLOWER = "it does not follow the block before it"

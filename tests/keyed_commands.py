@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from batches import BOB, World, bet_id
-
 from engine.commands import CashOutBet, Command, Deposit, Keyed, Result, RollBackBet, SettleBet, UnsettleBet
 from engine.decide import decide
 from engine.outcomes import Code, Outcome
 from engine.view import View
+from tests.batches import BOB, World, bet_id
 
 
 def deposit(key: str, amount_minor: int = 5, caller: str = "op") -> Deposit:

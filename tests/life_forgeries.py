@@ -11,9 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from books_open import ALICE, BOB, NOW_US, bet_id, place
-from forgeries import EDITED, OUTSIDE, bet, block, legs
-
 from engine.checks import Finding
 from engine.commands import (
     CaptureHold,
@@ -32,6 +29,8 @@ from engine.commands import (
     Withdraw,
 )
 from engine.life_checks import NOT_BEFORE, NOT_FOLLOWING, NOT_IN_CHAIN, NOT_SAID, NOT_WHERE_TOLD
+from tests.books_open import ALICE, BOB, NOW_US, bet_id, place
+from tests.forgeries import EDITED, OUTSIDE, bet, block, legs
 
 FEES = 3
 NO_BET = "it names a bet that there is not"

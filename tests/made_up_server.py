@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from client_script import Json, Script
+from tests.client_script import Json, Script
 
 BETS = [f"0199a5f0-1111-7222-8333-{number:012x}" for number in range(6)]
 NOW = 1_760_000_000_000

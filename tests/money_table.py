@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from operating import move
-from server_fixture import Json, World
-
 from harness.wire import Wire, bet, connect
+from tests.operating import move
+from tests.server_fixture import Json, World
 
 FEES = 3
 """The fees book of the file's first currency (docs/wire.md)."""

@@ -10,12 +10,6 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import archived
-import bonus_forgeries
-import life_forgeries
-import payout_forgeries
-from books_open import NOW_US, asked, look, place, play, play_at, seed, with_store
-
 from engine.accounts import open_wallets
 from engine.archive_checks import ArchiveRow
 from engine.archive_copy import Copied, copy
@@ -25,6 +19,8 @@ from engine.commands import CarryArchive, Command
 from engine.files import open_read_only
 from engine.outcomes import Accepted
 from engine.store import Store
+from tests import archived, bonus_forgeries, life_forgeries, payout_forgeries
+from tests.books_open import NOW_US, asked, look, place, play, play_at, seed, with_store
 
 LATE_US = NOW_US + 5_000
 """When archives are made: behind all that the books hold."""

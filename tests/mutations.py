@@ -19,17 +19,13 @@ from random import Random
 from shutil import copyfile
 from typing import NamedTuple
 
-import bonus_forgeries
-import life_forgeries
-import moved_books
-import payout_forgeries
-from books_open import NOW_US, look, place, play, seed, with_store
-from forgeries import forge, reseal
-
 from engine.accounts import open_wallets
 from engine.checks import Finding
 from engine.commands import Command
 from engine.verify import Asked, KeptHead, Verdict, verify
+from tests import bonus_forgeries, life_forgeries, moved_books, payout_forgeries
+from tests.books_open import NOW_US, look, place, play, seed, with_store
+from tests.forgeries import forge, reseal
 
 COVERED = ("transactions", "transaction_ledger", "bets", "blocks", "users")
 """Every column of these, and of `users` those of `MONEY`."""

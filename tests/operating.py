@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from server_fixture import Json
-
 from harness.wire import Wire
+from tests.server_fixture import Json
 
 _keys = itertools.count(1)
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from books_open import NOW_US
 
 from engine import commands
 from engine.commands import Keyed, Leg, Result
+from tests.books_open import NOW_US
 from ws.codec import Malformed, decode_frame
 from ws.effects import Identity, Submit
 from ws.protocol import Conversation

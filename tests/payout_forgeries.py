@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from books_open import ALICE, BOB, NOBODY, NOW_US, place
-from forgeries import legs
-
 from engine.checks import Finding
 from engine.commands import (
     CHUNK_ITEMS,
@@ -34,6 +31,8 @@ from engine.commands import (
 )
 from engine.life_checks import NOT_FOLLOWING, NOT_IN_CHAIN, NOT_WHERE_TOLD
 from engine.payout_checks import NO_OWNER, NO_PAIR, NO_PAYOUT, OTHER_SUSPENSE, OTHER_TERMS, SURPLUS
+from tests.books_open import ALICE, BOB, NOBODY, NOW_US, place
+from tests.forgeries import legs
 
 SUSPENSE, CAROL = 5, 9
 UNTIL_US = NOW_US + 10**12

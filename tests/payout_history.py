@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from books_open import ALICE, BOB
-from forgeries import legs
-from life_forgeries import told
-from payout_forgeries import BLOCKS, OTHER_LIMIT, limit, payout, reserve
-
 from engine.checks import Finding
 from engine.commands import CLEARING_ID_BASE
 from engine.life_checks import NOT_BEFORE, NOT_FOLLOWING, NOT_IN_CHAIN, NOT_SAID, NOT_WHERE_TOLD
 from engine.payout_checks import NO_ITEM, NO_PAIR, NO_PAYOUT, OTHER_SUSPENSE, OTHER_TERMS
+from tests.books_open import ALICE, BOB
+from tests.forgeries import legs
+from tests.life_forgeries import told
+from tests.payout_forgeries import BLOCKS, OTHER_LIMIT, limit, payout, reserve
 
 
 def slipped_in(kind: str, answer: str, fingerprint_of: int = 28) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from model_answers import MOST, Answer, Known, Request, Why, no, reasons, yes
+from tests.model_answers import MOST, Answer, Known, Request, Why, no, reasons, yes
 
 if TYPE_CHECKING:
-    from wallet_model import Leg, Wallets
+    from tests.wallet_model import Leg, Wallets
 
 CLEARING = 4_503_599_627_370_496
 """2^52: the clearing account of payout 7 is this and 7."""

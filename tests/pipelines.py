@@ -9,9 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import aiosqlite
-from batches import WAIT_S, Disk, World, bet, world
-from batches import bet_id as batcher_bet_id
-from books_open import BOB, NOW_US, SIGNING_KEY, asked, balances, look, place, seed
 
 from engine.commands import Command
 from engine.decide import decide
@@ -19,6 +16,9 @@ from engine.outcomes import Accepted, Code, Outcome
 from engine.store import Store, _on_thread
 from engine.view import View
 from engine.writer import Prepared
+from tests.batches import WAIT_S, Disk, World, bet, world
+from tests.batches import bet_id as batcher_bet_id
+from tests.books_open import BOB, NOW_US, SIGNING_KEY, asked, balances, look, place, seed
 
 
 class Books:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from books_open import ALICE, BOB, NOBODY, NOW_US, account, bet_id, place
 
 from engine.accounts import BOOK_KINDS
 from engine.commands import (
@@ -35,6 +34,7 @@ from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import Accepted, Code, Outcome
 from engine.records import GENESIS, Account
 from engine.view import MINUTE_US, Boundary, View
+from tests.books_open import ALICE, BOB, NOBODY, NOW_US, account, bet_id, place
 
 DOLLAR_DAVE: Final = 20
 STAKE_MINOR: Final = 30

@@ -4,8 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
-from books_open import ALICE, BOB, NOBODY, NOW_US, bet_id, grant, place
-from precedence import (
+from engine.commands import (
+    Exclude,
+    ExpireBonus,
+    ExpireFreeBet,
+    GrantBonus,
+    GrantFreeBet,
+    Leg,
+    OpenWallet,
+    PlaceBet,
+    Result,
+    RevokeFreeBet,
+    RollBackBet,
+    SettleBet,
+    Spend,
+    Transfer,
+    UnsettleBet,
+)
+from engine.decide.place import SENT_AT_PAST_US
+from engine.money import WIRE_MAX_MINOR
+from engine.outcomes import Code
+from tests.books_open import ALICE, BOB, NOBODY, NOW_US, bet_id, grant, place
+from tests.precedence import (
     BLOCKED,
     DOLLAR_DAVE,
     EARLIER,
@@ -29,27 +49,6 @@ from precedence import (
     said,
     with_legs,
 )
-
-from engine.commands import (
-    Exclude,
-    ExpireBonus,
-    ExpireFreeBet,
-    GrantBonus,
-    GrantFreeBet,
-    Leg,
-    OpenWallet,
-    PlaceBet,
-    Result,
-    RevokeFreeBet,
-    RollBackBet,
-    SettleBet,
-    Spend,
-    Transfer,
-    UnsettleBet,
-)
-from engine.decide.place import SENT_AT_PAST_US
-from engine.money import WIRE_MAX_MINOR
-from engine.outcomes import Code
 
 FREE_BET_ID: Final = 1
 _GRANTED: Final = grant("earlier", 20)

@@ -2,8 +2,40 @@
 
 from typing import Final
 
-from books_open import ALICE, BOB, CASH, NOBODY, NOW_US, bet_id, place
-from precedence import (
+from engine.commands import (
+    CHUNK_ITEMS,
+    AddPayoutItems,
+    CaptureHold,
+    CarryArchive,
+    CashOutBet,
+    Deposit,
+    Exclude,
+    ExpireHold,
+    Leg,
+    OpenArchive,
+    OpenPayout,
+    Pay,
+    PayChunk,
+    PayoutItem,
+    PlaceHold,
+    ReleaseHold,
+    ResolveItem,
+    Result,
+    RollBackBet,
+    SetFloor,
+    SetLimit,
+    SetStatus,
+    SettleBet,
+    StartPayout,
+    Transfer,
+    UnsettleBet,
+    Withdraw,
+)
+from engine.decide.place import SENT_AT_PAST_US
+from engine.money import WIRE_MAX_MINOR
+from engine.outcomes import Code
+from tests.books_open import ALICE, BOB, CASH, NOBODY, NOW_US, bet_id, place
+from tests.precedence import (
     ADDED,
     ARCHIVE_ID,
     BLOCKED,
@@ -50,39 +82,6 @@ from precedence import (
     the_winner_is,
     with_legs,
 )
-
-from engine.commands import (
-    CHUNK_ITEMS,
-    AddPayoutItems,
-    CaptureHold,
-    CarryArchive,
-    CashOutBet,
-    Deposit,
-    Exclude,
-    ExpireHold,
-    Leg,
-    OpenArchive,
-    OpenPayout,
-    Pay,
-    PayChunk,
-    PayoutItem,
-    PlaceHold,
-    ReleaseHold,
-    ResolveItem,
-    Result,
-    RollBackBet,
-    SetFloor,
-    SetLimit,
-    SetStatus,
-    SettleBet,
-    StartPayout,
-    Transfer,
-    UnsettleBet,
-    Withdraw,
-)
-from engine.decide.place import SENT_AT_PAST_US
-from engine.money import WIRE_MAX_MINOR
-from engine.outcomes import Code
 
 WALLET_CASES: Final = {
     "place": Case(

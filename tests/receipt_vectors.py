@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any, Final
 
-from books_open import ALICE, HOUSE, NOW_US, SIGNING_KEY
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sealed import Draft, Json, Sealed, bet, entry, leaf_of, resealed, resigned, text_of
 
 from engine import merkle
 from engine.keys import SigningKey
 from engine.records import GENESIS
+from tests.books_open import ALICE, HOUSE, NOW_US, SIGNING_KEY
+from tests.sealed import Draft, Json, Sealed, bet, entry, leaf_of, resealed, resigned, text_of
 
 PUBLIC_KEY: Final = SIGNING_KEY.public_key.hex()
 OTHER_KEY: Final = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes([1] * 32))).public_key.hex()

@@ -17,11 +17,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from books_open import BOB, look, place, play, seed, settle
-from both_verifiers import in_node, in_python
-from sealed import Json, text_of
-
 from engine.receipts import receipt
+from tests.books_open import BOB, look, place, play, seed, settle
+from tests.both_verifiers import in_node, in_python
+from tests.sealed import Json, text_of
 
 PLAYERS: Final = 100
 BATCH: Final = 250

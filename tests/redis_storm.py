@@ -30,8 +30,9 @@ from typing import Any
 from harness.process import PATIENT, Server, seed
 from harness.wire import Wire, bet, connect, now_ms
 from tests.crash.audit import audit, read_books, snapshot
+from tests.crash.standing import Standing
 from tests.crash.trial import reconciled, report
-from tests.crash.witness import Finding, History, Standing, Witness
+from tests.crash.witness import Finding, History, Witness
 from tests.redis_faults import FAULTS, Redis, redis_behind_a_proxy
 
 Json = dict[str, Any]
@@ -135,7 +136,7 @@ class Storm:
             request = bet(rng.randint(1, STAKE_MAX))
             if used and rng.random() < SAME_NONCE_SHARE:
                 answer = await self._place(user_id, wire, request | {"nonce": rng.choice(used)})
-                self.reused[answer.get("code", answer["type"])] += 1
+                self.reused[answer.get("code") or answer["type"]] += 1
                 continue
             copies = [self._place(user_id, wire, request)]
             if (is_twice := rng.random() < SAME_BET_SHARE) and rng.random() < 0.5:
@@ -144,7 +145,7 @@ class Storm:
             if is_twice:
                 answers.append(await self._place(user_id, wire, request | {"sent_at": now_ms()}))
             for answer in answers:
-                code = answer.get("code", answer["type"])
+                code = answer.get("code") or answer["type"]
                 self.answers[code] += 1
                 if code == "NONCE_REUSED":
                     self.findings.append(Finding("honest_nonce_refused", request["bet_id"], f"{answer}"))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
-from books_open import bet_id
 
 from engine.commands import (
     CLEARING_ID_BASE,
@@ -48,6 +47,7 @@ from engine.commands import (
 )
 from engine.outcomes import Code
 from engine.store import Asked
+from tests.books_open import bet_id
 
 WON, LOST, VOID = Result.WON, Result.LOST, Result.VOID
 SECOND_US: Final = 1_000_000

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attacks_on_archives import ARCHIVES
-from attacks_on_batches import BATCHES
-from attacks_on_bonus import BONUS
-from attacks_on_deeds import DEEDS
-from attacks_on_floors import FLOORS
-from attacks_on_free_bets import FREE_BETS
-from attacks_on_history import EDITS, SEAL
-from attacks_on_holders import BETS, HOLDERS, VALUES
-from attacks_on_holds import HOLDS
-from attacks_on_life import BIRTHS, LIFE
-from attacks_on_limits import LIMITS
-from attacks_on_moves import MOVES
-from attacks_on_participants import PARTICIPANTS, WITHOUT_WALLET
-from attacks_on_payouts import PAYOUTS
-from attacks_on_people import (
+from tests.attacks_on_archives import ARCHIVES
+from tests.attacks_on_batches import BATCHES
+from tests.attacks_on_bonus import BONUS
+from tests.attacks_on_deeds import DEEDS
+from tests.attacks_on_floors import FLOORS
+from tests.attacks_on_free_bets import FREE_BETS
+from tests.attacks_on_history import EDITS, SEAL
+from tests.attacks_on_holders import BETS, HOLDERS, VALUES
+from tests.attacks_on_holds import HOLDS
+from tests.attacks_on_life import BIRTHS, LIFE
+from tests.attacks_on_limits import LIMITS
+from tests.attacks_on_moves import MOVES
+from tests.attacks_on_participants import PARTICIPANTS, WITHOUT_WALLET
+from tests.attacks_on_payouts import PAYOUTS
+from tests.attacks_on_people import (
     ANOTHER_KEY,
     ANOTHER_LOGIN,
     ANOTHER_MEMBER,
@@ -32,10 +32,10 @@ from attacks_on_people import (
     NOBODYS,
     PEOPLE,
 )
-from attacks_on_repairs import REPAIRS
-from attacks_on_signers import ANOTHER, SIGNERS
-from book_rows import Row, Value, insert
-from books import (
+from tests.attacks_on_repairs import REPAIRS
+from tests.attacks_on_signers import ANOTHER, SIGNERS
+from tests.book_rows import Row, Value, insert
+from tests.books import (
     DEED,
     FIRST,
     HOLDING,
@@ -50,8 +50,8 @@ from books import (
     Template,
     batch,
 )
-from books_archive import ARCHIVING
-from books_bonus import GRANTING
+from tests.books_archive import ARCHIVING
+from tests.books_bonus import GRANTING
 
 # A row of each table that is accepted as it is: alone, or in its place in a batch.
 ACCEPTED_ROWS: dict[str, tuple[Template | None, str, Row]] = {

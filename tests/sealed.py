@@ -8,13 +8,13 @@ from struct import pack
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from books import Books
-from books_open import ALICE, HOUSE, NOW_US, SIGNER, bet_id
 
 from engine import merkle
 from engine.blocks import Block, head_after, seal
 from engine.receipts import head, receipt
 from engine.records import GENESIS, Entry, Head, Transaction
+from tests.books import Books
+from tests.books_open import ALICE, HOUSE, NOW_US, SIGNER, bet_id
 
 Json = dict[str, Any]
 

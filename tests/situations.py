@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from scenes import (
+from engine.commands import (
+    CHUNK_ITEMS,
+    Spend,
+)
+from engine.outcomes import Code
+from tests.scenes import (
     LATE_COPY,
     LOST,
     NOBODY,
@@ -51,12 +56,6 @@ from scenes import (
     when,
     withdraw,
 )
-
-from engine.commands import (
-    CHUNK_ITEMS,
-    Spend,
-)
-from engine.outcomes import Code
 
 GIVEN: Final = transfer(("friend", -50), ("player", 50), among_players=True)
 GIFT: Final = (("player", -50), ("friend", 45))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 
 import pytest
-from books_open import ALICE, BOB, CASH, NOW_US, asked, place
 
 from engine.errors import CommitUnknown, StoreFault
 from engine.outcomes import Code
 from engine.store import Asked, Store
+from tests.books_open import ALICE, BOB, CASH, NOW_US, asked, place
 
 UNTOUCHED = {ALICE: 100, BOB: 1000, CASH: -1100}
 
@@ -21,7 +22,7 @@ async def fails_then_works(store: Store, fault: type[StoreFault], *batch: Asked)
     assert raised.type is fault
     assert store.failure is None
     for each in batch:
-        assert await store.read(lambda reader, key=each.command.key: _known(reader, key)) == 0
+        assert await store.read(partial(_known, key=each.command.key)) == 0
     return raised.value
 
 

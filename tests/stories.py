@@ -13,11 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from books_open import ALICE, BOB, BONUS_BOOK, CASH, HOUSE, NOW_US, asked, look, seed
-
 from engine.commands import Command
 from engine.outcomes import Accepted, Outcome
 from engine.store import Store
+from tests.books_open import ALICE, BOB, BONUS_BOOK, CASH, HOUSE, NOW_US, asked, look, seed
 
 FIRST: Final = 3
 NEXT_WALLET: Final = 9

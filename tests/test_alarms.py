@@ -7,10 +7,10 @@ import logging
 from pathlib import Path
 
 import pytest
-from batches import FULL, WAIT_S, bet, world
 
 from batcher.alarms import QUIET_US, CircuitNews
 from batcher.breaker import Breaker, BreakerLimits, Reason, State, Status
+from tests.batches import FULL, WAIT_S, bet, world
 
 S = 1_000_000
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from redis_server import RedisServer
 
 from harness.process import Server, seed
+from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMETHEUS = ROOT / "deploy/prometheus"

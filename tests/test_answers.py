@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
-from operator_messages import OWN, SOUND, leaves, one
-from test_precedence import CASES
 
 from engine.commands import PlaceBet
 from engine.outcomes import Code
+from tests.operator_messages import OWN, SOUND, leaves, one
+from tests.test_precedence import CASES
 from ws.v1.routes import ROUTES
 from ws.wire.answers import AT_THE_DOOR, OF_COMMANDS, REFUSALS_OF, REPLIES, REPLIES_OF, codes_of
 from ws.wire.fields import Reply, Request

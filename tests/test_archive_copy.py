@@ -17,11 +17,7 @@ from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
-import archived
-import moved_books
 import pytest
-from books_open import ALICE, BOB, NOW_US, deposit, look, place, play, seed, settle, unsettle
-from forgeries import forge, reseal
 
 from engine import archive_copy
 from engine.archive_copy import copy
@@ -32,6 +28,9 @@ from engine.errors import ArchiveUnusable, FileUnusable
 from engine.files import read_only_uri
 from engine.origin import decode, openings_digest
 from engine.verify import verify
+from tests import archived, moved_books
+from tests.books_open import ALICE, BOB, NOW_US, deposit, look, place, play, seed, settle, unsettle
+from tests.forgeries import forge, reseal
 
 UPTO = 4
 COLUMNS = {

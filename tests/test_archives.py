@@ -15,12 +15,21 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import bonus_forgeries
-import life_forgeries
-import payout_forgeries as payouts
 import pytest
-from archived import archived, carried, copied, move, opened, states
-from books_open import (
+
+from cli.times import rfc3339
+from engine import archives, history, lives, queries, receipts
+from engine.accounts import open_wallets
+from engine.archives import file_of, joined
+from engine.commands import Command
+from engine.errors import ArchiveMissing, ArchiveUnusable
+from engine.files import open_read_only, schema_sql
+from engine.statement import FOREVER_US, balance_at, statement
+from engine.store import Store
+from tests import bonus_forgeries, life_forgeries
+from tests import payout_forgeries as payouts
+from tests.archived import archived, carried, copied, move, opened, states
+from tests.books_open import (
     ALICE,
     BOB,
     NOBODY,
@@ -34,17 +43,7 @@ from books_open import (
     settle,
     with_store,
 )
-from command import run, well
-
-from cli.times import rfc3339
-from engine import archives, history, lives, queries, receipts
-from engine.accounts import open_wallets
-from engine.archives import file_of, joined
-from engine.commands import Command
-from engine.errors import ArchiveMissing, ArchiveUnusable
-from engine.files import open_read_only, schema_sql
-from engine.statement import FOREVER_US, balance_at, statement
-from engine.store import Store
+from tests.command import run, well
 
 LATER_US = NOW_US + 10**9
 BETS = [*map(bet_id, range(20)), payouts.BET.bet_id]

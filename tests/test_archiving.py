@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import (
+
+import batcher.archiving
+from batcher.archiving import LOOK_EVERY_S, Archiving, CarryRefused
+from batcher.expiry import LOOK_SELDOM_S
+from engine import archive_move
+from engine.archive_copy import Copied, copy
+from engine.archives import archives, file_of
+from engine.commands import CarryArchive, Command, OpenArchive, OpenWallet, SetLimit
+from engine.errors import ArchiveUnusable, FileUnusable
+from engine.outcomes import Accepted, Code, Outcome, Rejected
+from engine.store import Store
+from engine.verify import Asked as Verified
+from engine.verify import verify
+from tests.books_open import (
     ALICE,
     BOB,
     NOW_US,
@@ -28,20 +41,7 @@ from books_open import (
     settle,
     unsettle,
 )
-from made_once import made_once
-
-import batcher.archiving
-from batcher.archiving import LOOK_EVERY_S, Archiving, CarryRefused
-from batcher.expiry import LOOK_SELDOM_S
-from engine import archive_move
-from engine.archive_copy import Copied, copy
-from engine.archives import archives, file_of
-from engine.commands import CarryArchive, Command, OpenArchive, OpenWallet, SetLimit
-from engine.errors import ArchiveUnusable, FileUnusable
-from engine.outcomes import Accepted, Code, Outcome, Rejected
-from engine.store import Store
-from engine.verify import Asked as Verified
-from engine.verify import verify
+from tests.made_once import made_once
 
 LATER_US = NOW_US + 60_000_000
 ROUNDS = 12

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from batches import FULL, IO_ERROR, sqlite_error
-from books_open import look, place
-from pipelines import Books, new_books, run
 
 from batcher import asides as asides_module
 from batcher.asides import Asides
 from engine.errors import BatchRefused, CommitUnknown, StoreFault
+from tests.batches import FULL, IO_ERROR, sqlite_error
+from tests.books_open import look, place
+from tests.pipelines import Books, new_books, run
 
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA"
 

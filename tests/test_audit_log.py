@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batches import FULL, IO_ERROR, Disk
-from books_open import (
+
+from engine import audit_log
+from engine.actors import Actor
+from engine.audit_log import all_deeds, read_deeds
+from engine.commands import Command
+from engine.deeds import ACCEPTED, Deed
+from engine.errors import BatchRefused, CommitUnknown
+from engine.files import open_read_only, schema_sql
+from engine.outcomes import Accepted, Code, Outcome, Rejected
+from engine.store import Asked, Store
+from tests.batches import FULL, IO_ERROR, Disk
+from tests.books_open import (
     BOB,
     NOW_US,
     bet_id,
@@ -23,16 +33,6 @@ from books_open import (
     settle,
     with_store,
 )
-
-from engine import audit_log
-from engine.actors import Actor
-from engine.audit_log import all_deeds, read_deeds
-from engine.commands import Command
-from engine.deeds import ACCEPTED, Deed
-from engine.errors import BatchRefused, CommitUnknown
-from engine.files import open_read_only, schema_sql
-from engine.outcomes import Accepted, Code, Outcome, Rejected
-from engine.store import Asked, Store
 
 STEP = Path(__file__).resolve().parent.parent / "upgrades" / "0002_audit_log.sql"
 OPERATOR = Actor(42, "operator", "192.0.2.1", "ws")

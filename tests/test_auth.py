@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 
 import pytest
-from server_fixture import mint
 
 from harness.process import JWT_SECRET
+from tests.server_fixture import mint
 from ws.auth import TokenRefused, identify, issue
 from ws.effects import ROLES, Identity
 

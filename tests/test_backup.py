@@ -9,12 +9,11 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
-from command import harm, overwrite_page_of
 
 from engine import backup as module
 from engine import files
@@ -24,6 +23,8 @@ from engine.files import WriterLock, check_is_ours, schema_sql
 from engine.reconcile import reconcile
 from engine.store import Store
 from engine.verify import Verdict, verify
+from tests.books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
+from tests.command import harm, overwrite_page_of
 
 NOBODY_ID = 65_534
 
@@ -202,7 +203,7 @@ def test_it_is_copied_at_a_bounded_pace(books: Path, target: Path, monkeypatch: 
     rests: list[float] = []
     monkeypatch.setattr(module, "STEP_BYTES", 8 * 4096)
     monkeypatch.setattr(module, "PACE_BYTES_PER_S", 1)
-    monkeypatch.setattr(module.time, "sleep", rests.append)
+    monkeypatch.setattr(time, "sleep", rests.append)
 
     back_up(books, target)
 

@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
-from command import harm, overwrite_page_of, seed
 
 from engine.backup import back_up, backed_up_at, restore
 from engine.drafts import UNFINISHED, Draft
 from engine.errors import FileUnusable
 from harness.process import environment, solidgreen
+from tests.command import harm, overwrite_page_of, seed
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLED_HALF_WAY = """

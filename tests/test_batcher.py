@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from batches import ALICE, BOB, NOW_US, OPENING_MINOR, Answer, Broken, Guard, bet, bet_id, world
 
 import batcher.batcher
 import batcher.expiry
@@ -14,6 +13,7 @@ from batcher.policy import BatchLimits
 from engine import queries
 from engine.commands import Command, Deposit, PlaceBet
 from engine.outcomes import Accepted, Code, Outcome, Rejected
+from tests.batches import ALICE, BOB, NOW_US, OPENING_MINOR, Answer, Broken, Guard, bet, bet_id, world
 
 UNKNOWN = Code.OUTCOME_UNKNOWN
 
@@ -162,7 +162,7 @@ def test_a_bet_is_pending_until_it_is_decided_and_no_longer(tmp_path: Path) -> N
             await asyncio.gather(first, poor)
             for number in (1, 2):
                 assert this.batcher.pending(bet_id(number)) is None
-                assert await this.store.read(lambda c, n=number: queries.bet(c, bet_id(n))) is not None
+                assert await this.store.read(lambda c, n=number: queries.bet(c, bet_id(n))) is not None  # type: ignore[misc]
             await this.submit(bet(3), Code.RATE_LIMITED)
             assert this.batcher.pending(bet_id(3)) is None
 

@@ -7,7 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from batches import (
+
+import batcher.batcher
+from batcher.breaker import Breaker, BreakerLimits, Reason, State
+from batcher.nonces import Verdict
+from batcher.policy import BatchLimits
+from engine.commands import Deposit, PlaceBet, Result, RollBackBet, Withdraw
+from engine.outcomes import Code, Rejected
+from tests.batches import (
     ALICE,
     BOB,
     FRAIL,
@@ -23,14 +30,7 @@ from batches import (
     spoilt_by,
     world,
 )
-from keyed_commands import cash_out, deposit, roll_back, settle, unsettle
-
-import batcher.batcher
-from batcher.breaker import Breaker, BreakerLimits, Reason, State
-from batcher.nonces import Verdict
-from batcher.policy import BatchLimits
-from engine.commands import Deposit, PlaceBet, Result, RollBackBet, Withdraw
-from engine.outcomes import Code, Rejected
+from tests.keyed_commands import cash_out, deposit, roll_back, settle, unsettle
 
 DEADLINE_US = BatchLimits().deadline_us
 

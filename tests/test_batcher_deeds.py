@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from batches import ALICE, BOB, CONSTRAINT, FULL, IO_ERROR, Bend, World, bet, raises, spoilt_by, world
 
 from engine.actors import Actor
 from engine.commands import Command, Deposit, ReleaseHold
 from engine.outcomes import Code
 from engine.view import View
+from tests.batches import ALICE, BOB, CONSTRAINT, FULL, IO_ERROR, Bend, World, bet, raises, spoilt_by, world
 
 OPERATOR = Actor(42, "operator", "192.0.2.1", "ws")
 

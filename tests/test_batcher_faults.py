@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from batches import (
+
+from batcher.nonces import Claim, Verdict
+from batcher.policy import BatchLimits
+from engine.commands import Command
+from engine.outcomes import Accepted, Code, Rejected
+from engine.view import View
+from tests.batches import (
     CONSTRAINT,
     FULL,
     IO_ERROR,
@@ -22,12 +28,6 @@ from batches import (
     sqlite_error,
     world,
 )
-
-from batcher.nonces import Claim, Verdict
-from batcher.policy import BatchLimits
-from engine.commands import Command
-from engine.outcomes import Accepted, Code, Rejected
-from engine.view import View
 
 UNKNOWN = Code.OUTCOME_UNKNOWN
 

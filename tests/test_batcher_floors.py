@@ -7,13 +7,13 @@ import logging
 from pathlib import Path
 
 import pytest
-from batches import BOB, World, bet, bet_id, world
-from keyed_commands import cash_out, deposit, roll_back, settle, unsettle
 
 from batcher.alarms import QUIET_US
 from engine.commands import Command, Keyed, PlaceHold, Result, SetFloor, Transfer, Withdraw
 from engine.commands import Leg as LegOf
 from engine.outcomes import Code
+from tests.batches import BOB, World, bet, bet_id, world
+from tests.keyed_commands import cash_out, deposit, roll_back, settle, unsettle
 
 HOUSE = 1
 

@@ -7,13 +7,13 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from batches import ALICE, BOB, CONSTRAINT, IO_ERROR, OPENING_MINOR, bet, hold_up_the_loop_until, world
-from keyed_commands import cash_out, deposit, failing, kinds, roll_back, settle, unsettle
-from pipelines import Decided, codes, ids
 
 from batcher.policy import BatchLimits
 from engine.commands import Command, Deposit, PlaceHold, Result, Withdraw
 from engine.outcomes import Accepted, Code, Outcome, Rejected
+from tests.batches import ALICE, BOB, CONSTRAINT, IO_ERROR, OPENING_MINOR, bet, hold_up_the_loop_until, world
+from tests.keyed_commands import cash_out, deposit, failing, kinds, roll_back, settle, unsettle
+from tests.pipelines import Decided, codes, ids
 
 UNKNOWN = Code.OUTCOME_UNKNOWN
 

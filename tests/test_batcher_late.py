@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from batches import PATIENT, S, bet, bet_id, world
 
 from batcher.breaker import Breaker, State
 from batcher.jobs import Job
@@ -15,6 +14,7 @@ from batcher.pipeline import Closed, Pipeline
 from batcher.policy import BatchLimits
 from engine.outcomes import Code
 from engine.store import GUARD_ATTEMPTS
+from tests.batches import PATIENT, S, bet, bet_id, world
 
 LIMITS = BatchLimits(ahead_min=50, deadline_us=10 * S)
 LATE = GUARD_ATTEMPTS + 2

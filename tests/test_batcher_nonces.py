@@ -6,11 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from batches import ALICE, BOB, Guard, bet, bet_id, world
 
 from batcher.nonces import Verdict
 from engine.commands import Deposit
 from engine.outcomes import Accepted, Code, Rejected
+from tests.batches import ALICE, BOB, Guard, bet, bet_id, world
 
 
 def test_nonces_are_asked_once_a_batch_while_the_batch_before_is_being_committed(tmp_path: Path) -> None:

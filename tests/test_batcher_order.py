@@ -8,7 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from batches import (
+
+from batcher.breaker import Breaker
+from batcher.nonces import Verdict
+from batcher.policy import BatchLimits
+from engine.outcomes import Code
+from engine.store import _AHEAD, _on_thread
+from tests.batches import (
     CONSTRAINT,
     FULL,
     PATIENT,
@@ -17,13 +23,7 @@ from batches import (
     hold_up_the_loop_until,
     world,
 )
-from pipelines import Decided, codes, ids, stalled
-
-from batcher.breaker import Breaker
-from batcher.nonces import Verdict
-from batcher.policy import BatchLimits
-from engine.outcomes import Code
-from engine.store import _AHEAD, _on_thread
+from tests.pipelines import Decided, codes, ids, stalled
 
 DEADLINE_US = BatchLimits().deadline_us
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from batches import CONSTRAINT, FULL, PATIENT, Answer, Clock, Guard, S, World, bet, bet_id, world
-from keyed_commands import deposit
 
 from batcher.breaker import Breaker, State
 from batcher.policy import BatchLimits
@@ -16,6 +14,8 @@ from engine.commands import Command
 from engine.decide import decide
 from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.view import View
+from tests.batches import CONSTRAINT, FULL, PATIENT, Answer, Clock, Guard, S, World, bet, bet_id, world
+from tests.keyed_commands import deposit
 
 SMALL = BatchLimits(batch_max=2, ahead_min=1, target_us=S // 2, interval_us=S // 2)
 DEADLINE_US = SMALL.deadline_us

@@ -7,7 +7,13 @@ import gc
 from pathlib import Path
 
 import pytest
-from batches import (
+
+from batcher.batcher import Batcher
+from batcher.memory_nonces import MemoryGuard
+from batcher.policy import BatchLimits
+from engine.outcomes import Accepted, Code, Rejected
+from engine.store import Store
+from tests.batches import (
     BOB,
     CONSTRAINT,
     FULL,
@@ -20,15 +26,9 @@ from batches import (
     bet,
     world,
 )
-from books_open import balances, look
-from books_open import seed as seed_file
-from pipelines import Decided, codes, ids, stalled, two_under_way
-
-from batcher.batcher import Batcher
-from batcher.memory_nonces import MemoryGuard
-from batcher.policy import BatchLimits
-from engine.outcomes import Accepted, Code, Rejected
-from engine.store import Store
+from tests.books_open import balances, look
+from tests.books_open import seed as seed_file
+from tests.pipelines import Decided, codes, ids, stalled, two_under_way
 
 DEADLINE_US = BatchLimits().deadline_us
 

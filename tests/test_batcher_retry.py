@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from batches import FULL, Guard, S, bet, world
-
 from batcher.breaker import BreakerLimits
 from batcher.nonces import Verdict
 from batcher.policy import BatchLimits
 from engine.outcomes import Code, Rejected
+from tests.batches import FULL, Guard, S, bet, world
 
 COOL_OFF_US = BreakerLimits().cool_off_us
 INTERVAL_US = BatchLimits().interval_us

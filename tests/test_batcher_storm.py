@@ -9,26 +9,6 @@ from random import Random
 from typing import Any, ClassVar
 
 import pytest
-from batches import (
-    ALICE,
-    BOB,
-    CONSTRAINT,
-    FRAIL,
-    FULL,
-    IO_ERROR,
-    NOW_US,
-    PATIENT,
-    Guard,
-    S,
-    World,
-    bet,
-    bet_id,
-    does_not_sum_to_zero,
-    raises,
-    spoilt_by,
-    world,
-)
-from keyed_commands import failing
 
 from batcher.breaker import Breaker
 from batcher.nonces import Verdict
@@ -49,6 +29,26 @@ from engine.commands import (
 )
 from engine.commands import Leg as LegOf
 from engine.outcomes import Accepted, Code
+from tests.batches import (
+    ALICE,
+    BOB,
+    CONSTRAINT,
+    FRAIL,
+    FULL,
+    IO_ERROR,
+    NOW_US,
+    PATIENT,
+    Guard,
+    S,
+    World,
+    bet,
+    bet_id,
+    does_not_sum_to_zero,
+    raises,
+    spoilt_by,
+    world,
+)
+from tests.keyed_commands import failing
 
 
 class Storm:

@@ -6,11 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from batches import WAIT_S, bet, world
 
 from batcher.alarms import CircuitNews
 from batcher.batcher import UNTIL_RESTART
 from engine.outcomes import Code, Rejected
+from tests.batches import WAIT_S, bet, world
 
 
 def test_when_one_of_its_tasks_has_died_it_says_so_and_takes_no_more_money(

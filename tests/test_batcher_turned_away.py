@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
-from batches import FULL, IO_ERROR, Answer, Guard, World, bet, bet_id, world
-from keyed_commands import deposit, kinds, roll_back, settle
 
 import batcher.turned_away
 from batcher.jobs import Job
@@ -19,6 +17,8 @@ from engine.decide import decide
 from engine.now import Now
 from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.view import View
+from tests.batches import FULL, IO_ERROR, Answer, Guard, World, bet, bet_id, world
+from tests.keyed_commands import deposit, kinds, roll_back, settle
 
 DEADLINE_US = BatchLimits().deadline_us
 UNKNOWN = Code.OUTCOME_UNKNOWN

@@ -10,7 +10,6 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from fake_wallet import Answer, compact, confirm, confirmed, driven, pending, rejected, tokens
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
@@ -21,6 +20,7 @@ from bench.clients import quantiles_us
 from bench.driver import Job, drive
 from bench.echo import CONFIRMATION
 from bench.wire import BetFrames, fresh_tags, read_answers, text_frame_header
+from tests.fake_wallet import Answer, compact, confirm, confirmed, driven, pending, rejected, tokens
 
 NOW_MS = 1_760_000_000_123
 

@@ -10,11 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from fake_wallet import Answer, compact, confirm, confirmed, driven, rejected, tokens
 from websockets.asyncio.server import ServerConnection
 
 from bench import checks, driver, open_loop
 from bench.open_loop import Schedule, Sender, poisson_schedule
+from tests.fake_wallet import Answer, compact, confirm, confirmed, driven, rejected, tokens
 
 MS_US = 1_000
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_open import ALICE, BOB, NOW_US, SIGNER, SIGNING_KEY, account, deposit, place, play, view_of
-from books_open import seed as seed_file
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +20,8 @@ from engine.blocks import FORMAT, Block, hash_of, root_of, seal
 from engine.commands import KINDS, Deposit, PlaceBet, fingerprint, fingerprint_bet
 from engine.decide import decide
 from engine.records import GENESIS, Entry, Head, Transaction
+from tests.books_open import ALICE, BOB, NOW_US, SIGNER, SIGNING_KEY, account, deposit, place, play, view_of
+from tests.books_open import seed as seed_file
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EVIDENCE = (REPOSITORY / "docs" / "evidence.md").read_text(encoding="utf-8")
@@ -314,14 +314,16 @@ def batches(draw: st.DrawFn) -> tuple[Head, list[Transaction], list[Entry]]:
     transactions, entries = [], []
     for id_ in range(first + 1, first + 1 + draw(st.integers(1, 4))):
         strings = [draw(texts) for _ in range(4)]
-        row = Transaction(id_, *strings[:3], draw(hashes), strings[3], head.block_id + 1)
+        row = Transaction(id_, *strings[:3], draw(hashes), strings[3], head.block_id + 1)  # type: ignore[call-arg]
         transactions.append(row)
         for _ in range(draw(st.integers(0, 3))):
             last_entry_id += 1
             user_id, amount, after, prev = (draw(i64s) for _ in range(4))
             currency, *words = (draw(texts) for _ in range(3))
             entries.append(
-                Entry(last_entry_id, user_id, currency, amount, after, *words, id_, head.block_id + 1, prev)
+                Entry(  # type: ignore[call-arg]
+                    last_entry_id, user_id, currency, amount, after, *words, id_, head.block_id + 1, prev
+                )
             )
     return head, transactions, entries
 

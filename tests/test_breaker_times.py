@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from batches import Guard, bet, world
 
 import batcher.batcher
 from batcher.breaker import Breaker, BreakerLimits, State
+from tests.batches import Guard, bet, world
 
 LIMITS = BreakerLimits()
 

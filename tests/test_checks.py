@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batches import FULL, IO_ERROR, world
-from books_open import ALICE, BOB, place, play, seed
-from checking import made
-from forgeries import forge
 
 from cli.main import main
 from engine.actors import Actor
 from engine.outcomes import Code
 from engine.reconcile import reconcile
+from tests.batches import FULL, IO_ERROR, world
+from tests.books_open import ALICE, BOB, place, play, seed
+from tests.checking import made
+from tests.forgeries import forge
 from ws.asking.lookups import look_up
 from ws.beside import checks
 from ws.beside.apart import apart_telling
@@ -268,7 +268,7 @@ def test_how_far_it_is_is_told_and_its_end_last(
 def test_not_every_block_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told each half second costs nobody anything, what is told with each block would."""
     now_s = 0.0
-    monkeypatch.setattr(checks.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
     told: list[object] = []
     progress = checks._now_and_then(told.append)
     for number in range(1, 1001):

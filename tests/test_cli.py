@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import run, seed, well
-from forgeries import forge
 
 from cli.main import main
 from harness.process import Server, token
 from harness.wire import bet, connect
+from tests.command import run, seed, well
+from tests.forgeries import forge
 from ws.settings import Settings
 
 COMMANDS = (

@@ -10,9 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from books_open import NOW_US, balances, look, place, play, seed
-from command import run, well
-from demo_books import (
+
+from cli.times import rfc3339
+from engine.archives import file_of
+from engine.commands import CarryArchive
+from engine.errors import BatchRefused
+from engine.outcomes import Outcome
+from engine.store import Asked, Store
+from harness.process import environment
+from tests.books_open import NOW_US, balances, look, place, play, seed
+from tests.command import run, well
+from tests.demo_books import (
     BEFORE,
     LATER_US,
     ROUNDS,
@@ -24,14 +32,6 @@ from demo_books import (
     refused,
     secrets,
 )
-
-from cli.times import rfc3339
-from engine.archives import file_of
-from engine.commands import CarryArchive
-from engine.errors import BatchRefused
-from engine.outcomes import Outcome
-from engine.store import Asked, Store
-from harness.process import environment
 
 PATIENCE_S = 60.0
 

@@ -8,14 +8,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, balances, look, place, play, seed
-from command import run, well
-from demo_books import BEFORE, LATER_US, expect_moved, make_books, own_copy, refused, secrets, serving
 
 from engine import archive_move
 from engine.archives import file_of
 from harness.process import Server, free_port
 from harness.wire import bet, connect
+from tests.books_open import ALICE, balances, look, place, play, seed
+from tests.command import run, well
+from tests.demo_books import BEFORE, LATER_US, expect_moved, make_books, own_copy, refused, secrets, serving
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, BOB, balances, bet_id, look
-from command import run, well
-from demo_books import LATER_US, archive, archive_files, expect_moved, make_books, own_copy
-from forgeries import forge
 
 from cli.times import rfc3339
 from engine.archives import file_of
+from tests.books_open import ALICE, BOB, balances, bet_id, look
+from tests.command import run, well
+from tests.demo_books import LATER_US, archive, archive_files, expect_moved, make_books, own_copy
+from tests.forgeries import forge
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import ALICE, BOB, NOW_US, deposit, seed, settle, with_store
-from command import run, well
-from demo_books import archive, make_books
 
 from cli.times import rfc3339
 from engine import audit_log
 from engine.actors import Actor
 from engine.deeds import ACCEPTED
 from engine.store import Asked, Store
+from tests.books_open import ALICE, BOB, NOW_US, deposit, seed, settle, with_store
+from tests.command import run, well
+from tests.demo_books import archive, make_books
 
 S = 1_000_000
 HOST = Actor(42, "operator", "192.0.2.1", "ws")

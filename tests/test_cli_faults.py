@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from command import Done, harm, overwrite_page_of, run, seed, well
 
 from harness.process import Server, environment
+from tests.command import Done, harm, overwrite_page_of, run, seed, well
 
 COMMANDS = ("serve", "seed", "token", "reconcile", "statement", "doctor")
 NEEDS_USER = ("token", "statement")

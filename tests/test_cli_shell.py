@@ -16,25 +16,24 @@ from unittest import mock
 
 import httpx
 import pytest
-from command import run, well
-from demo_books import BEFORE, make_books, serving
 
-from cli import shell
 from cli.shell import at_the_shell, own_token
 from engine.actors import Actor
 from engine.verify import verify
 from harness.process import JWT_SECRET, Server, seed
+from tests.command import run, well
+from tests.demo_books import BEFORE, make_books, serving
 from ws.auth import SHELL_CHARS_MAX, identify, issue
 
 HORSE = "correct horse"
 ME = f"{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}"
 
-KEYS = {
+KEYS: dict[str, tuple[str, ...]] = {
     "key.create": ("keys", "create", "partner"),
     "key.rotate": ("keys", "rotate", "partner"),
     "key.revoke": ("keys", "revoke", "partner"),
 }
-STAFF = {
+STAFF: dict[str, tuple[str, ...]] = {
     "staff.add": ("staff", "add", "anna", "--password-stdin"),
     "staff.remove": ("staff", "remove", "anna"),
 }
@@ -65,7 +64,7 @@ def test_a_user_without_a_name_is_told_by_his_number(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("name", ["x" * 300, "\x1b[2J\n", "\udc80"])
 def test_a_machine_of_any_name_has_a_token(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell.socket, "gethostname", lambda: name)
+    monkeypatch.setattr(socket, "gethostname", lambda: name)
     told = identify(JWT_SECRET, own_token(JWT_SECRET, "admin")).shell
     assert told == at_the_shell().address
     assert len(told) <= SHELL_CHARS_MAX

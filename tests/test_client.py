@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import pairwise
 
 import pytest
-from server_fixture import OPENING, World, mint
 
 from harness.process import free_port
+from tests.server_fixture import OPENING, World, mint
 from ws.client import (
     BetConfirmed,
     BetRejected,
@@ -272,7 +272,8 @@ def test_a_token_that_is_refused_is_the_end_unless_there_is_another(world: World
 def test_who_gives_tokens_may_be_away_for_a_moment(world: World) -> None:
     """At the start as later on: it is asked again, and what it said is told where it never gave one."""
     user_id, token = world.player()
-    given = iter([OSError("no route"), mint(user_id, life_s=-10), OSError("no route"), token])
+    stale = mint(user_id, life_s=-10)
+    given: Iterator[str | OSError] = iter([OSError("no route"), stale, OSError("no route"), token])
 
     async def at_times() -> str:
         each = next(given)

@@ -11,10 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from server_fixture import OPENING, World, mint, running
-from tcp_proxy import TcpProxy
-from test_client import entries_until, play
 
+from tests.server_fixture import OPENING, World, mint, running
+from tests.tcp_proxy import TcpProxy
+from tests.test_client import entries_until, play
 from ws.client import BetConfirmed, BetRejected, FileJournal, Wallet
 
 pytestmark = pytest.mark.long

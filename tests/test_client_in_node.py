@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_node import FOLDER, command, node
-from server_fixture import OPENING, World, mint, running
-from tcp_proxy import TcpProxy
-from test_client import UNSEEN, play
-from test_client_faults import stakes_paid
+
+from tests.in_node import FOLDER, command, node
+from tests.server_fixture import OPENING, World, mint, running
+from tests.tcp_proxy import TcpProxy
+from tests.test_client import UNSEEN, play
+from tests.test_client_faults import stakes_paid
 
 pytestmark = pytest.mark.long
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_script import Json, run
-from in_node import node
-from made_up_server import made_up_script
+
+from tests.client_script import Json, run
+from tests.in_node import node
+from tests.made_up_server import made_up_script
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS: list[Json] = json.loads((ROOT / "clients/scenarios.json").read_text(encoding="utf-8"))["scripts"]

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from test_client import play
 from websockets.asyncio.server import ServerConnection, serve
 
+from harness.wire import SUBPROTOCOL
+from tests.test_client import play
 from ws.client import MemoryJournal, NotAuthenticated, Wallet, link
 from ws.wire.payouts import Payout, PayoutAdd, PayoutWinner
 
@@ -37,7 +38,7 @@ async def with_server(handler: Handler, scene: Callable[[str], Awaitable[None]])
 
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
-    async with serve(welcomed, sock=listening, subprotocols=[link.SUBPROTOCOL], max_queue=1):  # type: ignore[list-item]
+    async with serve(welcomed, sock=listening, subprotocols=[SUBPROTOCOL], max_queue=1):
         await scene(f"ws://127.0.0.1:{listening.getsockname()[1]}/ws")
     return count
 

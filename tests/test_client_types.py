@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from client_types import CLIENT, MESSAGES, committed, declared, messages_for_typescript, tsc
+
+from tests.client_types import CLIENT, MESSAGES, committed, declared, messages_for_typescript, tsc
 
 ROOT = Path(__file__).resolve().parent.parent
 RESOLUTIONS = {"nodenext": "nodenext", "esnext": "bundler"}

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from batches import FULL, IO_ERROR, NOW_US, WAIT_S, bet, world
-from batches import Clock as ByHand
 
 import batcher.expiry
 from batcher.clock import Clock
 from batcher.steady import ClockStatus
 from engine.actors import Actor
 from engine.outcomes import Code
+from tests.batches import FULL, IO_ERROR, NOW_US, WAIT_S, bet, world
+from tests.batches import Clock as ByHand
 from ws.asking.lookups import look_up
 from ws.effects import Identity, Look
 from ws.protocol import Conversation

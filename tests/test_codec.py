@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from typing import Any
 
 import msgspec
 import pytest
@@ -99,7 +100,7 @@ INTEGERS = [
     2**53,
     2**63,
 ]
-TEXTS = [
+TEXTS: list[Any] = [
     1,
     True,
     None,
@@ -112,7 +113,7 @@ TEXTS = [
     "\x7fabcdefgh",
     "\x85abcdefg",
 ]
-BAD = {
+BAD: dict[str, list[Any]] = {
     "id": [*TEXTS, "", "x" * 65],
     "nonce": [*TEXTS, "1234567", "x" * 65],
     "bet_id": [

@@ -17,12 +17,12 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from json_schema import Ecma, validator
 from jsonschema import Draft7Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.applications import Starlette
 
 from engine.outcomes import Code
+from tests.json_schema import Ecma, validator
 from ws.application import application
 from ws.beside.tasks import Beside
 from ws.contracts.asyncapi import CLOSE_CODES, asyncapi

@@ -13,8 +13,8 @@ from random import Random
 from typing import Any, Final
 
 import pytest
-from json_schema import validator
 
+from tests.json_schema import validator
 from ws.codec import Malformed, decode_frame
 from ws.contracts.asyncapi import asyncapi, tag
 from ws.contracts.schemas import name_of

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from batches import ALICE, SAYS_NO_MONEY_MOVED, bet
 
 from batcher.copies import accepted, late, overtaken, stays, was_written
 from batcher.undecided import name_of
 from engine.actors import Actor
 from engine.commands import Command, Deposit
 from engine.outcomes import RECORDED, Accepted, Code, Outcome, Rejected, Wallet
+from tests.batches import ALICE, SAYS_NO_MONEY_MOVED, bet
 
 WALLET = Wallet(1, 10, 0, 10)
 DONE = Accepted(1, 1, WALLET)

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_open import ALICE, BOB, CASH, HOUSE, NOBODY, NOW_US, account, bet_id, deposit, place, view_of
 
 from engine.commands import BET_SCOPE, Deposit, PlaceBet
 from engine.decide import decide
@@ -18,6 +17,7 @@ from engine.money import WIRE_MAX_MINOR
 from engine.outcomes import RECORDED, RETRYABLE, Accepted, Code, Outcome, Rejected, Wallet
 from engine.records import Entry, Head
 from engine.view import MINUTE_US, View
+from tests.books_open import ALICE, BOB, CASH, HOUSE, NOBODY, NOW_US, account, bet_id, deposit, place, view_of
 
 
 def codes(view: View, *commands: PlaceBet | Deposit) -> list[Code | None]:

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from books_open import (
+
+from engine.commands import KINDS, CarryArchive, Command, OpenArchive, PlaceBet, UnsettleBet, fingerprint
+from engine.decide import decide
+from engine.decide.archive import ARCHIVES_MAX
+from engine.money import BOOK_FLOOR_MINOR
+from engine.outcomes import Accepted, ArchiveTold, Code, Outcome, Rejected
+from engine.records import Transaction
+from engine.subjects import Archive, LiveBet
+from engine.view import Boundary, View
+from tests.books_open import (
     ALICE,
     NOW_US,
     account,
@@ -19,17 +28,8 @@ from books_open import (
     unsettle,
     view_of,
 )
-from precedence_cases import WALLET_CASES
-from test_precedence import CASES
-
-from engine.commands import KINDS, CarryArchive, Command, OpenArchive, PlaceBet, UnsettleBet, fingerprint
-from engine.decide import decide
-from engine.decide.archive import ARCHIVES_MAX
-from engine.money import BOOK_FLOOR_MINOR
-from engine.outcomes import Accepted, ArchiveTold, Code, Outcome, Rejected
-from engine.records import Transaction
-from engine.subjects import Archive, LiveBet
-from engine.view import Boundary, View
+from tests.precedence_cases import WALLET_CASES
+from tests.test_precedence import CASES
 
 RECEIVABLE: Final = 6
 OPENINGS, CARRIED = bytes(range(32)), bytes(range(32, 64))

@@ -9,27 +9,6 @@ from typing import Final
 
 import msgspec
 import pytest
-from books_open import (
-    ALICE,
-    BOB,
-    BONUS_BOOK,
-    HOUSE,
-    NOBODY,
-    NOW_US,
-    account,
-    deposit,
-    grant,
-    grant_free_bet,
-    hold,
-    look,
-    place,
-    roll_back,
-    seed,
-    set_floor,
-    settle,
-    unsettle,
-)
-from stories import DUE_US, FIRST, LATER_US, NEXT_WALLET, everything, go_on, moved, wallets
 
 from engine.bonus import bonus_part, is_usable, winnings_of
 from engine.commands import (
@@ -59,6 +38,27 @@ from engine.lifecycle import (
 from engine.money import WIRE_MAX_MINOR
 from engine.outcomes import Accepted, BonusTold, Code, FreeBetTold, Outcome, Rejected, Source, Wallet
 from engine.subjects import Bonus
+from tests.books_open import (
+    ALICE,
+    BOB,
+    BONUS_BOOK,
+    HOUSE,
+    NOBODY,
+    NOW_US,
+    account,
+    deposit,
+    grant,
+    grant_free_bet,
+    hold,
+    look,
+    place,
+    roll_back,
+    seed,
+    set_floor,
+    settle,
+    unsettle,
+)
+from tests.stories import DUE_US, FIRST, LATER_US, NEXT_WALLET, everything, go_on, moved, wallets
 
 BONUS: Final = NEXT_WALLET
 OPENING: Final = Wallet(1, 100, 0, 100)

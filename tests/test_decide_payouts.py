@@ -7,10 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import ALICE, BOB, HOUSE, NOBODY, NOW_US, account, asked, look, place, play, seed, view_of
-from books_open import settle as settled
-from books_open import unsettle as unsettled
-from pipelines import new_books, opened
 
 from engine.accounts import open_books, open_wallets
 from engine.commands import (
@@ -38,6 +34,23 @@ from engine.store import Store
 from engine.subjects import Payout, Suspended
 from engine.view import View
 from engine.writer import Prepared
+from tests.books_open import (
+    ALICE,
+    BOB,
+    HOUSE,
+    NOBODY,
+    NOW_US,
+    account,
+    asked,
+    look,
+    place,
+    play,
+    seed,
+    view_of,
+)
+from tests.books_open import settle as settled
+from tests.books_open import unsettle as unsettled
+from tests.pipelines import new_books, opened
 
 SUSPENSE, RECEIVABLE = 5, 6
 ID = 3

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_open import ALICE, BOB, CASH, HOUSE, NOBODY, NOW_US, account, bet_id, deposit, place, view_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from engine.decide.place import REFUSALS_PER_MINUTE
 from engine.outcomes import RECORDED, Accepted, Code, Rejected, Wallet
 from engine.records import Head
 from engine.view import MINUTE_US, View
+from tests.books_open import ALICE, BOB, CASH, HOUSE, NOBODY, NOW_US, account, bet_id, deposit, place, view_of
 
 TERMS = {"currency": "EUR", "game": "dice", "round": "r1", "selection": "six", "odds_milli": 2000}
 

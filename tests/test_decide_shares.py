@@ -6,21 +6,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from books_open import (
-    ALICE,
-    BOB,
-    cash_out,
-    grant,
-    grant_free_bet,
-    hold,
-    place,
-    roll_back,
-    settle,
-    unsettle,
-)
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import DUE_US, FIRST, NEXT_WALLET, Story, moved, tell, wallets
 
 from engine.bonus import share_of
 from engine.commands import (
@@ -34,6 +21,19 @@ from engine.commands import (
     Withdraw,
 )
 from engine.money import WIRE_MAX_MINOR
+from tests.books_open import (
+    ALICE,
+    BOB,
+    cash_out,
+    grant,
+    grant_free_bet,
+    hold,
+    place,
+    roll_back,
+    settle,
+    unsettle,
+)
+from tests.stories import DUE_US, FIRST, NEXT_WALLET, Story, moved, tell, wallets
 
 
 def withdraw(amount_minor: int, key: str = "w") -> Withdraw:

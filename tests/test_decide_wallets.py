@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from books_open import (
+
+from engine.accounts import last_user_id, open_books
+from engine.commands import Command, Exclude, OpenWallet, SetLimit, Withdraw
+from engine.outcomes import Accepted, Code, Outcome, Rejected, Wallet, WalletTold
+from engine.store import Store
+from tests.books_open import (
     ALICE,
     BOB,
     HOUSE,
@@ -26,12 +31,7 @@ from books_open import (
     unsettle,
     with_store,
 )
-from stories import DUE_US, FIRST, NEXT_WALLET, everything, go_on, moved, wallets
-
-from engine.accounts import last_user_id, open_books
-from engine.commands import Command, Exclude, OpenWallet, SetLimit, Withdraw
-from engine.outcomes import Accepted, Code, Outcome, Rejected, Wallet, WalletTold
-from engine.store import Store
+from tests.stories import DUE_US, FIRST, NEXT_WALLET, everything, go_on, moved, wallets
 
 SECOND: Final = NEXT_WALLET
 """ALICE's second wallet, where a story opens one."""

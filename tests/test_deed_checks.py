@@ -7,9 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, BOB, NOW_US, look, seed, with_store
-from command import run, well
-from forgeries import forge
 
 from engine import audit_log, deed_checks
 from engine.actors import NO_NUMBER, Actor
@@ -21,6 +18,9 @@ from engine.people import STAFF_ID_BASE
 from engine.steps import known_steps, schema_at
 from engine.store import Asked, Store
 from engine.verify import verify
+from tests.books_open import ALICE, BOB, NOW_US, look, seed, with_store
+from tests.command import run, well
+from tests.forgeries import forge
 
 HOST = Actor(STAFF_ID_BASE + 1, "operator", "192.0.2.1", "ws")
 OLD = Actor(42, "operator", "192.0.2.1", "ws")

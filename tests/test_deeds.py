@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from batches import ALICE, bet
-from operator_messages import COMMANDS, SOUND
 
 from engine.actors import Actor
 from engine.commands import KINDS, CarryArchive, ExpireBonus, ExpireFreeBet, ExpireHold, PayChunk
 from engine.deeds import ACCEPTED, ACTIONS, Deed, deed, is_new, subject_of
 from engine.outcomes import Accepted, Code, Outcome, Rejected, Wallet
+from tests.batches import ALICE, bet
+from tests.operator_messages import COMMANDS, SOUND
 
 OPERATOR = Actor(42, "operator", "192.0.2.1", "ws")
 DONE = Accepted(7, 3, Wallet(1, 10, 0, 10))

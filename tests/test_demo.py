@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = (sys.executable, "-m", "demo.run")
 DEAF = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")  # to SIGINT, as a shell's jobs in the background are
 SMALL = ("--bots", "20", "--seconds", "6")
+ALONE = ("--bots", "1", "--seconds", "6")  # nobody else's bet could be on its way at the kill
 LOG_IN = re.compile(r"(http://127\.0\.0\.1:\d+)(/\S*) +name (\S+), password (\S+)")
 
 pytestmark = pytest.mark.long
@@ -39,6 +40,7 @@ def test_a_small_demo_to_its_end(tmp_path: Path) -> None:
     shown = figures(done.stdout)
     before = shown["bets acknowledged before the kill"]
     assert int(before) > 0
+    assert int(shown["bets on their way when the server was killed"]) > 0
     assert shown["of these in the file as the crash left it"] == f"{before} all"
     assert int(shown["bets acknowledged in all, before and after"]) > int(before)
     assert shown["players who see the balance that is in the file"] == "20 all"
@@ -51,7 +53,7 @@ def test_a_small_demo_to_its_end(tmp_path: Path) -> None:
 
 def test_people_can_log_in_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [*DEAF, *DEMO, *SMALL], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, text=True,
+        [*DEAF, *DEMO, *ALONE], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, text=True,
         start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as demo:  # fmt: skip
         assert demo.stdout is not None
@@ -71,6 +73,8 @@ def test_people_can_log_in_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
             if demo.poll() is None:
                 os.killpg(demo.pid, signal.SIGKILL)
     assert "Traceback" not in printed
+    assert figures(printed)["bets on their way when the server was killed"] == "1"
+    assert "All is well" in printed
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"{url}/health/live", timeout=2)
     assert [*tmp_path.iterdir()] == []

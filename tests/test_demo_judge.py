@@ -123,6 +123,21 @@ def test_a_bet_without_an_answer_is_found_whether_it_was_written_or_not() -> Non
     assert found(now=replace(NOW, debits=ADA), notes=notes) == {("never told", "bert")}
 
 
+@pytest.mark.parametrize("now", [NOW, replace(NOW, settlements={})], ids=["written", "not written"])
+def test_a_settlement_without_an_answer_is_found_whether_it_was_written_or_not(now: Books) -> None:
+    notes = told()
+    notes.settlements["demo/ada"].transaction_id = None
+    assert found(now=now, notes=notes) == {("never told", "demo/ada")}
+
+
+def test_a_refused_settlement_has_its_answer_and_must_not_be_in_the_file() -> None:
+    notes = told()
+    notes.settlements["demo/ada"].transaction_id = None
+    notes.settlements["demo/ada"].refused = "BET_CLOSED"
+    assert found(now=replace(NOW, settlements={}), notes=notes) == set()
+    assert found(notes=notes) == {("refused but booked", "demo/ada")}
+
+
 def test_a_balance_that_was_not_shown_is_found() -> None:
     notes = told()
     del notes.balances[8]
@@ -147,9 +162,23 @@ def test_a_check_that_finds_something_is_not_well() -> None:
     assert not is_well(verdict, [Check("reconcile", False, ["1 finding"])])
 
 
-@pytest.mark.parametrize("killed_ns", [5, 1_000])
-def test_a_kill_with_nothing_before_or_after_it_proves_nothing(killed_ns: int) -> None:
+BEFORE, ON_THEIR_WAY, AFTER = (
+    "no bet was confirmed before the kill",
+    "no bet was on its way when the server was killed",
+    "no bet was confirmed after the kill",
+)
+
+
+@pytest.mark.parametrize(
+    ("killed_ns", "lacks"),
+    [
+        pytest.param(15, [BEFORE], id="nothing to lose"),
+        pytest.param(50, [ON_THEIR_WAY], id="between two bets"),
+        pytest.param(1_000, [ON_THEIR_WAY, AFTER], id="after all of them"),
+    ],
+)
+def test_a_kill_that_met_nothing_proves_nothing(killed_ns: int, lacks: list[str]) -> None:
     verdict = judge(told(), CRASHED, NOW, killed_ns)
-    assert len(missing(verdict)) == 1
+    assert missing(verdict) == lacks
     assert not is_well(verdict, WELL)
     assert "PROVES NOTHING" in report(verdict, WELL)

@@ -6,10 +6,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, bet_id, place, play, seed, settle
 
 from demo.books import Debit, copy_of, read_books
 from demo.notes import Notes, read_notes
+from tests.books_open import ALICE, bet_id, place, play, seed, settle
 
 
 def test_notes_are_read_from_the_disk_while_they_are_written(tmp_path: Path) -> None:
@@ -31,6 +31,9 @@ def test_notes_are_read_from_the_disk_while_they_are_written(tmp_path: Path) -> 
     assert (told.bets["a"].transaction_id, told.bets["a"].seq) == (3, 9)
     assert told.settlements["demo/a"].transaction_id == 4
     assert told.balances == {7: 750}
+    croupier.note(settling="demo/b", bet_id="b")
+    croupier.note(refused="demo/b", code="BET_CLOSED")
+    assert read_notes(tmp_path).settlements["demo/b"].refused == "BET_CLOSED"
     player.close()
     croupier.close()
 

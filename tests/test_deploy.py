@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 import yaml
-from command import run, seed
-from test_packaging import far_away, wheel  # noqa: F401  fixtures
 
 from cli.parser import build_parser
 from harness.process import Server, environment, free_port
+from tests.command import run, seed
+from tests.test_packaging import far_away, wheel  # noqa: F401  fixtures
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"

@@ -6,13 +6,12 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from books_open import ALICE, NOW_US, asked, deposit, seed, with_store
-
 from batcher.policy import BatchLimits
 from engine import writer
 from engine.commands import PlaceBet
 from engine.outcomes import Accepted
 from engine.store import Store
+from tests.books_open import ALICE, NOW_US, asked, deposit, seed, with_store
 
 INDEX_BYTES = 32 * 1024
 """By which SQLite lengthens `-shm` (sqlite.org/walformat.html)."""

@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from command import seed
 
 from cli.parser import build_parser
 from harness.process import Server, environment, token
 from harness.wire import connect
+from tests.command import seed
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -10,8 +10,9 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from command import harm, overwrite_page_of, run, seed, well
-from redis_server import RedisServer
+
+from tests.command import harm, overwrite_page_of, run, seed, well
+from tests.redis_server import RedisServer
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from batches import ALICE, BOB, FULL, IO_ERROR, NOW_US, WAIT_S, Guard, S, World, bet, unreadable_at, world
-from pipelines import stalled
 
 import batcher.expiry
 from batcher.breaker import Breaker, BreakerLimits, State
@@ -20,6 +18,21 @@ from engine.decide import decide
 from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.store import _SHORT
 from engine.view import View
+from tests.batches import (
+    ALICE,
+    BOB,
+    FULL,
+    IO_ERROR,
+    NOW_US,
+    WAIT_S,
+    Guard,
+    S,
+    World,
+    bet,
+    unreadable_at,
+    world,
+)
+from tests.pipelines import stalled
 
 DUE_US = NOW_US + 60 * S
 

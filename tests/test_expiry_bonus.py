@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from batches import ALICE, BOB, IO_ERROR, NOW_US, OPENING_MINOR, WAIT_S, S, World, bet, bet_id, world
 
 import batcher.expiry
 from batcher.expiry import AT_ONCE
@@ -27,6 +26,7 @@ from engine.commands import (
     Spend,
 )
 from engine.outcomes import Accepted, Code
+from tests.batches import ALICE, BOB, IO_ERROR, NOW_US, OPENING_MINOR, WAIT_S, S, World, bet, bet_id, world
 
 DUE_US = NOW_US + 60 * S
 

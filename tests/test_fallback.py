@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from claims import (
+
+from batcher.breaker import Reason, State, Status
+from batcher.nonces import LIFE_S, NONCE_LIMITS, FallbackGuard, NonceStoreAway, Verdict
+from tests.claims import (
     BET,
     CLAIM,
     FRESH,
@@ -22,9 +25,6 @@ from claims import (
     log_levels,
     until,
 )
-
-from batcher.breaker import Reason, State, Status
-from batcher.nonces import LIFE_S, NONCE_LIMITS, FallbackGuard, NonceStoreAway, Verdict
 
 AWAY = NonceStoreAway("Redis", "gone", "start it")
 QUICK = replace(NONCE_LIMITS, cool_off_us=1000)

@@ -10,7 +10,11 @@ from dataclasses import replace
 
 import pytest
 import uvloop
-from claims import (
+
+from batcher.breaker import State
+from batcher.nonces import NONCE_LIMITS, FallbackGuard, Verdict
+from batcher.redis_nonces import RedisGuard
+from tests.claims import (
     ANSWERED_WITHIN_S,
     BET,
     CLAIM,
@@ -26,11 +30,7 @@ from claims import (
     patient,
     until,
 )
-from redis_server import RedisServer
-
-from batcher.breaker import State
-from batcher.nonces import NONCE_LIMITS, FallbackGuard, Verdict
-from batcher.redis_nonces import RedisGuard
+from tests.redis_server import RedisServer
 
 Outage = tuple[Callable[[RedisServer], None], Callable[[RedisServer], None]]
 OUTAGES: dict[str, Outage] = {

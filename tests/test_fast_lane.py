@@ -8,9 +8,20 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from server_fixture import CONTINUATION, OPENING, PING, PONG, TEXT, Json, RawSocket, World, frame, of_type
 
 from harness.wire import bet, new_bet_id
+from tests.server_fixture import (
+    CONTINUATION,
+    OPENING,
+    PING,
+    PONG,
+    TEXT,
+    Json,
+    RawSocket,
+    World,
+    frame,
+    of_type,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

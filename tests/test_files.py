@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
 
 from engine import files
 from engine.errors import FileUnusable
@@ -29,6 +28,7 @@ from engine.files import (
 )
 from engine.reconcile import reconcile
 from engine.store import Store
+from tests.books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
 
 ROOT = Path(__file__).resolve().parent.parent
 HOLD = """

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from forged_tokens import forged, genuine
-from server_fixture import RawSocket, World, running
 
 from harness.process import JWT_SECRET
+from tests.forged_tokens import forged, genuine
+from tests.server_fixture import RawSocket, World, running
 from ws.auth import TokenRefused, identify
 
 ALICE, BOB = 7, 8

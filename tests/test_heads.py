@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import deposit, play, seed
-from command import run
 
 from harness.process import Server
 from harness.process import seed as seed_players
+from tests.books_open import deposit, play, seed
+from tests.command import run
 from ws.beside.heads import Heads, append, keeper
 from ws.settings import SettingInvalid
 

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asgi import request
 from starlette.applications import Starlette
-from test_metrics import made_up
 
 from batcher.breaker import Reason, State, Status
 from batcher.policy import BatchLimits
 from batcher.steady import ClockStatus
 from engine.writer import ROOM_BYTES
+from tests.asgi import request
+from tests.test_metrics import made_up
 from ws.watching.health import health_routes
 from ws.watching.house import House
 from ws.watching.sizes import Disk

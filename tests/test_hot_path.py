@@ -17,12 +17,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from batches import NOW_US, OPENING_MINOR, Disk, bet_id
-from books_open import ALICE, BOB, look, place
-from books_open import seed as seed_file
-from in_process import run, serving, without_the_collector
-from redis_server import RedisServer
-from server_fixture import OPENING, Json, RawSocket, World, frame
 
 import ws.codec
 from batcher.batcher import Batcher
@@ -32,6 +26,12 @@ from engine.outcomes import Accepted, Outcome
 from engine.store import Store
 from harness.process import Server, seed
 from harness.wire import bet, connect
+from tests.batches import NOW_US, OPENING_MINOR, Disk, bet_id
+from tests.books_open import ALICE, BOB, look, place
+from tests.books_open import seed as seed_file
+from tests.in_process import run, serving, without_the_collector
+from tests.redis_server import RedisServer
+from tests.server_fixture import OPENING, Json, RawSocket, World, frame
 from ws.sockets.outbox import FRAME_REPLIES_MAX, Outbox
 from ws.sockets.session import Session
 from ws.transport.http_door import HttpDoor

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from asgi import Answer, ask
-from test_http_shell import application
 
+from tests.asgi import Answer, ask
+from tests.test_http_shell import application
 from ws.rates.rates import RateLimits, rate
 
 OURS = "https://wallet.example"

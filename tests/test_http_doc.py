@@ -6,11 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from operator_messages import leaves
-
+from tests.operator_messages import leaves
 from ws.http.problems import STATUS, Problem
-from ws.v1.replies import OF_A_BET
-from ws.v1.routes import ROUTES, Route, Where
+from ws.v1.routes import OF_A_BET, ROUTES, Route, Where
 from ws.wire.fields import Reply
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "http.md").read_text(encoding="utf-8")

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 import uvicorn
-from peer import Peer
-from server_fixture import RawSocket, World
 from uvicorn.server import ServerState
 
+from tests.peer import Peer
+from tests.server_fixture import RawSocket, World
 from ws.transport.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX, REQUEST_BYTES, HttpDoor
 from ws.transport.shares import Shares
 from ws.transport.turns import TURN_BYTES, Turns

@@ -14,8 +14,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from asgi import Answer, Unfinished, ask
-from server_fixture import mint
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -23,6 +21,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from harness.process import JWT_SECRET
+from tests.asgi import Answer, Unfinished, ask
+from tests.server_fixture import mint
 from ws.auth import identify
 from ws.http.bearer import NOBODY, TWICE, asker_of
 from ws.http.bodies import BODY_BYTES_MAX

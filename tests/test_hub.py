@@ -11,7 +11,6 @@ import pytest
 from engine.commands import Command
 from engine.outcomes import Outcome
 from ws.beside.checks import Check
-from ws.sockets import hub as hub_module
 from ws.sockets.hub import Hub, Pushed
 
 
@@ -102,7 +101,7 @@ def test_a_clock_that_is_set_forth_expires_tokens_and_back_does_not(
     monkeypatch: pytest.MonkeyPatch, jump_s: int
 ) -> None:
     offset_s = 0.0
-    monkeypatch.setattr(hub_module.time, "time", lambda: 1_000_000_000.0 + offset_s)
+    monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0 + offset_s)
 
     async def scenario() -> None:
         nonlocal offset_s

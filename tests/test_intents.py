@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from asking import EVERY
-from operator_messages import BET_ID, NOW_MS
 
 from engine.commands import Keyed, Transfer, fingerprint
 from engine.outcomes import Code
 from engine.people import SCOPES, STAFF_ROLES
+from tests.asking import EVERY
+from tests.operator_messages import BET_ID, NOW_MS
 from ws.asking.intents import NAMES, Refused, authorised, staked_from, stakes_own
 from ws.asking.roles import RULES, Reach, reach_of, why_not
 from ws.codec import read_request

@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from batches import ALICE, OPENING_MINOR, world
 
 from engine.commands import Deposit
 from engine.outcomes import Accepted, Code, Rejected
+from tests.batches import ALICE, OPENING_MINOR, world
 
 NOBODY = 999
 

@@ -7,7 +7,6 @@ import stat
 from pathlib import Path
 
 import pytest
-from books_open import look, seed
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from engine import keys
 from engine.blocks import Block, Signer, header_of, key_id_of
 from engine.store import Store
+from tests.books_open import look, seed
 
 
 def private_pem(key: Ed25519PrivateKey | rsa.RSAPrivateKey, password: bytes | None = None) -> bytes:

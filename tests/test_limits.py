@@ -7,25 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from books_open import (
-    ALICE,
-    BOB,
-    NOBODY,
-    NOW_US,
-    account,
-    bet_id,
-    cash_out,
-    deposit,
-    look,
-    place,
-    play,
-    roll_back,
-    seed,
-    settle,
-    unsettle,
-    view_of,
-)
-from pipelines import new_books, opened
 
 from engine import limits
 from engine.commands import Exclude, Pay, PayoutItem, SetLimit
@@ -48,6 +29,25 @@ from engine.limits import (
 from engine.outcomes import Accepted, Code, LimitTold, Outcome, Rejected
 from engine.reconcile import reconcile
 from engine.records import Account, Limit
+from tests.books_open import (
+    ALICE,
+    BOB,
+    NOBODY,
+    NOW_US,
+    account,
+    bet_id,
+    cash_out,
+    deposit,
+    look,
+    place,
+    play,
+    roll_back,
+    seed,
+    settle,
+    unsettle,
+    view_of,
+)
+from tests.pipelines import new_books, opened
 
 SECOND_US = 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,6 +9,7 @@ import random
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,7 +64,7 @@ def test_under_locust_the_sockets_and_threads_of_websockets_are_gevents() -> Non
 
 
 def test_uuid7_has_the_form_and_the_time_of_rfc_9562(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locustfile.time, "time_ns", lambda: 1_760_000_000_123_500_000)
+    monkeypatch.setattr(time, "time_ns", lambda: 1_760_000_000_123_500_000)
     text = locustfile.uuid7()
     made = uuid.UUID(text)
     assert str(made) == text
@@ -75,7 +76,7 @@ def test_uuid7_has_the_form_and_the_time_of_rfc_9562(monkeypatch: pytest.MonkeyP
 
 def test_uuid7_sorts_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(1_760_000_000_999_990_000, 250)
-    monkeypatch.setattr(locustfile.time, "time_ns", lambda: next(clock))
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock))
     made = [locustfile.uuid7() for _ in range(200)]  # across the end of a millisecond and of a second
     assert made == sorted(made)
 
@@ -284,7 +285,8 @@ class Table:
         events = Events()
         events.request.add_listener(self._report)
         self.player = Player(SimpleNamespace(events=events, parsed_options=SimpleNamespace(in_flight=10)))
-        self.line = self.player.socket = Line()
+        self.line = Line()
+        self.player.socket = self.line  # type: ignore[assignment]
         self.hear({"type": "welcome", "seq": 100, "balance": 1000})
 
     def _report(self, request_type: str, name: str, exception: Wrong | None, **_: Any) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from books_open import BOB, NOW_US, asked, balances, place, seed, with_store
 
 from batcher import log_keeper
 from batcher.log_keeper import CHECKPOINT_EVERY_US, SAY_EVERY_US, LogKeeper, log_bytes
 from engine.errors import BatchRefused, CommitUnknown
 from engine.store import Store
+from tests.books_open import BOB, NOW_US, asked, balances, place, seed, with_store
 
 S = 1_000_000
 PINNED = r"a reader pins the write-ahead log: \d+ MiB, and it grows"

@@ -8,7 +8,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from books import SCHEMA
 
 from engine import logins, service_keys
 from engine.archives import TABLES
@@ -23,6 +22,7 @@ from engine.people import (
     hash_of,
     successor_of,
 )
+from tests.books import SCHEMA
 
 NOW_US = 1_800_000_000_000_000
 LIFE_US = LOGIN_LIFE_S * 1_000_000

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import seed
-from server_fixture import mint
 
 from harness.process import Server
 from harness.wire import bet, connect
+from tests.command import seed
+from tests.server_fixture import mint
 from ws.http.request_ids import request_id
 from ws.watching.logs import FORMATS, LEFT_OUT, configure, formatter, printable, redacted
 

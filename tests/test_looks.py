@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, NOW_US, asked, place, seed, with_store
-from in_process import run, serving
 
 from engine import looks, queries, store
 from engine.errors import ArchiveUnusable, LookTooLong
@@ -18,6 +16,8 @@ from engine.outcomes import Code
 from engine.store import Asked, Store
 from harness.process import seed as seed_players
 from harness.wire import bet, connect
+from tests.books_open import ALICE, NOW_US, asked, place, seed, with_store
+from tests.in_process import run, serving
 
 NUMBERS = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers{})"
 ENDLESS = f"{NUMBERS.format('')} SELECT max(n) FROM numbers"

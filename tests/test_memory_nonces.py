@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from claims import BET, CLAIM, FRESH, OTHER_BET, OTHER_CLAIM, REUSED, SHED, Claim, Clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.memory_nonces import MemoryGuard
 from batcher.nonces import Verdict
+from tests.claims import BET, CLAIM, FRESH, OTHER_BET, OTHER_CLAIM, REUSED, SHED, Claim, Clock
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,16 @@ from typing import Any
 
 import httpx
 import pytest
-from checking import made
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from server_fixture import CLOSE, RawSocket, World
 
 from batcher.batcher import Batcher
 from batcher.memory_nonces import MemoryGuard
 from engine.histograms import Histogram
 from engine.outcomes import Code
 from harness.wire import bet, connect
+from tests.checking import made
+from tests.server_fixture import CLOSE, RawSocket, World
 from ws.beside.checks import Check
 from ws.beside.tasks import Beside
 from ws.rates.rates import Counted, RateLimits, Rates

@@ -6,9 +6,9 @@ import contextlib
 import logging
 
 import pytest
-from server_fixture import RawSocket, World, frame
-from test_http_door import GET
 
+from tests.server_fixture import RawSocket, World, frame
+from tests.test_http_door import GET
 from ws.watching.noise import BY_STRANGERS, TOLD_S, Hushed
 
 UPGRADE = GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"

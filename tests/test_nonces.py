@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from claims import (
+
+from batcher.memory_nonces import MemoryGuard
+from batcher.nonces import NONCE_LIMITS, NonceGuard, Verdict
+from tests.claims import (
     BET,
     CLAIM,
     FRESH,
@@ -23,10 +26,7 @@ from claims import (
     closing,
     patient,
 )
-from redis_server import RedisServer
-
-from batcher.memory_nonces import MemoryGuard
-from batcher.nonces import NONCE_LIMITS, NonceGuard, Verdict
+from tests.redis_server import RedisServer
 
 
 @pytest.fixture(params=["memory", "redis", "fallback"])

@@ -12,13 +12,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from command import run, well
-from old_books import LATER, OLD_FILES, STEPS, Old, brought_to, know, later_steps, unpacked
-from server_fixture import mint
 
 from engine.files import SCHEMA_VERSION
 from harness.process import Server
 from harness.wire import bet, connect
+from tests.command import run, well
+from tests.old_books import LATER, OLD_FILES, STEPS, Old, brought_to, know, later_steps, unpacked
+from tests.server_fixture import mint
 
 ALICE = 7
 STARTS = [

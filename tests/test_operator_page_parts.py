@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_node import FOLDER, command, node
-from server_fixture import World, mint
-from tcp_proxy import TcpProxy
 
 from harness.wire import bet, connect
+from tests.in_node import FOLDER, command, node
+from tests.server_fixture import World, mint
+from tests.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.long
 

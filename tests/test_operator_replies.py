@@ -8,8 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_open import ALICE, NOW_US, account, place, view_of
-from operator_messages import BET_ID, COMMANDS, LEGS, NOW_MS, SOUND, message, one
 
 from engine import commands
 from engine.decide import decide
@@ -29,6 +27,8 @@ from engine.outcomes import (
     WalletTold,
 )
 from engine.records import Entry
+from tests.books_open import ALICE, NOW_US, account, place, view_of
+from tests.operator_messages import BET_ID, COMMANDS, LEGS, NOW_MS, SOUND, message, one
 from ws.wire.fields import Reply
 from ws.wire.operators import Move
 from ws.wire.outcomes import WORDS, answer, wallet_entry

@@ -10,11 +10,22 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from operator_messages import BET_ID, COMMANDS, ITEMS, LEGS, NOW_MS, SOUND, command_of, leaves, message, one
 
 from engine.decide.cash import LEGS_MAX
 from engine.money import BOOK_FLOOR_MINOR, WIRE_MAX_MINOR
 from engine.outcomes import Code, Rejected
+from tests.operator_messages import (
+    BET_ID,
+    COMMANDS,
+    ITEMS,
+    LEGS,
+    NOW_MS,
+    SOUND,
+    command_of,
+    leaves,
+    message,
+    one,
+)
 from ws.codec import Malformed, decode_frame
 from ws.effects import Identity, Looked, Submit
 from ws.protocol import Conversation

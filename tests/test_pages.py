@@ -7,8 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from archived import archived
-from books_open import (
+
+from engine import pages
+from engine.pages import BetPage, EntryPage, StakedBet, bets_before, entries_before
+from engine.snapshots import PostedEntry
+from tests.archived import archived
+from tests.books_open import (
     ALICE,
     BOB,
     NOW_US,
@@ -21,10 +25,6 @@ from books_open import (
     seed,
     settle,
 )
-
-from engine import pages
-from engine.pages import BetPage, EntryPage, StakedBet, bets_before, entries_before
-from engine.snapshots import PostedEntry
 
 LATER_US = NOW_US + 1_000_000
 

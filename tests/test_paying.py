@@ -7,8 +7,6 @@ import itertools
 from pathlib import Path
 
 import pytest
-from batches import ALICE, BOB, FULL, IO_ERROR, WAIT_S, Guard, S, World, bet, unreadable_at, world
-from pipelines import stalled
 
 import batcher.paying
 from batcher.breaker import Breaker, BreakerLimits, State
@@ -31,6 +29,8 @@ from engine.decide import decide
 from engine.outcomes import Accepted, Code, Outcome
 from engine.store import _SHORT
 from engine.view import View
+from tests.batches import ALICE, BOB, FULL, IO_ERROR, WAIT_S, Guard, S, World, bet, unreadable_at, world
+from tests.pipelines import stalled
 
 NOBODY = 999
 IDLE_S = 3600.0

@@ -13,14 +13,14 @@ from pathlib import Path
 import jwt
 import pytest
 from argon2 import PasswordHasher
-from batches import BOB, World, world
-from books_open import look
 
 from batcher.asides import Asides
 from engine.actors import Actor
 from engine.commands import Command
 from engine.outcomes import Code, Outcome, Rejected
 from engine.people import ACCESS_LIFE_S, GRACE_US, LOGIN_LIFE_S, SERVICE_ID_BASE, STAFF_ID_BASE
+from tests.batches import BOB, World, world
+from tests.books_open import look
 from ws.auth import identify
 from ws.people.lockout import FAILURES_ANYWHERE
 from ws.people.log_ins import People

@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import ask, code_of, new_key
-from server_fixture import OPENING, Json, World, mint
 
 from harness.wire import connect
+from tests.asking import ask, code_of, new_key
+from tests.server_fixture import OPENING, Json, World, mint
 
 Give = Callable[[str, list[Json]], Json]
 """Asks with this token for a transfer of these legs: what it answers, its `code` if it was refused."""
@@ -124,8 +124,8 @@ def test_his_keys_are_his_own_and_the_first_answer_is_the_answer(world: World) -
         assert ask(http, "wallet.transfer", {"legs": changed}, token=token, key=key).status_code == 409
         back = ask(http, "wallet.transfer", {"legs": legs[::-1]}, token=other, key=key)
         assert code_of(back) == "FORBIDDEN"
-        back = [leg(friend, -7), leg(giver, 7)]
-        assert ask(http, "wallet.transfer", {"legs": back}, token=other, key=key).status_code == 201
+        returned = [leg(friend, -7), leg(giver, 7)]
+        assert ask(http, "wallet.transfer", {"legs": returned}, token=other, key=key).status_code == 201
     with closing(sqlite3.connect(world.server.db)) as connection:
         found = connection.execute("SELECT scope FROM transactions WHERE key = ? ORDER BY id", (key,))
         assert found.fetchall() == [(f"{giver}:transfer",), (f"{friend}:transfer",)]

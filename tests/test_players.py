@@ -7,12 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, BOB, seed
 
 from engine import players
 from engine.logins import add_player, add_staff
 from engine.people import normal_username
 from engine.players import find_players
+from tests.books_open import ALICE, BOB, seed
 
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g"
 CAROL, DAVE, ERIN, FRANK, GRACE = range(9, 14)

@@ -9,22 +9,6 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from books_open import ALICE, BOB, NOW_US, bet_id
-from precedence import (
-    AT_THE_DOOR,
-    KEY,
-    OBJECTIONS,
-    OVER,
-    PAYOUT_MINOR,
-    PLACED,
-    ROLLED_BACK,
-    STAKE_MINOR,
-    TO_NOBODY,
-    Situation,
-    alice_has,
-)
-from precedence_bonus import BONUS_CASES
-from precedence_cases import WALLET_CASES
 
 from engine.commands import (
     KINDS,
@@ -37,6 +21,22 @@ from engine.commands import (
 from engine.money import WIRE_MAX_MINOR
 from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.view import View
+from tests.books_open import ALICE, BOB, NOW_US, bet_id
+from tests.precedence import (
+    AT_THE_DOOR,
+    KEY,
+    OBJECTIONS,
+    OVER,
+    PAYOUT_MINOR,
+    PLACED,
+    ROLLED_BACK,
+    STAKE_MINOR,
+    TO_NOBODY,
+    Situation,
+    alice_has,
+)
+from tests.precedence_bonus import BONUS_CASES
+from tests.precedence_cases import WALLET_CASES
 
 CASES: Final = WALLET_CASES | BONUS_CASES
 SINGLES: Final = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_who_is_welcome_already_need_not_authenticate() -> None:
 
 @pytest.mark.parametrize("role", ["player", "operator", "auditor", "admin"])
 def test_reading_is_looked_up_for_who_may(role: str) -> None:
-    frames = [
+    frames: list[dict[str, Any]] = [
         {"type": "bet.get", "bet_id": BET_ID},
         {"type": "balance.get"},
         {"type": "resume", "from_seq": 9},

@@ -10,22 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_open import (
-    ALICE,
-    BOB,
-    CASH,
-    HOUSE,
-    MINUTE_US,
-    NOBODY,
-    NOW_US,
-    bet_id,
-    deposit,
-    look,
-    place,
-    play,
-    seed,
-    seed_a_story,
-)
 
 from engine import queries
 from engine.commands import (
@@ -68,6 +52,22 @@ from engine.snapshots import (
     WalletState,
 )
 from engine.statement import FOREVER_US
+from tests.books_open import (
+    ALICE,
+    BOB,
+    CASH,
+    HOUSE,
+    MINUTE_US,
+    NOBODY,
+    NOW_US,
+    bet_id,
+    deposit,
+    look,
+    place,
+    play,
+    seed,
+    seed_a_story,
+)
 
 CALLER: dict[str, Any] = {"key": "k", "caller": "1"}
 

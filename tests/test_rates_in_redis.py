@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from redis_proxy import RedisProxy
-from redis_server import RedisServer
 
+from tests.redis_proxy import RedisProxy
+from tests.redis_server import RedisServer
 from ws.http.request_ids import request_id
 from ws.rates.in_redis import BUDGET_S, UNDER_WAY_MAX, RedisCounts, redis_storage
 from ws.rates.rates import Check, Counted, rate

@@ -6,13 +6,13 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, BOB, deposit, place, play, seed
-from command import run
-from forgeries import forge
 
 from engine import receipts
 from engine.errors import HistoryBroken
 from engine.files import open_read_only
+from tests.books_open import ALICE, BOB, deposit, place, play, seed
+from tests.command import run
+from tests.forgeries import forge
 
 
 @pytest.fixture

@@ -8,14 +8,19 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import bonus_forgeries
-import bonus_history
-import life_forgeries
-import payout_forgeries
-import payout_history
 import pytest
-from books_open import BOB, NOW_US, asked, look, place, play, seed
-from forgeries import (
+
+from engine import audit, checks
+from engine import reconcile as module
+from engine.blocks import Block, hash_of
+from engine.checks import check_block
+from engine.merkle import EMPTY, leaf
+from engine.reconcile import reconcile
+from engine.records import GENESIS, Head
+from engine.store import Store
+from tests import bonus_forgeries, bonus_history, life_forgeries, payout_forgeries, payout_history
+from tests.books_open import BOB, NOW_US, asked, look, place, play, seed
+from tests.forgeries import (
     EDITED,
     FOREIGN,
     FORGERIES,
@@ -29,15 +34,6 @@ from forgeries import (
     reseal,
     zero_sum,
 )
-
-from engine import audit, checks
-from engine import reconcile as module
-from engine.blocks import Block, hash_of
-from engine.checks import check_block
-from engine.merkle import EMPTY, leaf
-from engine.reconcile import reconcile
-from engine.records import GENESIS, Head
-from engine.store import Store
 
 
 @pytest.fixture

@@ -10,23 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bonus_forgeries import (
-    AT_US,
-    BATCHES,
-    BOBS_BONUS,
-    BONUS,
-    BONUS_BOOK,
-    FURTHER,
-    LATER_US,
-    ROWS,
-    own,
-    unsettle,
-    void,
-    won,
-)
-from bonus_history import HISTORY
-from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, asked, bet_id, look, place, play, seed
-from forgeries import forge, in_order, reseal
 
 from engine import audit, lives
 from engine import reconcile as module
@@ -51,6 +34,23 @@ from engine.outcomes import Accepted, Answer, BetTold, FreeBetTold, Outcome, Pla
 from engine.reconcile import reconcile
 from engine.records import Bet, Entry, Transaction
 from engine.store import Store
+from tests.bonus_forgeries import (
+    AT_US,
+    BATCHES,
+    BOBS_BONUS,
+    BONUS,
+    BONUS_BOOK,
+    FURTHER,
+    LATER_US,
+    ROWS,
+    own,
+    unsettle,
+    void,
+    won,
+)
+from tests.bonus_history import HISTORY
+from tests.books_open import ALICE, BOB, CASH, HOUSE, NOW_US, asked, bet_id, look, place, play, seed
+from tests.forgeries import forge, in_order, reseal
 
 BLOCKS = 1 + len(BATCHES)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, BONUS_BOOK, CASH, HOUSE, NOBODY, look, place, play, seed, set_floor
-from forgeries import block, forge, in_order, legs, reseal
 
 from engine.checks import Finding
 from engine.commands import CLEARING_ID_BASE, fingerprint
@@ -16,6 +14,8 @@ from engine.money import BOOK_FLOOR_MINOR
 from engine.outcomes import Accepted
 from engine.reconcile import reconcile
 from engine.records import Transaction
+from tests.books_open import ALICE, BONUS_BOOK, CASH, HOUSE, NOBODY, look, place, play, seed, set_floor
+from tests.forgeries import block, forge, in_order, legs, reseal
 
 
 @pytest.fixture

@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, asked, bet_id, look, place, play, seed
-from forgeries import forge, in_order, reseal
-from life_forgeries import BATCHES, EXPIRY, FEES, HISTORY, ROWS, keyed, won
 
 from engine import audit, lives
 from engine import reconcile as module
@@ -25,6 +22,9 @@ from engine.outcomes import Accepted, BetTold, Outcome
 from engine.reconcile import reconcile
 from engine.records import Entry, Transaction
 from engine.store import Store
+from tests.books_open import ALICE, BOB, CASH, HOUSE, NOW_US, asked, bet_id, look, place, play, seed
+from tests.forgeries import forge, in_order, reseal
+from tests.life_forgeries import BATCHES, EXPIRY, FEES, HISTORY, ROWS, keyed, won
 
 
 @pytest.fixture(scope="module")

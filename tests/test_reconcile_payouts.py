@@ -10,10 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import BOB, NOBODY, NOW_US, asked, play, seed, with_store
-from forgeries import forge, in_order, reseal
-from payout_forgeries import BATCHES, BLOCKS, ROWS, items, own
-from payout_history import HISTORY
 
 from engine import audit, lives
 from engine import reconcile as module
@@ -33,6 +29,10 @@ from engine.commands import (
 from engine.outcomes import Accepted
 from engine.reconcile import reconcile
 from engine.store import Store
+from tests.books_open import BOB, NOBODY, NOW_US, asked, play, seed, with_store
+from tests.forgeries import forge, in_order, reseal
+from tests.payout_forgeries import BATCHES, BLOCKS, ROWS, items, own
+from tests.payout_history import HISTORY
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 import pytest
 import uvloop
-from claims import (
+
+from batcher.nonces import NonceStoreAway
+from batcher.redis_nonces import RedisGuard
+from tests.claims import (
     ANSWERED_WITHIN_S,
     BET,
     CLAIM,
@@ -22,11 +25,8 @@ from claims import (
     patient,
     until,
 )
-from redis_proxy import RedisProxy
-from redis_server import RedisServer
-
-from batcher.nonces import NonceStoreAway
-from batcher.redis_nonces import RedisGuard
+from tests.redis_proxy import RedisProxy
+from tests.redis_server import RedisServer
 
 
 def test_a_nonce_lives_90_seconds_in_redis_and_a_retry_does_not_prolong_it(redis_server: RedisServer) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import uvloop
-from claims import BET, Claim, beside_memory, closing
 
 from batcher.nonces import NONCE_LIMITS, NonceGuard
 from batcher.redis_nonces import BUDGET_S, RedisGuard
+from tests.claims import BET, Claim, beside_memory, closing
 from tests.redis_faults import FAULTS, Redis, redis_behind_a_proxy
 
 pytestmark = pytest.mark.long

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, look, place, play, seed
-from command import run, well
-from forgeries import forge
 
 from engine.errors import FileUnusable
 from engine.files import check_is_ours
 from engine.reconcile import reconcile
 from engine.repair import Repair, repair
 from engine.store import Store
+from tests.books_open import ALICE, BOB, CASH, HOUSE, NOW_US, look, place, play, seed
+from tests.command import run, well
+from tests.forgeries import forge
 
 HISTORY = ("transactions", "transaction_ledger", "bets", "blocks", "holds")
 

@@ -21,11 +21,11 @@ from unittest.mock import Mock
 
 import httpx
 import pytest
-from asking import BY_NAME, ask, bearing, code_of, new_key
-from server_fixture import Json, RawSocket, World, mint, running
 
 from engine.people import SCOPES
 from harness.wire import connect, new_bet_id, now_ms
+from tests.asking import BY_NAME, ask, bearing, code_of, new_key
+from tests.server_fixture import Json, RawSocket, World, mint, running
 from ws.asking.roles import MANAGE, RULES
 from ws.people.staff_routes import staff_routes
 from ws.v1.routes import ONLY_ON_THE_SOCKET

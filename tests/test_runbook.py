@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from books_open import look
-from command import Done, run, seed
-from old_books import OLD_FILES, unpacked
-from test_docs import FENCE
 
 from engine.files import SCHEMA_VERSION
 from harness.process import PATIENT, Server
+from tests.books_open import look
+from tests.command import Done, run, seed
+from tests.old_books import OLD_FILES, unpacked
+from tests.test_docs import FENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")

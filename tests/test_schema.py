@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from attacks_on_archives import SECOND_ONE, later
-from attacks_on_holds import given_back
-from attacks_on_life import FOURTH, ended
-from attacks_on_limits import OWN, by_a_limit, by_nothing
-from attacks_on_moves import BURYING, archived
-from attacks_on_payouts import (
+
+from tests.attacks_on_archives import SECOND_ONE, later
+from tests.attacks_on_holds import given_back
+from tests.attacks_on_life import FOURTH, ended
+from tests.attacks_on_limits import OWN, by_a_limit, by_nothing
+from tests.attacks_on_moves import BURYING, archived
+from tests.attacks_on_payouts import (
     ADDED_ROW,
     NEXT_ITEM,
     PAID_OUT,
@@ -25,7 +26,7 @@ from attacks_on_payouts import (
     told,
     turn,
 )
-from book_rows import (
+from tests.book_rows import (
     CLEARING,
     Row,
     becomes,
@@ -39,7 +40,7 @@ from book_rows import (
     payout,
     payout_becomes,
 )
-from books import (
+from tests.books import (
     ALICE,
     BALANCES_FOLLOW,
     BOB,
@@ -58,7 +59,7 @@ from books import (
     batch,
     content,
 )
-from books_archive import (
+from tests.books_archive import (
     ARCHIVE,
     CARRY,
     CARRYING,
@@ -68,8 +69,8 @@ from books_archive import (
     archive_becomes,
     open_history,
 )
-from books_bonus import OF_ALICE, OF_ALICE_TOO, OF_BOB, REFUNDED_BET
-from schema_attacks import ACCEPTED_ROWS, ATTACKS, STOPPED_BY_FOREIGN_KEYS
+from tests.books_bonus import OF_ALICE, OF_ALICE_TOO, OF_BOB, REFUNDED_BET
+from tests.schema_attacks import ACCEPTED_ROWS, ATTACKS, STOPPED_BY_FOREIGN_KEYS
 
 PRAGMAS = [pytest.param(ENGINE_PRAGMAS, id="engine"), pytest.param(SQLITE_DEFAULTS, id="defaults")]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from attacks_on_bonus import NEW, OTHER, THIS, expired, granted, granted_again, turn, two
-from attacks_on_free_bets import becomes, given, played, told_between
-from book_rows import Row, Value, bet, insert
-from books import ALICE, BOB, ENGINE_PRAGMAS, FLOOR, HOUSE_USD, SQLITE_DEFAULTS, attempt, person, wallet
-from books_archive import open_history
-from books_bonus import (
+
+from tests.attacks_on_bonus import NEW, OTHER, THIS, expired, granted, granted_again, turn, two
+from tests.attacks_on_free_bets import becomes, given, played, told_between
+from tests.book_rows import Row, Value, bet, insert
+from tests.books import ALICE, BOB, ENGINE_PRAGMAS, FLOOR, HOUSE_USD, SQLITE_DEFAULTS, attempt, person, wallet
+from tests.books_archive import open_history
+from tests.books_bonus import (
     ALICE_USD,
     AMOUNT,
     FREE_BET,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from book_rows import (
+
+from tests.book_rows import (
     Row,
     becomes,
     bet,
@@ -26,7 +27,7 @@ from book_rows import (
     payout_becomes,
     suspended,
 )
-from books import (
+from tests.books import (
     ALICE,
     BOB,
     ENGINE_PRAGMAS,
@@ -41,8 +42,8 @@ from books import (
     open_books,
     wallet,
 )
-from books_archive import HASH_7, open_history
-from books_bonus import (
+from tests.books_archive import HASH_7, open_history
+from tests.books_bonus import (
     AMOUNT,
     OF_ALICE,
     UNUSED,
@@ -52,7 +53,7 @@ from books_bonus import (
     of_bonus,
     of_free_bet,
 )
-from schema_attacks import ACCEPTED_ROWS
+from tests.schema_attacks import ACCEPTED_ROWS
 
 LOOK_UPS = {
     "transaction_ledger": 3,

@@ -12,9 +12,10 @@ import sqlite3
 from collections.abc import Iterator
 
 import pytest
-from books import ENGINE_PRAGMAS, SCHEMA, SQLITE_DEFAULTS, Attack, attempt, content
-from books_archive import open_history
-from schema_attacks import ATTACKS, STOPPED_BY_FOREIGN_KEYS
+
+from tests.books import ENGINE_PRAGMAS, SCHEMA, SQLITE_DEFAULTS, Attack, attempt, content
+from tests.books_archive import open_history
+from tests.schema_attacks import ATTACKS, STOPPED_BY_FOREIGN_KEYS
 
 OF_TRANSACTIONS = "blocks_seal_what_they_say (blocks: a transaction in its range names another block) without"
 OF_ENTRIES = (

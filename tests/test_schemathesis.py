@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from schemathesis_run import OF_THE_SERVER, ROLES, run, served
 
 from engine.reconcile import reconcile
 from harness.process import Server
+from tests.schemathesis_run import OF_THE_SERVER, ROLES, run, served
 
 pytestmark = pytest.mark.long
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import BOB, place, play, seed
 
 from harness.process import PATIENT, Server
+from tests.books_open import BOB, place, play, seed
 from ws.beside.checks import Check
 from ws.beside.self_check import BY, look_daily
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batches import world
-from made_up_wire import MadeUpWire, entry, made, opened
 
 from engine.actors import Actor
 from harness.wire import bet
+from tests.batches import world
+from tests.made_up_wire import MadeUpWire, entry, made, opened
 from ws.effects import CloseCode, Look
 from ws.sockets.outbox import LONG_REPLIES_MAX
 from ws.transport.websocket_door import BUFFER_BYTES

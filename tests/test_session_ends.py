@@ -8,15 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from books_open import place
-from made_up_wire import MadeUpWire, entry, made, opened
-from server_fixture import mint
 
 from engine.outcomes import Accepted, Code, Rejected
 from engine.records import Entry
 from engine.snapshots import WalletState
 from harness.process import JWT_SECRET
 from harness.wire import bet
+from tests.books_open import place
+from tests.made_up_wire import MadeUpWire, entry, made, opened
+from tests.server_fixture import mint
 from ws.auth import identify
 from ws.effects import Authenticate
 from ws.sockets import session as session_module

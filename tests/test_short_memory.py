@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from books_open import ALICE, NOW_US, asked, balances, place, seed, with_store
 
 from engine import writer
 from engine.errors import BatchRefused, CommitUnknown
 from engine.outcomes import Accepted
 from engine.store import Store
+from tests.books_open import ALICE, NOW_US, asked, balances, place, seed, with_store
 
 
 class Short(sqlite3.Connection):

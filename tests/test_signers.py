@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import NOW_US, asked, deposit, seed
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from engine import keys as engine_keys
 from engine.errors import LookTooLong
 from engine.keys import SigningKey
 from engine.store import Store
+from tests.books_open import NOW_US, asked, deposit, seed
 from ws.asking import signers as module
 from ws.asking.signers import Signers, keys
 from ws.wire.signers import Keys, KeysGet
@@ -121,7 +121,7 @@ def test_a_block_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     def counted(*given: object, since: int, **more: object) -> object:
         looked.append(since)
-        return first_blocks(*given, since=since, **more)  # type: ignore[arg-type]
+        return first_blocks(*given, since=since, **more)  # type: ignore[misc]
 
     monkeypatch.setattr(engine_keys, "first_blocks", counted)
 

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from books_open import look
-from command import seed
 
 from engine.files import open_read_only
 from engine.sizes import rows_of_tables, sizes
 from engine.store import Store
 from engine.writer import ROOM_BYTES
+from tests.books_open import look
+from tests.command import seed
 from ws.watching.sizes import Disk, Gauge
 
 

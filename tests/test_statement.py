@@ -11,24 +11,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from books_open import (
-    ALICE,
-    BOB,
-    CASH,
-    HOUSE,
-    MINUTE_US,
-    NOBODY,
-    NOW_US,
-    bet_id,
-    deposit,
-    look,
-    place,
-    play,
-    seed,
-    seed_a_story,
-    settle,
-)
-from forgeries import forge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +30,24 @@ from engine.errors import HistoryBroken
 from engine.files import open_read_only
 from engine.history import StatedEntry
 from engine.statement import FOREVER_US, Balance, balance_at, statement
+from tests.books_open import (
+    ALICE,
+    BOB,
+    CASH,
+    HOUSE,
+    MINUTE_US,
+    NOBODY,
+    NOW_US,
+    bet_id,
+    deposit,
+    look,
+    place,
+    play,
+    seed,
+    seed_a_story,
+    settle,
+)
+from tests.forgeries import forge
 
 OWN: dict[str, Any] = {"caller": "1"}
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import HOUSE, NOW_US, asked, deposit, place, seed, with_store
-from command import seed as seed_players
-from command import well
 
 from engine.files import open_read_only
 from engine.statement import balance_at, statement
 from engine.store import Store
 from harness.process import Server
 from harness.wire import bet, connect
+from tests.books_open import HOUSE, NOW_US, asked, deposit, place, seed, with_store
+from tests.command import seed as seed_players
+from tests.command import well
 
 BETS = 300
 

@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from old_books import OLD_FILES, ROOT, STEPS, later_steps, list_steps, unpacked
 
 from engine.errors import StepsUnusable
 from engine.files import SCHEMA_VERSION, differences, schema_in, schema_of, schema_sql
 from engine.steps import MANIFEST, known_steps, schema_at, statements
+from tests.old_books import OLD_FILES, ROOT, STEPS, later_steps, list_steps, unpacked
 
 UPGRADES = ROOT / "upgrades"
 

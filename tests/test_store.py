@@ -11,7 +11,12 @@ from typing import Any, ClassVar
 
 import aiosqlite
 import pytest
-from books_open import (
+
+from engine.accounts import BOOK_KINDS, open_books, open_wallets
+from engine.outcomes import Accepted, Code, Outcome, Rejected
+from engine.store import _AHEAD, Asked, Store, _on_thread
+from engine.writer import BUSY_TIMEOUT_MS
+from tests.books_open import (
     ALICE,
     BOB,
     CASH,
@@ -27,11 +32,6 @@ from books_open import (
     seed,
     with_store,
 )
-
-from engine.accounts import BOOK_KINDS, open_books, open_wallets
-from engine.outcomes import Accepted, Code, Outcome, Rejected
-from engine.store import _AHEAD, Asked, Store, _on_thread
-from engine.writer import BUSY_TIMEOUT_MS
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from archived import archived, carried, copied, move, newest
-from archived import opened as begun
-from books_open import NOW_US, deposit, look, play, settle, unsettle, with_store
-from books_to_archive import CLOSED, LATER_US, S, ask, begin, new_books, use, why
-from pipelines import Books
 
 from engine.commands import CarryArchive
 from engine.decide.archive import ARCHIVES_MAX
 from engine.outcomes import Accepted, Code
+from tests.archived import archived, carried, copied, move, newest
+from tests.archived import opened as begun
+from tests.books_open import NOW_US, deposit, look, play, settle, unsettle, with_store
+from tests.books_to_archive import CLOSED, LATER_US, S, ask, begin, new_books, use, why
+from tests.pipelines import Books
 
 
 def carry(archive_id: int) -> CarryArchive:

@@ -8,11 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archived import archived, move, newest
-from archived import opened as begun
-from books_open import ALICE, BOB, cash_out, deposit, look, place, roll_back, settle, unsettle
-from books_to_archive import CLOSED, KNOWN, LATER_US, ask, new_books, use, why
-from pipelines import Books
 
 from engine import prefetch
 from engine.archived_keys import hash_of_key
@@ -21,6 +16,11 @@ from engine.decide import decide
 from engine.outcomes import Accepted, Code
 from engine.store import Asked
 from engine.warm import Warm
+from tests.archived import archived, move, newest
+from tests.archived import opened as begun
+from tests.books_open import ALICE, BOB, cash_out, deposit, look, place, roll_back, settle, unsettle
+from tests.books_to_archive import CLOSED, KNOWN, LATER_US, ask, new_books, use, why
+from tests.pipelines import Books
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def test_wherever_the_move_stands_a_replay_moves_no_money(path: Path, steps: int
     for command in (place(1), place(2, 20, BOB), settle("s1", 1, "lost"), deposit(f"opening-{ALICE}")):
         (outcome,) = ask(path, command)
         assert (isinstance(outcome, Accepted) and outcome.replayed) or why(outcome) == KNOWN
-    for command in (settle("n", 1, "lost"), unsettle("n", 1), cash_out("n", 1, 1, 1), roll_back("n", 1)):
-        assert why(ask(path, command)[0])[0] is Code.BET_CLOSED
+    for late in (settle("n", 1, "lost"), unsettle("n", 1), cash_out("n", 1, 1, 1), roll_back("n", 1)):
+        assert why(ask(path, late)[0])[0] is Code.BET_CLOSED
 
     assert look(path, "SELECT id, balance FROM users") == before
 
@@ -119,14 +119,15 @@ def test_a_row_that_is_moved_while_it_is_looked_up_was_there_or_is_archived(
 ) -> None:
     """The looks of one batch are several statements, and steps come between them."""
     archived(path, LATER_US, steps=0, now_us=LATER_US)
-    command: Command = {
+    commands: dict[str, Command] = {
         "settle": settle("n", 1, "lost"),
         "unsettle": unsettle("n", 1),
         "cash out": cash_out("n", 1, 1, 1),
         "roll back": roll_back("n", 1),
         "place": place(1),
         "settle again": settle("s1", 1, "lost"),
-    }[name]
+    }
+    command = commands[name]
     connection = sqlite3.connect(path, isolation_level=None, factory=Vanishing)
     assert isinstance(connection, Vanishing)
     books = prefetch.read_books(connection)

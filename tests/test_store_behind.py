@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from batches import FULL, IO_ERROR
-from books_open import bet_id, place
-from pipelines import Books, new_books, run
 
 from engine.errors import CommitUnknown
+from tests.batches import FULL, IO_ERROR
+from tests.books_open import bet_id, place
+from tests.pipelines import Books, new_books, run
 
 LATE = "UPDATE users SET status = 'blocked'"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from books_open import ALICE, NOW_US, bet_id, grant, grant_free_bet, look, place, seed
-from pipelines import new_books, opened
-from stories import FIRST, NEXT_WALLET, go_on
 
 from engine.commands import Command, OpenWallet, SetLimit
 from engine.outcomes import Code, Outcome, Rejected
 from engine.reconcile import reconcile
+from tests.books_open import ALICE, NOW_US, bet_id, grant, grant_free_bet, look, place, seed
+from tests.pipelines import new_books, opened
+from tests.stories import FIRST, NEXT_WALLET, go_on
 
 SECOND_US: Final = 1_000_000
 A_MINUTE_LATER_US: Final = NOW_US + 60 * SECOND_US

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from batches import sqlite_error
-from books_open import ALICE, BOB, NOW_US, asked, balances, place, seed, with_store
-from store_faults import ends_the_taking_of_money
 
 from engine import writer
 from engine.outcomes import Accepted
 from engine.store import Store
+from tests.batches import sqlite_error
+from tests.books_open import ALICE, BOB, NOW_US, asked, balances, place, seed, with_store
+from tests.store_faults import ends_the_taking_of_money
 
 
 class Checkpointing(sqlite3.Connection):

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from batches import IO_ERROR, Disk, sqlite_error
-from books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
-from store_faults import UNTOUCHED, ends_the_taking_of_money, fails_then_works
 
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown
 from engine.outcomes import Accepted
 from engine.store import Asked, Store
+from tests.batches import IO_ERROR, Disk, sqlite_error
+from tests.books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
+from tests.store_faults import UNTOUCHED, ends_the_taking_of_money, fails_then_works
 
 BROKEN = [
     sqlite3.SQLITE_IOERR,

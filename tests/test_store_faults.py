@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from batches import sqlite_error
-from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, asked, balances, bet_id, place, seed, with_store
-from store_faults import UNTOUCHED, fails_then_works
 
 from engine import queries
 from engine.commands import PlaceBet
@@ -22,6 +19,9 @@ from engine.decide import decide
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, StoreFault
 from engine.outcomes import Accepted, Code
 from engine.store import Asked, Store
+from tests.batches import sqlite_error
+from tests.books_open import ALICE, BOB, CASH, HOUSE, NOW_US, asked, balances, bet_id, place, seed, with_store
+from tests.store_faults import UNTOUCHED, fails_then_works
 
 
 class Failing(sqlite3.Connection):

@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from books_open import (
+
+from engine.commands import Command, Leg, Transfer
+from engine.outcomes import Accepted, Code, FloorTold, Outcome
+from engine.store import Store
+from tests.books_open import (
     ALICE,
     BONUS_BOOK,
     HOUSE,
@@ -20,10 +24,6 @@ from books_open import (
     settle,
     with_store,
 )
-
-from engine.commands import Command, Leg, Transfer
-from engine.outcomes import Accepted, Code, FloorTold, Outcome
-from engine.store import Store
 
 TO_THE_HOUSE = Transfer((Leg(ALICE, -40), Leg(HOUSE, 40)), key="t", caller="test")
 

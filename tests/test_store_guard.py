@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from books_open import (
+
+from engine import queries
+from engine.commands import Command
+from engine.decide import decide
+from engine.errors import BatchRefused
+from engine.outcomes import Accepted, Code, Outcome, Rejected
+from engine.store import GUARD_ATTEMPTS, Asked, Store
+from engine.view import View
+from tests.books_open import (
     ALICE,
     BOB,
     CASH,
@@ -25,14 +33,6 @@ from books_open import (
     seed,
     with_store,
 )
-
-from engine import queries
-from engine.commands import Command
-from engine.decide import decide
-from engine.errors import BatchRefused
-from engine.outcomes import Accepted, Code, Outcome, Rejected
-from engine.store import GUARD_ATTEMPTS, Asked, Store
-from engine.view import View
 
 
 @pytest.fixture

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import (
+
+from engine.commands import CaptureHold, Command, ReleaseHold
+from engine.outcomes import Accepted, Code, Outcome, Rejected
+from engine.writer import Prepared
+from tests.books_open import (
     ALICE,
     BOB,
     NOW_US,
@@ -24,11 +28,7 @@ from books_open import (
     settle,
     unsettle,
 )
-from pipelines import Books, new_books, opened
-
-from engine.commands import CaptureHold, Command, ReleaseHold
-from engine.outcomes import Accepted, Code, Outcome, Rejected
-from engine.writer import Prepared
+from tests.pipelines import Books, new_books, opened
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batches import CONSTRAINT, FULL, IO_ERROR
-from books_open import BOB, balances, bet_id, deposit, look, place
-from pipelines import Books, new_books, opened, run
 
 from engine.commands import Command
 from engine.errors import BatchAborted, BatchRefused, CommitUnknown, StoreFault
 from engine.outcomes import Accepted, Code, Outcome, Rejected
+from tests.batches import CONSTRAINT, FULL, IO_ERROR
+from tests.books_open import BOB, balances, bet_id, deposit, look, place
+from tests.pipelines import Books, new_books, opened, run
 
 
 @pytest.fixture

@@ -12,16 +12,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from books_open import BOB, place, play, seed
 
 from engine.outcomes import Accepted
+from tests.books_open import BOB, place, play, seed
 
-DIES = f"""
+DIES = """
 import asyncio, os, signal, sqlite3, sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from books_open import BOB, NOW_US, asked, place
 from engine.store import Store
+from tests.books_open import BOB, NOW_US, asked, place
 
 async def run(path):
     store = await Store.open(path)

@@ -10,15 +10,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from batches import CONSTRAINT, FULL, IO_ERROR
-from books_open import BOB, NOW_US, look, place
-from pipelines import Books, new_books, run, stalled
 
 from engine.commands import Command
 from engine.errors import BatchRefused, CommitUnknown, StoreFault
 from engine.outcomes import Accepted
 from engine.store import _AHEAD
 from engine.writer import Prepared
+from tests.batches import CONSTRAINT, FULL, IO_ERROR
+from tests.books_open import BOB, NOW_US, look, place
+from tests.pipelines import Books, new_books, run, stalled
 
 
 def test_two_that_are_prepared_at_once_know_of_each_other(tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from archived import archived
-from archived import opened as begun
-from batches import FULL, IO_ERROR
-from books_open import bet_id, look, place, settle
-from books_to_archive import KNOWN, LATER_US, new_books, use, why
-from pipelines import Books
 
 from engine.errors import BatchRefused, CommitUnknown
 from engine.outcomes import Accepted
+from tests.archived import archived
+from tests.archived import opened as begun
+from tests.batches import FULL, IO_ERROR
+from tests.books_open import bet_id, look, place, settle
+from tests.books_to_archive import KNOWN, LATER_US, new_books, use, why
+from tests.pipelines import Books
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from batches import bet
 
 from batcher.jobs import Job
 from batcher.tally import DONE, REPLAYED, Tally
 from engine.commands import KINDS, Deposit, PlaceBet, SettleBet
 from engine.outcomes import Accepted, Code, Outcome, Rejected
+from tests.batches import bet
 
 NEW, AGAIN = Accepted(1, 1, None), Accepted(1, 1, None, replayed=True)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from certificates import issued
-from command import run, seed
 
+from tests.certificates import issued
+from tests.command import run, seed
 from ws.settings import SettingInvalid
 from ws.tls import RENEW_DAYS, Pair, Shown, context_of, days_until, pair_of
 

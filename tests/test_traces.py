@@ -15,15 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asking import bearing
-from batches import bet
-from books_open import ALICE
-from books_open import seed as seed_books
-from command import seed, well
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from server_fixture import mint
-from test_v1_door import door_of
 
 from batcher.jobs import Answered, Job
 from engine.commands import Command, Deposit
@@ -31,6 +24,13 @@ from engine.outcomes import Accepted, Code, Outcome, Rejected
 from harness.process import Server, solidgreen
 from harness.wire import bet as bet_message
 from harness.wire import connect, new_bet_id
+from tests.asking import bearing
+from tests.batches import bet
+from tests.books_open import ALICE
+from tests.books_open import seed as seed_books
+from tests.command import seed, well
+from tests.server_fixture import mint
+from tests.test_v1_door import door_of
 from ws.settings import SettingInvalid
 from ws.watching.traces import PATH, Traces, endpoint_of
 

@@ -7,7 +7,6 @@ import logging
 from typing import Any
 
 import pytest
-from asgi import request, shake_hands
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
@@ -15,6 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from tests.asgi import request, shake_hands
 from ws.effects import CloseCode
 from ws.transport.traffic import KNOWN_CODES, Traffic, Watched
 

@@ -7,8 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from archived import archived
-from books_open import (
+
+from engine import queries, trails
+from engine.errors import ArchiveMissing, HistoryBroken
+from engine.snapshots import BetState
+from engine.trails import BetTrail, bet_trail
+from tests.archived import archived
+from tests.books_open import (
     ALICE,
     BOB,
     NOW_US,
@@ -23,12 +28,7 @@ from books_open import (
     settle,
     unsettle,
 )
-from forgeries import forge
-
-from engine import trails
-from engine.errors import ArchiveMissing, HistoryBroken
-from engine.snapshots import BetState
-from engine.trails import BetTrail, bet_trail
+from tests.forgeries import forge
 
 LATER_US = NOW_US + 1_000_000
 
@@ -82,7 +82,7 @@ def test_every_transaction_is_told_in_its_order_with_its_entries_and_its_block(b
 def test_it_is_of_one_moment(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told beside the server: a bet that is confirmed has not been won."""
     play(books, [place(6, 33)])
-    before, state_of = trail(books, 6), trails.bet
+    before, state_of = trail(books, 6), queries.bet
 
     def meanwhile(connection: sqlite3.Connection, bet_id: str) -> BetState | None:
         state = state_of(connection, bet_id)

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from batches import world
-from books_open import ALICE, BOB, NOW_US, asked, deposit, grant, grant_free_bet, hold, place, seed
 
 import batcher.expiry
 from engine import queries
@@ -33,6 +31,8 @@ from engine.now import Now
 from engine.outcomes import Accepted, Code, LimitTold, Outcome, Rejected
 from engine.store import Store
 from engine.verify import verify
+from tests.batches import world
+from tests.books_open import ALICE, BOB, NOW_US, asked, deposit, grant, grant_free_bet, hold, place, seed
 
 S = 1_000_000
 HOUR_US, YEAR_US = 3600 * S, 365 * 86_400 * S

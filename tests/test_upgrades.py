@@ -15,16 +15,17 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from books_open import ALICE, look, place, play, seed_a_story
-from command import harm, overwrite_page_of, run, well
-from old_books import LATER, STEPS, know, later_steps
 
 from engine import upgrades
 from engine.drafts import UNFINISHED
 from engine.errors import FileOutdated, FileServed, FileUnusable
-from engine.files import SCHEMA_VERSION, WriterLock, check_is_ours, look_at
+from engine.files import SCHEMA_VERSION, WriterLock, check_is_ours, look_at, schema_sql
 from engine.steps import known_steps, statements
 from engine.upgrades import Upgraded, upgrade
+from engine.writer import prepare_connection
+from tests.books_open import ALICE, look, place, play, seed_a_story
+from tests.command import harm, overwrite_page_of, run, well
+from tests.old_books import LATER, STEPS, know, later_steps
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -237,7 +238,7 @@ def test_a_file_whose_rules_are_not_those_of_its_version_is_refused(
 def test_a_step_that_fails_leaves_the_file_as_it_was(
     script: str, words: str, books: Path, later: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rules = upgrades.schema_sql()
+    rules = schema_sql()
     later(STEPS[0], script)
     monkeypatch.setattr(upgrades, "schema_sql", lambda: rules)  # cannot be made with these
     monkeypatch.setattr(upgrades, "schema_at", lambda steps, version: look_at(books, writing=False).schema)
@@ -338,7 +339,7 @@ def test_a_damaged_file_is_not_upgraded(books: Path, later: Callable[..., None])
 def test_a_full_disk_leaves_the_file_as_it_was(
     books: Path, later: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare = upgrades.prepare_connection
+    prepare = prepare_connection
     later(*STEPS)
     (pages,) = look(books, "PRAGMA page_count")[0]
     refused = 0
@@ -366,10 +367,9 @@ def test_a_full_disk_leaves_the_file_as_it_was(
 
 DIE = """
 import os, signal, sys
-sys.path.insert(0, "tests")
 from pathlib import Path
-from old_books import know_as_told
 from engine import upgrades
+from tests.old_books import know_as_told
 know_as_told()
 path, at = Path(sys.argv[1]), sys.argv[2]
 def die(*_):

@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import BY_NAME, ask, bearing, code_of, new_key
-from server_fixture import OPENING, Json, RawSocket, World
 
 from harness.wire import connect, new_bet_id, now_ms
+from tests.asking import BY_NAME, ask, bearing, code_of, new_key
+from tests.server_fixture import OPENING, Json, RawSocket, World
 
 
 @pytest.fixture(scope="module")

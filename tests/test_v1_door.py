@@ -11,9 +11,6 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from asking import bearing, new_key
-from books_open import ALICE, BOB, seed
-from server_fixture import mint
 
 from batcher.batcher import Batcher
 from batcher.jobs import Answered, Asker
@@ -25,6 +22,9 @@ from engine.outcomes import Code
 from engine.store import Store
 from harness.process import JWT_SECRET
 from harness.wire import new_bet_id
+from tests.asking import bearing, new_key
+from tests.books_open import ALICE, BOB, seed
+from tests.server_fixture import mint
 from ws.beside.checks import Checks
 from ws.http.shell import shelled
 from ws.rates.rates import Counted, RateLimits, Rates

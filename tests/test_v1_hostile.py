@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from asking import BY_NAME, EVERY, as_http, bearing, new_key
-from server_fixture import RawSocket, World
 
+from tests.asking import BY_NAME, EVERY, as_http, bearing, new_key
+from tests.server_fixture import RawSocket, World
 from ws.v1.routes import IDEMPOTENCY_KEY, ROUTES, Route, Where
 
 NEVER: Final[list[Any]] = [0.5, [], {}, {"a": 1}, [[]], 10**30, -(2**63) - 1, "\x00", "x" * 65, "\u0085"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from asking import BY_NAME
 
 from engine.outcomes import Code
+from tests.asking import BY_NAME
 from ws.v1.replies import told
 from ws.wire.messages import BetConfirmed, BetRejected, Error
 from ws.wire.outcomes import error

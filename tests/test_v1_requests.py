@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from asking import BY_NAME, EVERY
-from operator_messages import BET_ID, NOW_MS
 
+from tests.asking import BY_NAME, EVERY
+from tests.operator_messages import BET_ID, NOW_MS
 from ws.codec import read_request
 from ws.v1.requests import NO_ID, Parts, Unread, read, shape_of
 from ws.v1.routes import Where

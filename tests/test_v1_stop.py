@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx
-from asking import bearing
 
 from engine.reconcile import reconcile
 from harness.process import Server, seed
 from harness.wire import new_bet_id
+from tests.asking import bearing
 
 CLIENTS = 20
 

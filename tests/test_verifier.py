@@ -9,17 +9,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_open import SIGNING_KEY
-from both_verifiers import in_node, in_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from receipt_vectors import NOT_IN_BLOCK, NOT_IN_TRANSACTION, NOT_JSON, changed
-from receipts_in_bulk import measure
-from sealed import Draft, Json, Sealed, bet, entry, leaf_of, resealed, text_of
 
 from engine import merkle
 from engine.blocks import entry_leaf
 from engine.records import GENESIS, Entry
+from tests.books_open import SIGNING_KEY
+from tests.both_verifiers import in_node, in_python
+from tests.receipt_vectors import NOT_IN_BLOCK, NOT_IN_TRANSACTION, NOT_JSON, changed
+from tests.receipts_in_bulk import measure
+from tests.sealed import Draft, Json, Sealed, bet, entry, leaf_of, resealed, text_of
 from verifier.check import Refused, check_receipt, climb
 from verifier.heads import check_head
 

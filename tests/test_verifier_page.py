@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import SIGNING_KEY
-from sealed import Draft, Sealed, entry, text_of
 
 from engine.keys import as_pem
+from tests.books_open import SIGNING_KEY
+from tests.sealed import Draft, Sealed, entry, text_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = REPOSITORY / "verifier" / "check.html"

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from both_verifiers import in_node, in_python, read
-from receipt_vectors import file_text
+
+from tests.both_verifiers import in_node, in_python, read
+from tests.receipt_vectors import file_text
 
 FILE = Path(__file__).resolve().parent.parent / "verifier" / "vectors.json"
 

@@ -8,12 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import bonus_forgeries
-import mutations
 import pytest
-from books_open import ALICE, BOB, NOW_US, SIGNING_KEY, look, place, play, seed, settle
-from command import overwrite_page_of, run
-from forgeries import FORGERIES, forge, reseal
 
 from engine import checks, file_checks
 from engine.carried import CarriedUnusable
@@ -23,6 +18,10 @@ from engine.keys import as_pem, public_keys
 from engine.receipts import head, receipt
 from engine.reconcile import Report, reconcile
 from engine.verify import Asked, Verdict, verify
+from tests import bonus_forgeries, mutations
+from tests.books_open import ALICE, BOB, NOW_US, SIGNING_KEY, look, place, play, seed, settle
+from tests.command import overwrite_page_of, run
+from tests.forgeries import FORGERIES, forge, reseal
 
 
 @pytest.fixture

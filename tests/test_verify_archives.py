@@ -12,15 +12,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import archived
-import moved_books
 import pytest
-from bonus_forgeries import BONUS, FURTHER
-from books_open import ALICE, BOB, NOW_US, deposit, look, place, play, seed, settle
-from command import run
-from forgeries import forge
 
-from engine import audit
+from engine import audit, checks
 from engine.archives import file_of
 from engine.backup import back_up
 from engine.files import open_read_only
@@ -29,6 +23,11 @@ from engine.origin import decode, encode
 from engine.reconcile import reconcile
 from engine.repair import repair
 from engine.verify import Asked, Verdict, verify
+from tests import archived, moved_books
+from tests.bonus_forgeries import BONUS, FURTHER
+from tests.books_open import ALICE, BOB, NOW_US, deposit, look, place, play, seed, settle
+from tests.command import run
+from tests.forgeries import forge
 
 UPTO = 4
 """The block up to which `moved` is archived: the holds of block 5 are behind it, and bet 6 (transaction 8)
@@ -455,7 +454,7 @@ def test_rows_that_begin_to_move_while_it_looks_are_not_missed(tmp_path: Path) -
 def test_nor_by_reconcile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = moved_books.life(tmp_path / "books.db")
     row = moved_books.begun(path, UPTO)
-    check_block, seen = audit.check_block, []
+    check_block, seen = checks.check_block, []
 
     def meanwhile(*read: Any, **known: Any) -> Any:
         if not seen:

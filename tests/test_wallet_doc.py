@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import pytest
-from books_open import NOW_US, look
-from scenes import POOR, SECOND_US, Scene, Situation, Step
-from situations import BONUS_SITUATIONS, CASES, EXAMPLE, SITUATIONS
 
 from engine.accounts import first_floors, open_books, open_wallets
 from engine.commands import (
@@ -30,6 +27,9 @@ from engine.lifecycle import BETS, BONUSES, FREE_BETS, HOLDS, ArchiveState, Item
 from engine.limits import NONE, LimitKind
 from engine.outcomes import Accepted, Code, LimitTold, Outcome
 from engine.store import Asked, Store
+from tests.books_open import NOW_US, look
+from tests.scenes import POOR, SECOND_US, Scene, Situation, Step
+from tests.situations import BONUS_SITUATIONS, CASES, EXAMPLE, SITUATIONS
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs/wallet.md"
 
@@ -113,7 +113,7 @@ def _remember(scene: Scene, accepted: Accepted) -> None:
 
 async def _open_the_books(store: Store) -> None:
     for currency in ("EUR", "USD"):
-        await store.set_up(lambda connection, currency=currency: open_books(connection, currency))
+        await store.set_up(partial(open_books, currency=currency))
     house, _, *others = await store.set_up(lambda connection: open_books(connection, POOR))
     await store.refresh_books()
     # Not the cash book: it pays out what the players begin with.

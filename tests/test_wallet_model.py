@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
-from bet_model import state_of
-from books_open import NOW_US, bet_id
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,19 +28,21 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from limit_model import Row, window_number
-from made_once import made_once
-from model_answers import Answer, Request
-from payout_model import CLEARING, payout_row, state_of_payout
-from wallet_batches import BATCH, FLOORS, LATE, PAIR, SEEN, Batch
-from wallet_model import Wallets, hold_state_of, left_of
-from wallet_requests import ALL, DOLLARS, ITEMS_AT_ONCE, MAKE, NEWEST, NOBODY, PLAYERS, SUSPENSE, TERMS
 
 from engine.accounts import open_books, open_wallets
 from engine.limits import window_of
 from engine.outcomes import Accepted, Code, Outcome
 from engine.reconcile import reconcile
 from engine.store import Asked, Store
+from tests.bet_model import state_of
+from tests.books_open import NOW_US, bet_id
+from tests.limit_model import Row, window_number
+from tests.made_once import made_once
+from tests.model_answers import Answer, Request
+from tests.payout_model import CLEARING, payout_row, state_of_payout
+from tests.wallet_batches import BATCH, FLOORS, LATE, PAIR, SEEN, Batch
+from tests.wallet_model import Wallets, hold_state_of, left_of
+from tests.wallet_requests import ALL, DOLLARS, ITEMS_AT_ONCE, MAKE, NEWEST, NOBODY, PLAYERS, SUSPENSE, TERMS
 
 BOOKS: Final = {"EUR": range(1, 7), "USD": range(7, 13)}
 SECOND_US = 1_000_000

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from books_open import ALICE, BOB, CASH, HOUSE, NOW_US, SIGNER, account, bet_id, deposit, place
 
 import engine.warm
 from engine.blocks import Block, seal
@@ -18,6 +17,7 @@ from engine.outcomes import Accepted, Code, Outcome, Rejected
 from engine.records import GENESIS, Account, Head, Refusal, Transaction
 from engine.view import View
 from engine.warm import Found, Turn, Warm
+from tests.books_open import ALICE, BOB, CASH, HOUSE, NOW_US, SIGNER, account, bet_id, deposit, place
 
 BOOKS = {("house", "EUR"): HOUSE, ("cash", "EUR"): CASH}
 EVERYBODY = (HOUSE, CASH, ALICE, BOB)

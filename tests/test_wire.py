@@ -9,9 +9,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from server_fixture import OPENING, Json, RawSocket, World, frame, mint, of_type
 
 from harness.wire import Wire, bet, connect, new_bet_id, now_ms
+from tests.server_fixture import OPENING, Json, RawSocket, World, frame, mint, of_type
 
 LIMITS = {
     "frame_bytes": 262144,

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archived import archived, move
-from operating import new_key, refused
-from server_fixture import mint
 
 from engine.archives import file_of
 from harness.process import Server, seed
 from harness.wire import Wire, bet, connect, now_ms
+from tests.archived import archived, move
+from tests.operating import new_key, refused
+from tests.server_fixture import mint
 
 Json = dict[str, Any]
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import look
-from command import well
-from operating import move, refused
-from server_fixture import Json, World, mint, running
 
 from engine.archives import file_of
 from harness.process import Server, seed, token
 from harness.wire import Wire, bet, connect, new_bet_id, now_ms
+from tests.books_open import look
+from tests.command import well
+from tests.operating import move, refused
+from tests.server_fixture import Json, World, mint, running
 
 NOBODY = 10**12
 PATIENCE_S = 60.0

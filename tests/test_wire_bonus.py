@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bonus_table import Table, play, rejected, serving_two_currencies, shown
-from operating import move, refused
-from server_fixture import OPENING, Json, World, mint
 
 from harness.process import Server
 from harness.wire import bet, connect, now_ms
+from tests.bonus_table import Table, play, rejected, serving_two_currencies, shown
+from tests.operating import move, refused
+from tests.server_fixture import OPENING, Json, World, mint
 
 HOUR_MS = 3_600_000
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from bonus_table import Table, play, serving_two_currencies
-from operating import move, refused
-from server_fixture import OPENING, Json, World
 
 from harness.wire import bet
+from tests.bonus_table import Table, play, serving_two_currencies
+from tests.operating import move, refused
+from tests.server_fixture import OPENING, Json, World
 from ws.wire.outcomes import NO_FREE_BET
 
 NO_BOOKS = "currency: the house has no books in it"

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from bonus_table import Table, play, rejected, serving_two_currencies
-from operating import move, refused
-from server_fixture import OPENING, Json, RawSocket, World, mint, of_type
 
 from engine.commands import BONUS_BOOK_ID_BASE
 from harness.wire import bet, connect, now_ms
+from tests.bonus_table import Table, play, rejected, serving_two_currencies
+from tests.operating import move, refused
+from tests.server_fixture import OPENING, Json, RawSocket, World, mint, of_type
 from ws.asking.lookups import FREE_BETS_MAX
 
 MOST = 2**53 - 1

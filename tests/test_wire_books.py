@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from bonus_table import Table, play, serving_two_currencies
-from operating import move, refused
-from server_fixture import World
+
+from tests.bonus_table import Table, play, serving_two_currencies
+from tests.operating import move, refused
+from tests.server_fixture import World
 
 HOUSE, CASH = 8, 9  # of EUR: the books of USD, and a player, are the first
 

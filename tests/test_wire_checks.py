@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import ask
-from server_fixture import World, mint
 
 from harness.wire import Wire, connect
+from tests.asking import ask
+from tests.server_fixture import World, mint
 
 
 async def ended(wire: Wire, name: str) -> list[dict[str, Any]]:

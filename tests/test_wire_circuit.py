@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from batches import FULL, IO_ERROR, S, bet, world
-from batches import World as Batches
-from server_fixture import World
 
 from batcher.batcher import UNTIL_RESTART
 from engine.outcomes import Code
 from harness.wire import connect
+from tests.batches import FULL, IO_ERROR, S, bet, world
+from tests.batches import World as Batches
+from tests.server_fixture import World
 from ws.asking.lookups import look_up
 from ws.effects import Identity
 from ws.wire.circuit import CircuitGet

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operating import new_key, refused
-from server_fixture import World, mint
 
 from harness.process import Server, seed, solidgreen
 from harness.wire import Wire, bet, connect
+from tests.operating import new_key, refused
+from tests.server_fixture import World, mint
 
 HOST, CASHIER = 2**50 + 1, 2**50 + 2
 

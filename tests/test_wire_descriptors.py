@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server_fixture import RawSocket, World, of_type, running
 
 from harness.process import Server, seed
 from harness.wire import bet
+from tests.server_fixture import RawSocket, World, of_type, running
 from ws.transport import descriptors
 from ws.transport.descriptors import FOR_FILES, FOR_HEALTH
 from ws.transport.http_door import ANSWERED_CROWDED_S

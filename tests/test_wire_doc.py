@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from operator_messages import SOUND, leaves, one
-
+from tests.operator_messages import SOUND, leaves, one
 from ws.wire.fields import Reply, Request
 from ws.wire.messages import AnyRequest
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from server_fixture import CLOSE, Json, RawSocket, World, mint
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import InvalidStatus
 
 from harness.wire import SUBPROTOCOL
+from tests.server_fixture import CLOSE, Json, RawSocket, World, mint
 
 PAST = 1_000_000_000
 FAR = 4_000_000_000

@@ -18,13 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer
-from server_fixture import OPENING, Json, RawSocket, World
 
 from cli.main import main
 from engine.reconcile import reconcile
 from harness.process import PATIENT, Server, environment, free_port, seed
 from harness.wire import SocketClosed, bet, connect, new_bet_id
+from tests.redis_server import RedisServer
+from tests.server_fixture import OPENING, Json, RawSocket, World
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ async def place(server: Server, token: str, count: int = 1, **fields: object) ->
 
 
 def outcomes(answers: list[Json]) -> Counter[str]:
-    return Counter(answer.get("code", answer["type"]) for answer in answers)
+    return Counter(answer.get("code") or answer["type"] for answer in answers)
 
 
 # -- Redis away

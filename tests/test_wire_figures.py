@@ -6,9 +6,8 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from server_fixture import World
-
 from harness.wire import Wire, bet, connect
+from tests.server_fixture import World
 
 FOLLOW = {"type": "figures.follow"}
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server_fixture import CONTINUATION, PING, RawSocket, World, frame
 
 from harness.wire import new_bet_id, now_ms
+from tests.server_fixture import CONTINUATION, PING, RawSocket, World, frame
 
 GROWTH_KB = 16 * 1024
 """What one hostile client may cost: the parser's buffers and the heap's fragments. Unbounded, each of these

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from server_fixture import World
 
 from cli.health import own_url
 from harness.process import free_port, solidgreen
+from tests.server_fixture import World
 
 
 @pytest.fixture(scope="module")

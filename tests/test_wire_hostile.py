@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from server_fixture import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Json, RawSocket, World, frame
 
 from harness.wire import new_bet_id
+from tests.server_fixture import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Json, RawSocket, World, frame
 
 FRAME_BYTES = 262_144
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from money_table import Table, play
-from operating import new_key, refused
-from server_fixture import OPENING, Json, World
 
 from harness.wire import bet, connect
+from tests.money_table import Table, play
+from tests.operating import new_key, refused
+from tests.server_fixture import OPENING, Json, World
 
 
 @pytest.fixture(scope="module", autouse=True)

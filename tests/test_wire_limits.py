@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from operating import move, new_key, refused
-from server_fixture import OPENING, Json, World
 
 from harness.wire import Wire, bet, connect, now_ms
+from tests.operating import move, new_key, refused
+from tests.server_fixture import OPENING, Json, World
 
 DAY_MS = 86_400_000
 

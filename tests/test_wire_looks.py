@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import ask, code_of
-from server_fixture import World, mint
 
 from engine.keys import as_pem
 from harness.wire import connect, new_bet_id
+from tests.asking import ask, code_of
+from tests.server_fixture import World, mint
 
 NOBODY = 2**50 - 1
 

@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from money_table import FEES, MOST, Table, each_message, play, world_player
-from operating import refused
-from server_fixture import OPENING, Json, World, mint
 
 from harness.wire import bet, connect, now_ms
+from tests.money_table import FEES, MOST, Table, each_message, play, world_player
+from tests.operating import refused
+from tests.server_fixture import OPENING, Json, World, mint
 
 
 @pytest.fixture(scope="module", autouse=True)

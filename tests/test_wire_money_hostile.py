@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from money_table import FEES, MOST, Table, each_message, play
-from operating import refused
-from server_fixture import OPENING, Json, RawSocket, World, frame, of_type, running
 
 from harness.wire import bet, connect, new_bet_id
+from tests.money_table import FEES, MOST, Table, each_message, play
+from tests.operating import refused
+from tests.server_fixture import OPENING, Json, RawSocket, World, frame, of_type, running
 
 
 @pytest.fixture(scope="module", autouse=True)

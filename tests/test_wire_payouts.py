@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operating import move, new_key, refused
-from server_fixture import OPENING, Json, RawSocket, World, mint, running
 
 from engine.commands import Command
 from engine.outcomes import Accepted, Outcome, PayoutTold
 from harness.wire import SocketClosed, Wire, bet, connect
+from tests.operating import move, new_key, refused
+from tests.server_fixture import OPENING, Json, RawSocket, World, mint, running
 from ws.sockets.hub import FOLLOWED_MAX, Hub
 from ws.wire.messages import WalletEntry
 from ws.wire.payouts import PayoutProgress

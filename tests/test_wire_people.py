@@ -14,10 +14,10 @@ from unittest.mock import Mock
 
 import httpx
 import pytest
-from server_fixture import World, mint, running
 
 from harness.process import Server
 from harness.wire import SocketClosed, bet, connect
+from tests.server_fixture import World, mint, running
 from ws.people.routes import people_routes
 from ws.people.staff_routes import staff_routes
 from ws.v1.endpoints import v1_routes

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bonus_table import Table, play
-from command import run, well
-from operating import new_key, refused
-from server_fixture import World, mint, running
 
 from harness.wire import Wire, bet, connect
+from tests.bonus_table import Table, play
+from tests.command import run, well
+from tests.operating import new_key, refused
+from tests.server_fixture import World, mint, running
 from verifier.check import Refused, check_receipt
 from verifier.heads import check_head
 

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from server_fixture import PING, PONG, RawSocket, running
 
 from harness.process import Server, environment, seed
+from tests.server_fixture import PING, PONG, RawSocket, running
 from ws.transport.websocket_door import PING_EVERY_S
 
 pytestmark = pytest.mark.long

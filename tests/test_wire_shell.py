@@ -21,14 +21,14 @@ from typing import Any
 
 import httpx
 import pytest
-from command import run
-from in_process import QuietServer
-from redis_server import RedisServer
-from server_fixture import RawSocket
-from test_http_shell import NEVER, ROUTES
 
 from cli import values
 from harness.process import JWT_SECRET, PATIENT, Server, seed
+from tests.command import run
+from tests.in_process import QuietServer
+from tests.redis_server import RedisServer
+from tests.server_fixture import RawSocket
+from tests.test_http_shell import NEVER, ROUTES
 from ws.auth import identify
 from ws.http.bodies import BODY_BYTES_MAX
 from ws.http.headers import ALWAYS

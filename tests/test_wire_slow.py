@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server_fixture import CLOSE, PING, TEXT, Json, RawSocket, World, frame, mint, of_type, running
 
 from harness.wire import bet
+from tests.server_fixture import CLOSE, PING, TEXT, Json, RawSocket, World, frame, mint, of_type, running
 
 pytestmark = pytest.mark.long
 

@@ -8,13 +8,13 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from server_fixture import RawSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from harness.process import Server, seed
 from harness.wire import bet
+from tests.server_fixture import RawSocket
 from ws import app, server
 from ws.beside import heads
 

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from server_fixture import mint
 
 from harness.process import Server, seed, solidgreen
 from harness.wire import bet, connect, now_ms
+from tests.server_fixture import mint
 
 pytestmark = pytest.mark.long
 

@@ -8,9 +8,9 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
-from server_fixture import OPENING, Json, RawSocket, World
 
 from harness.wire import Wire, bet, connect
+from tests.server_fixture import OPENING, Json, RawSocket, World
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:

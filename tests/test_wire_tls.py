@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from certificates import issued
-from server_fixture import CLOSE, RawSocket, World
-from test_wire_slow import GONE_WITHIN_S, place, resume
 
 from engine.files import served_at
 from harness.process import PATIENT, Server, seed, solidgreen
 from harness.wire import bet, connect
+from tests.certificates import issued
+from tests.server_fixture import CLOSE, RawSocket, World
+from tests.test_wire_slow import GONE_WITHIN_S, place, resume
 from ws.tls import HANDSHAKE_S, Pair
 from ws.transport.websocket_door import BUFFER_BYTES, KERNEL_BYTES, LEAVE_S, STALL_S
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from hypothesis import strategies as st
-from model_answers import MOST, Request
-from wallet_requests import (
+
+from engine.money import BOOK_FLOOR_MINOR
+from tests.model_answers import MOST, Request
+from tests.wallet_requests import (
     ADD,
     AGAIN,
     ALL,
@@ -52,8 +54,6 @@ from wallet_requests import (
     UNSETTLE,
     WITHDRAW,
 )
-
-from engine.money import BOOK_FLOOR_MINOR
 
 # fmt: off
 REQUESTS = st.sampled_from(

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from bet_model import Bets
-from bonus_model import Bonuses
-from limit_model import Limits
-from model_answers import MOST, Answer, Known, Request, Why, again_if_same, no, reasons, yes
-from payout_model import CLEARING, Payouts
+from tests.bet_model import Bets
+from tests.bonus_model import Bonuses
+from tests.limit_model import Limits
+from tests.model_answers import MOST, Answer, Known, Request, Why, again_if_same, no, reasons, yes
+from tests.payout_model import CLEARING, Payouts
 
 Leg = tuple[int, int, str, str | None]
 """Who gets how much, under what name and reference; None: the transaction itself."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from books_open import bet_id
 from hypothesis import strategies as st
-from model_answers import MOST, Request
 
 from engine.commands import (
     AddPayoutItems,
@@ -49,6 +47,8 @@ from engine.commands import (
     Withdraw,
 )
 from engine.money import BOOK_FLOOR_MINOR
+from tests.books_open import bet_id
+from tests.model_answers import MOST, Request
 
 HOUSE, CASH, FEES, SUSPENSE, RECEIVABLE = 1, 2, 3, 5, 6
 BONUS = 2_251_799_813_685_248 + HOUSE

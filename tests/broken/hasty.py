@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from cli.main import main
-from engine.store import Prepared, Store
+from engine.store import Store
+from engine.writer import Prepared
 
 _write = Store.write
 # Or nobody would hold them, and they could be collected unfinished.
@@ -24,5 +25,5 @@ async def write(store: Store, prepared: Prepared, *arguments: Any, **named: Any)
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":  # a command that ends before its writes would leave nothing to play with
-        Store.write = write  # type: ignore[method-assign]
+        Store.write = write  # type: ignore[assignment]
     sys.exit(main())

@@ -14,5 +14,5 @@ def log_bytes(_: object) -> int:
 
 if __name__ == "__main__":
     log_keeper.LOOK_EVERY_S = 0.001  # type: ignore[misc]
-    log_keeper.log_bytes = log_bytes
+    log_keeper.log_bytes = log_bytes  # type: ignore[assignment]
     sys.exit(main())

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from old_books import know_as_told
 
 from cli.main import main
+from tests.old_books import know_as_told
 
 if __name__ == "__main__":
     know_as_told()

@@ -10,5 +10,5 @@ from cli.main import main
 from engine import writer
 
 if __name__ == "__main__":
-    writer.CHECKPOINT_PAGES = 100
+    writer.CHECKPOINT_PAGES = 100  # type: ignore[misc]
     sys.exit(main())

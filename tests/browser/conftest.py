@@ -3,14 +3,15 @@ them: Debian's browser where it is there, else the one that `playwright install 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from server_fixture import World
-from visitors import Visitor
+
+from tests.browser.visitors import Visit, Visitor
+from tests.server_fixture import World
 
 DEBIANS = Path("/usr/bin/chromium")
 LAUNCH = (
@@ -21,8 +22,6 @@ PATIENCE_MS = 10_000
 """How long a page may take to show what it should: the server's own 2 s, five times over."""
 
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
-
-Visit = Callable[..., Visitor]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

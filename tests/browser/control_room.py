@@ -12,8 +12,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from playwright.sync_api import Locator, Page, Route, WebSocket, expect
-from server_fixture import World, mint
-from visitors import PASSWORD, Visitor, held_back
+
+from tests.browser.visitors import PASSWORD, Visitor, held_back
+from tests.server_fixture import World, mint
 
 _names: Iterator[str] = (f"colleague{number}" for number in itertools.count(1))
 

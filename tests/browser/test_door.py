@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from conftest import Visit
 from playwright.sync_api import expect
+
+from tests.browser.visitors import Visit
 
 
 def test_a_new_player_registers_and_is_known_after_a_reload(visit: Visit) -> None:

@@ -8,11 +8,21 @@ import uuid
 from typing import Any
 
 import pytest
-from conftest import Visit
-from control_room import Late, at_work, drawn, hired, moves_sent, played, state_of, statement, value_of
 from playwright.sync_api import Route, WebSocketRoute, expect
-from server_fixture import OPENING, World, mint
-from visitors import PASSWORD
+
+from tests.browser.control_room import (
+    Late,
+    at_work,
+    drawn,
+    hired,
+    moves_sent,
+    played,
+    state_of,
+    statement,
+    value_of,
+)
+from tests.browser.visitors import PASSWORD, Visit
+from tests.server_fixture import OPENING, World, mint
 
 ANSWER_MS = 10_000
 """How long the page waits for an answer (web/operator/live.js)."""

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Visit
-from control_room import Late, at_work
 from playwright.sync_api import Locator, Page, expect
-from server_fixture import OPENING, World, running
-from visitors import Visitor
 
 from harness.process import Server, seed
+from tests.browser.control_room import Late, at_work
+from tests.browser.visitors import Visit, Visitor
+from tests.server_fixture import OPENING, World, running
 
 PROCESS_MS = 30_000
 """A check is a process of its own, which first has to be started: seconds, on a busy machine."""

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Visit
-from control_room import at_work, played
 from playwright.sync_api import Page, expect
-from server_fixture import World
 
 from harness.process import PATIENT, Server, seed
+from tests.browser.control_room import at_work, played
+from tests.browser.visitors import Visit
 from tests.faults.failing_disk import Disk
+from tests.server_fixture import World
 
 STABLE_MS = "2500"
 """Long enough to be seen waiting, by a page that is told once a second."""

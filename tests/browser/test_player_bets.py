@@ -6,12 +6,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import Visit
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
-from server_fixture import World, running
-from visitors import Visitor
 
+from tests.browser.visitors import Visit, Visitor
 from tests.faults.failing_disk import Disk
+from tests.server_fixture import World, running
 
 HELD_S = 1.0
 """How long a COMMIT is held back, to see that nothing is green meanwhile."""

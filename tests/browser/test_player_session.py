@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import Visit
 from playwright.sync_api import APIResponse, Page, Route, expect
-from server_fixture import World, mint
-from visitors import PASSWORD
 
 from harness.process import Server, seed
+from tests.browser.visitors import PASSWORD, Visit
+from tests.server_fixture import World, mint
 
 
 @pytest.fixture(scope="module")

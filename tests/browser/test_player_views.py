@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from conftest import Visit
 from playwright.sync_api import Locator, Page, expect
-from visitors import Visitor, held_back
+
+from tests.browser.visitors import Visit, Visitor, held_back
 
 HEADINGS = {
     "Bet": "Place a bet",

@@ -11,12 +11,13 @@ import itertools
 import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, Route
-from server_fixture import World
+
+from tests.server_fixture import World
 
 PASSWORD = "correct horse battery"
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
@@ -143,3 +144,7 @@ class Visitor:
         path = response.url.removeprefix(self.world.server.http)
         if path in ("/", "/operator") or path.startswith("/web/"):
             self.loaded[path] = int(response.headers.get("content-length", self.loaded.get(path, 0)))
+
+
+Visit = Callable[..., Visitor]
+"""The fixture `visit`: makes visitors of the server of its file."""

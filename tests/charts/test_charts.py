@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib import style
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
@@ -59,7 +60,7 @@ def test_every_chart_is_drawn_small_and_as_wide_as_a_page(tmp_path: Path) -> Non
 
 def test_the_same_report_gives_the_same_bytes_whatever_matplotlib_is_set_to(tmp_path: Path) -> None:
     first = [path.read_bytes() for path in charts.draw(report(), tmp_path / "first")]
-    with charts.style.context({"axes.facecolor": "black", "savefig.dpi": 30, "font.size": 30}):
+    with style.context({"axes.facecolor": "black", "savefig.dpi": 30, "font.size": 30}):
         again = [path.read_bytes() for path in charts.draw(report(), tmp_path / "again")]
     assert first == again
 
@@ -105,7 +106,8 @@ def test_throughput_is_drawn_for_each_version_with_its_target() -> None:
 
 def test_the_budget_has_a_bar_for_each_line_in_the_order_of_the_report() -> None:
     (axes,) = charts.budget_of_a_bet(report()).axes
-    assert [bar.get_width() for bar in axes.patches] == [1.2, 0]
+    bars: list[Any] = [*axes.patches]  # matplotlib's types know no rectangles here
+    assert [bar.get_width() for bar in bars] == [1.2, 0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["decode", "fsync"]
     assert axes.yaxis_inverted()
     assert axes.get_title(loc="left") == "Where the time of a bet goes: 1.2 µs"

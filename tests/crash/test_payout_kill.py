@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import payouts
+from bench.beside import look
 
 
 @pytest.mark.long
@@ -20,6 +21,6 @@ def test_a_payout_killed_in_the_middle_pays_every_winner_once(tmp_path: Path) ->
 @pytest.mark.long
 def test_the_audit_of_a_payout_finds_a_winner_who_was_not_paid(tmp_path: Path) -> None:
     payouts.measure(tmp_path, 2_000, seconds=0)
-    ((payout_id,),) = payouts.look(tmp_path / "payout.db", "SELECT id FROM payouts", {})
+    ((payout_id,),) = look(tmp_path / "payout.db", "SELECT id FROM payouts", {})
     with pytest.raises(RuntimeError, match=r"paid \(2000, 2000, 250, 250\) of 2001"):
         payouts.audit(tmp_path / "payout.db", payout_id, 2_001)

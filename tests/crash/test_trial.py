@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books_open import ALICE, place, play, seed
-from forgeries import forge
 
+from tests.books_open import ALICE, place, play, seed
 from tests.crash.trial import FRAME_REQUESTS, PRINTED_FINDINGS, ask_each, reconciled, report
+from tests.forgeries import forge
 
 
 class Echo:

@@ -289,7 +289,7 @@ def _too_early() -> None:
             return write(self, *arguments)
         return True
 
-    Writer.write = written  # type: ignore[method-assign]
+    Writer.write = written  # type: ignore[assignment]
 
 
 def _unheeded() -> None:

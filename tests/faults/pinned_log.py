@@ -136,12 +136,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     bound = UNBOUNDED if options.without else int(options.bound_mib * 2**20)
 
+    shown = Shown()
+
     async def measured() -> None:
         nonlocal shown
         with tempfile.TemporaryDirectory() as name:
             shown = await measure(Path(name), options.bets, bound=bound, hold_s=options.hold_ms / 1000)
 
-    shown = Shown()
     run(measured())
     frames = shown.frames_ms
     report = asdict(shown) | {

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server_fixture import mint
 
 from engine.reconcile import reconcile
 from harness.preload import compiled
 from harness.process import Server, seed, solidgreen
 from harness.wire import SocketClosed, Wire, bet, connect, now_ms
+from tests.server_fixture import mint
 
 pytestmark = pytest.mark.long
 

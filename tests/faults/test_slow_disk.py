@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from server_fixture import RawSocket, mint
 
 from harness.process import Server, seed
 from harness.wire import Exchange, SocketClosed, Wire, bet, connect
 from tests.faults.failing_disk import Disk, books
+from tests.server_fixture import RawSocket, mint
 
 pytestmark = pytest.mark.long
 

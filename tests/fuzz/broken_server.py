@@ -34,7 +34,7 @@ def raises() -> None:
             raise LookupError("no such character")
         return sound(text)
 
-    ws.codec._has_control = has_control
+    ws.codec._has_control = has_control  # type: ignore[assignment]
 
 
 def is_lenient() -> None:
@@ -45,19 +45,19 @@ def is_lenient() -> None:
 
 def is_silent() -> None:
     """Who sends an array has no answer to what is malformed in it without an id."""
-    sound = ws.protocol.decode_frame
+    sound = ws.protocol.decode_frame  # type: ignore[attr-defined]
 
     def decode_frame(text: str, frame_messages: int) -> Any:
         requests = sound(text, frame_messages)
         told = [each for each in requests if not isinstance(each, Malformed) or each.id is not None]
         return told or requests
 
-    ws.protocol.decode_frame = decode_frame
+    ws.protocol.decode_frame = decode_frame  # type: ignore[attr-defined]
 
 
 def trusts() -> None:
     """Whoever has a bad token is taken for a player."""
-    checked = ws.sockets.session.identify
+    checked = ws.sockets.session.identify  # type: ignore[attr-defined]
 
     def identify(secret: str, token: str, ended: Container[str] = frozenset()) -> Identity:
         try:
@@ -65,7 +65,7 @@ def trusts() -> None:
         except TokenRefused:
             return Identity(7, "player", 2**40)
 
-    ws.sockets.session.identify = identify
+    ws.sockets.session.identify = identify  # type: ignore[attr-defined]
 
 
 def leaks() -> None:
@@ -82,12 +82,12 @@ def leaks() -> None:
 
 def fails() -> None:
     """A route answers 500."""
-    routes = ws.application.health_routes
+    routes = ws.application.health_routes  # type: ignore[attr-defined]
 
     async def failing(request: Request) -> Any:
         raise LookupError("no such thing")
 
-    ws.application.health_routes = lambda *given: [*routes(*given), Route("/no/such", failing)]
+    ws.application.health_routes = lambda *given: [*routes(*given), Route("/no/such", failing)]  # type: ignore[attr-defined]
 
 
 FAULTS: Final = {each.__name__: each for each in (raises, is_lenient, is_silent, trusts, leaks, fails)}

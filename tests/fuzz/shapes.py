@@ -183,7 +183,7 @@ def _breaks_of(path: Path, field: inspect.Field, message: Json) -> Iterator[tupl
         yield from ((path, value) for value in ("", "no such", "x" * 5000, "won\x00"))
     elif isinstance(kind, inspect.ListType):
         yield path, []
-        yield path, [message[path[-1]][0]] * 1001
+        yield path, [message[path[-1]][0]] * 1001  # type: ignore[index]
         yield from (((*path, 0), value) for value in (None, 7, "x", [], {}, True, 1.5))
         item = kind.item_type
         assert isinstance(item, inspect.StructType)

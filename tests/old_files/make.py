@@ -12,41 +12,17 @@ import asyncio
 import io
 import json
 import sqlite3
-import sys
 import tarfile
 import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from books_open import (  # noqa: E402
-    ALICE,
-    BOB,
-    NOW_US,
-    SIGNING_KEY,
-    cash_out,
-    deposit,
-    grant,
-    grant_free_bet,
-    hold,
-    place,
-    play,
-    roll_back,
-    seed,
-    set_floor,
-    settle,
-    unsettle,
-)
-from command import harm, run, well  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: E402
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat  # noqa: E402
-from server_fixture import mint  # noqa: E402
-
-from cli.times import rfc3339  # noqa: E402
-from engine.commands import (  # noqa: E402
+from cli.times import rfc3339
+from engine.commands import (
     AddPayoutItems,
     CaptureHold,
     Exclude,
@@ -67,10 +43,32 @@ from engine.commands import (  # noqa: E402
     Transfer,
     Withdraw,
 )
-from engine.files import SCHEMA_VERSION  # noqa: E402
-from engine.outcomes import Accepted, Outcome  # noqa: E402
-from harness.process import JWT_SECRET, Server  # noqa: E402
-from harness.wire import bet, connect  # noqa: E402
+from engine.files import SCHEMA_VERSION
+from engine.outcomes import Accepted, Outcome
+from harness.process import JWT_SECRET, Server
+from harness.wire import bet, connect
+from tests.books_open import (
+    ALICE,
+    BOB,
+    NOW_US,
+    SIGNING_KEY,
+    cash_out,
+    deposit,
+    grant,
+    grant_free_bet,
+    hold,
+    place,
+    play,
+    roll_back,
+    seed,
+    set_floor,
+    settle,
+    unsettle,
+)
+from tests.command import harm, run, well
+from tests.server_fixture import mint
+
+HERE = Path(__file__).resolve().parent
 
 Json = dict[str, Any]
 CAROL, DAVE, NOBODY = 9, 10, 9_999

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Final
 
 from tests.sim.evidence import Finding, Surroundings
@@ -54,7 +55,7 @@ class Clocks:
         if self._since_us(expires_at_s) > EXPIRED_US and self._could_look():
             raise Finding(f"{text} was read from a socket whose token ended at {expires_at_s}")
 
-    def check_patience(self, in_flight: set[str], expires_at_s: int) -> None:
+    def check_patience(self, in_flight: Set[str], expires_at_s: int) -> None:
         """A socket with such a token is closed because it has expired, with these bets in flight."""
         waited_us = self._since_us(expires_at_s)
         if in_flight and waited_us < IN_FLIGHT_US and self._could_look():

@@ -71,9 +71,12 @@ def _check_refused(deeds: Sequence[Deed], asked: Sequence[Copy]) -> None:
             raise Finding(f"{count} deeds of {what}, which was asked for {arrived[what]} times")
     written = Counter((deed.actor, deed.action, deed.key, deed.outcome) for deed in deeds)
     heard = Counter((*_what(copy), outcome) for copy in asked if (outcome := _heard(copy)) is not None)
-    for (*what, outcome), count in heard.items():
-        if written[*what, outcome] < count:
-            raise Finding(f"{what} was told {outcome} {count} times, and the audit log has it less often")
+    for answer, count in heard.items():
+        if written[answer] < count:
+            *asked_for, outcome = answer
+            raise Finding(
+                f"{asked_for} was told {outcome} {count} times, and the audit log has it less often"
+            )
 
 
 def _heard(copy: Copy) -> str | None:

@@ -79,7 +79,7 @@ class Disk:
         """A connection of the process that serves the file."""
         raw: sqlite3.Connection
         if is_writer:
-            raw = sqlite3.connect(str(database), factory=partial(Writing, disk=self), **options)
+            raw = sqlite3.connect(str(database), factory=partial(Writing, disk=self), **options)  # type: ignore[call-overload]
         else:
             raw = sqlite3.connect(str(database), uri=True, **options)
         self._open.append(raw)

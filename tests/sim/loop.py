@@ -207,7 +207,7 @@ class Loop(asyncio.AbstractEventLoop):
             self._scheduler.soon(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
         return self.call_at(self.time() + delay, callback, *args, context=context)

@@ -67,7 +67,8 @@ class Moments:
         """Plan it all; when it will have happened, in virtual microseconds."""
         world, scheduler, rng = self._world, self._scheduler, self._rng
         chaos_us = rng.randint(*CHAOS_US)
-        for client in (*world.players, world.watched, world.operator):
+        everybody: list[Player | Operator] = [*world.players, world.watched, world.operator]
+        for client in everybody:
             busy = rng.randint(2, 14) if client is not world.watched else 4
             for _ in range(busy):
                 scheduler.at(rng.randint(300_000, chaos_us), client.act)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tests.sim.clients import Client, Intent, World
 from tests.sim.evidence import Body
+from tests.sim.network import Link
 
 LINGER_US: Final = (300_000, 4_000_000)
 """How long one reads nothing who comes back slowly: not so long that he is taken for gone."""
@@ -84,7 +85,7 @@ class Player(Client):
         self.intents += intents
         first = self._any_link()
         self.send(*intents, link=first)
-        others = [link for link in self.links.values() if link is not first] or [first]
+        others: list[Link | None] = [link for link in self.links.values() if link is not first] or [first]
         for _ in range(2):
             again, link = self._rng.sample(intents, size), self._rng.choice(others)
             self._scheduler.after(self._rng.randint(0, 300_000), partial(self.send, *again, link=link))

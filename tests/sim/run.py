@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Final
 
 from tests.sim.controls import CONTROLS
@@ -102,7 +102,7 @@ def _report(verdicts: Iterator[Verdict], asked: argparse.Namespace, began_s: flo
     return 1 if found else 0
 
 
-def _verdicts(seeds: Iterable[int], jobs: int, control: str | None) -> Iterator[Verdict]:
+def _verdicts(seeds: Iterable[int], jobs: int, control: str | None) -> Generator[Verdict]:
     tasks = [(seed, control) for seed in seeds]
     with folder():
         if jobs == 1 or len(tasks) <= CHUNK:

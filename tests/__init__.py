@@ -1,0 +1,1 @@
+"""Tests of everything, and what they share. A module of theirs has one name everywhere: `tests.…`."""
