@@ -32,7 +32,6 @@ unexport PYTHONDONTWRITEBYTECODE
 # for timers and processes more than they compute: what computes fills that time, so that all of them are one run.
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
-QUICK  := -m "not long" --ignore tests/charts --ignore tests/browser
 # By name: to look for them, pytest would import all files.
 ALONE   = $$(grep -rl --include 'test_*.py' 'mark\.alone' tests)
 
@@ -79,12 +78,9 @@ screenshots: $(VENV)/.bench  ## pictures of both pages into docs/pages, with Chr
 	$(BIN)/python -m demo.pictures --into docs/pages $(ARGS)
 
 test: $(VENV)/.stamp    ## every test that needs only Python, git and make; WORKERS= at a time
-# Where test-all is asked for as well, as by .ci/run, its one run has these tests among all others. That they want
-# nothing but what is installed here, before its own tools are, is seen by importing them.
+# Where test-all is asked for, as by .ci/run, there is nothing to do here: its one run has all of these tests.
 ifeq ($(filter test-all,$(MAKECMDGOALS)),)
-	$(PYTEST) -n $(WORKERS) $(QUICK)
-else
-	$(PYTEST) --collect-only -qq $(QUICK)
+	$(PYTEST) -n $(WORKERS) -m "not long" --ignore tests/charts --ignore tests/browser
 endif
 
 lint: $(VENV)/.stamp
@@ -100,7 +96,7 @@ check: lint types test  ## ruff, mypy --strict and the tests
 pythons:         ## make check on each of PYTHONS=, names or paths, in a venv of its own
 	@set -e; for python in $(PYTHONS); do $(MAKE) check PYTHON=$$python VENV=.venv-$${python##*/}; done
 
-test-all: test $(VENV)/.bench $(MODULES)  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run; LONG_WORKERS=
+test-all: test $(VENV)/.bench $(MODULES)  ## these and what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run; LONG_WORKERS=
 	$(PYTEST) -n $(LONG_WORKERS) -m "not alone"
 	$(BIN)/pytest -m alone $(ALONE)
 	$(MAKE) locust USERS=20 SECONDS=10 FLOOR=0

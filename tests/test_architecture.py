@@ -103,6 +103,8 @@ IN_PROCESS = {
         "one_by_one.py",
     )
 }
+LATER = {"matplotlib", "playwright"}  # requirements-bench.lock
+NEED_LATER = {"bench.charts", "demo.pictures"}
 MAY_OPEN_THE_STORE = {"ws.app", "cli.archive", "cli.operate", "cli.people"}
 SECOND_LOOK_LINES = 500
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
@@ -208,6 +210,18 @@ def test_load_and_crash_runs_speak_only_the_wire() -> None:
 def test_the_demo_is_an_outsider_with_the_client() -> None:
     of_rooms = [each for each in imports((ROOT / "demo").glob("*.py")) if top_of(each[1]) in ROOMS]
     assert [each for each in of_rooms if not each[1].startswith(("ws.client", "ws.wire"))] == []
+
+
+def test_what_make_test_does_not_install_is_imported_only_where_it_does_not_look() -> None:
+    """`.ci/run` has it installed already when it runs the tests that must do without."""
+    folders = (ROOT / name for name in ("bench", "demo", "examples", "harness", "tests"))
+    files = {path for folder in folders for path in folder.rglob("*.py")}
+    unseen = {*(ROOT / "tests/browser").iterdir(), *(ROOT / "tests/charts").iterdir()}
+    assert [
+        (here, name)
+        for here, name in imports(files - unseen)
+        if (top_of(name) in LATER or name in NEED_LATER) and here not in NEED_LATER
+    ] == []
 
 
 def test_there_are_no_circles() -> None:
