@@ -20,6 +20,7 @@ CASES  ?= 100000
 NODES  ?= 18 20 22 24
 WORKERS ?= 2
 LONG_WORKERS ?= 3
+EXAMPLES ?= 400
 ARGS   ?=
 LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
@@ -28,10 +29,13 @@ LOCK   := pip compile --quiet --universal --python-version 3.11 --generate-hashe
 unexport PYTHONDONTWRITEBYTECODE
 
 # A file of tests stays with one process: its tests share a server, and come in their order. The long tests wait
-# for timers and processes more than they compute, so that two at a time leave a core idle.
+# for timers and processes more than they compute: what computes fills that time, so that all of them are one run.
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
-.PHONY: run demo screenshots test check test-all lint types pythons locust crash faults powercut sim redis-storm fuzz schemathesis overload drills archive mutations \
+# By name: to look for them, pytest would import all files.
+ALONE   = $$(grep -rl --include 'test_*.py' 'mark\.alone' tests)
+
+.PHONY: run demo screenshots test check test-all lint types pythons locust crash faults powercut sim redis-storm fuzz schemathesis overload drills archive mutations wallet-model logins \
 	payout receipts nodes client-types bench wheel lock clean help
 
 help:            ## this list
@@ -74,7 +78,10 @@ screenshots: $(VENV)/.bench  ## pictures of both pages into docs/pages, with Chr
 	$(BIN)/python -m demo.pictures --into docs/pages $(ARGS)
 
 test: $(VENV)/.stamp    ## every test that needs only Python, git and make; WORKERS= at a time
+# Where test-all is asked for, as by .ci/run, there is nothing to do here: its one run has all of these tests.
+ifeq ($(filter test-all,$(MAKECMDGOALS)),)
 	$(PYTEST) -n $(WORKERS) -m "not long" --ignore tests/charts --ignore tests/browser
+endif
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check .
@@ -89,9 +96,9 @@ check: lint types test  ## ruff, mypy --strict and the tests
 pythons:         ## make check on each of PYTHONS=, names or paths, in a venv of its own
 	@set -e; for python in $(PYTHONS); do $(MAKE) check PYTHON=$$python VENV=.venv-$${python##*/}; done
 
-test-all: test $(VENV)/.bench $(MODULES)  ## also what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run; LONG_WORKERS=
-	$(PYTEST) -n $(LONG_WORKERS) -m "long and not alone"
-	$(BIN)/pytest -m alone
+test-all: test $(VENV)/.bench $(MODULES)  ## these and what takes longer, or Node: kill cycles, the wheel, PostgreSQL, a load run; LONG_WORKERS=
+	$(PYTEST) -n $(LONG_WORKERS) -m "not alone"
+	$(BIN)/pytest -m alone $(ALONE)
 	$(MAKE) locust USERS=20 SECONDS=10 FLOOR=0
 
 locust: $(VENV)/.stamp  ## Locust, headless, against a server of its own: USERS= SECONDS= FLOOR=
@@ -124,9 +131,12 @@ mutations: $(VENV)/.stamp  ## COUNT= random single mutations of valid books: `ve
 fuzz: $(VENV)/.stamp    ## CASES= malformed messages, frames, requests and tokens, to a real server: nothing may come of them
 	$(BIN)/python -m tests.fuzz.wire_fuzz --cases $(CASES) $(ARGS)
 
+wallet-model: $(VENV)/.stamp  ## the wallet against a model of it, EXAMPLES= random walks of forty batches
+	EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/test_wallet_model.py -m long
+
 schemathesis: CASES = 100
 schemathesis: $(VENV)/.stamp  ## CASES= made-up requests of each route of /openapi.json, as each role, to a real server
-	$(BIN)/python -m tests.schemathesis_run --cases $(CASES)
+	CASES=$(CASES) $(BIN)/pytest tests/test_schemathesis.py -m long -s
 
 payout: $(VENV)/.stamp  ## pay 100,000 winners beside bets, kill -9 in the middle, and audit what is left
 	$(BIN)/python -m bench.payouts $(ARGS)

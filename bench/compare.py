@@ -27,6 +27,7 @@ from bench.engine import existing_folder, positive
 from bench.processes import ask
 
 COMPARED = Path(__file__).with_name("compared.py")
+PLAYERS = 10_000
 TURN_S = 0.35
 WARM_UP_BATCHES = 3
 WIRE_TURN_S, WIRE_WARM_UP_S = 2.0, 0.5
@@ -81,10 +82,10 @@ class Side:
 
 
 @contextlib.contextmanager
-def side(checkout: Path, folder: Path, batch: int) -> Iterator[Side]:
+def side(checkout: Path, folder: Path, batch: int, players: int) -> Iterator[Side]:
     """`checkout`, running until the block ends."""
     with subprocess.Popen(
-        [sys.executable, "-P", str(COMPARED), str(folder), str(batch)],
+        [sys.executable, "-P", str(COMPARED), str(folder), str(batch), str(players)],
         cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": str(checkout)},
     ) as process:  # fmt: skip
@@ -116,10 +117,10 @@ def _quartiles(ratios: Sequence[float]) -> list[float]:
 
 
 def compare(
-    old: Path, new: Path, folder: Path, batch: int, rounds: int, wire_rounds: int
+    old: Path, new: Path, folder: Path, batch: int, players: int, rounds: int, wire_rounds: int
 ) -> Iterator[dict[str, Any]]:
     """The summary of each case, as soon as it is there."""
-    with side(old, folder, batch) as before, side(new, folder, batch) as after:
+    with side(old, folder, batch, players) as before, side(new, folder, batch, players) as after:
         sides = (before, after)
         for party in IN_PROCESS:
             pace, _ = (each.in_process(party, WARM_UP_BATCHES).per_s for each in sides)
@@ -142,13 +143,17 @@ def main(arguments: list[str] | None = None) -> int:
         "--folder", type=existing_folder, default=Path.cwd(), help="for files, on a real disk"
     )
     parser.add_argument("--batch", type=positive(int), default=1000, help="bets in a batch (default 1000)")
+    parser.add_argument(
+        "--players", type=positive(int), default=PLAYERS, help=f"of each file (default {PLAYERS})"
+    )
     parser.add_argument("--rounds", type=positive(int), default=100, help="pairs in process (default 100)")
     parser.add_argument("--wire-rounds", type=int, default=20, help="over the wire; 0: none (default 20)")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=chosen.folder, prefix="compare-") as folder:
         for told in compare(
-            chosen.old, chosen.new, Path(folder), chosen.batch, chosen.rounds, chosen.wire_rounds
-        ):
+            chosen.old, chosen.new, Path(folder), chosen.batch, chosen.players, chosen.rounds,
+            chosen.wire_rounds,
+        ):  # fmt: skip
             print(json.dumps(told), flush=True)
     return 0
 

@@ -23,13 +23,12 @@ from bench.processes import own_redis
 from harness.process import Server
 from harness.process import seed as seed_with_tokens
 
-PLAYERS = 10_000
 BALANCE_MINOR = 1_000_000_000
 
 
-async def work(folder: Path, batch: int) -> None:
+async def work(folder: Path, batch: int, players: int) -> None:
     """Do what standard input says until it ends."""
-    user_ids = seed(folder / "engine.db", PLAYERS)
+    user_ids = seed(folder / "engine.db", players)
     copy(folder / "engine.db", folder / "hot.db")
     random = Random()
     async with opened(folder / "engine.db") as store, opened(folder / "hot.db") as hot_store:
@@ -43,18 +42,19 @@ async def work(folder: Path, batch: int) -> None:
 
 
 def main() -> None:
-    """Serve and work in a folder that goes again. The only arguments: where, and the bets in a batch."""
-    where, batch = sys.argv[1:]
+    """Serve and work in a folder that goes again. The only arguments: where, the bets in a batch, and
+    how many players each of the two files has."""
+    where, batch, players = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     tune_like_the_server()
     with contextlib.ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(dir=where)))
-        players = seed_with_tokens(folder / "served.db", PLAYERS, balance=BALANCE_MINOR)
+        seated = seed_with_tokens(folder / "served.db", players, balance=BALANCE_MINOR)
         redis_url, _ = running.enter_context(own_redis())
         server = running.enter_context(Server(folder / "served.db", redis_url=redis_url))
         assert server.process is not None
-        tokens = [player["token"] for player in players]
+        tokens = [player["token"] for player in seated]
         print(json.dumps({"ws": server.ws, "pid": server.process.pid, "tokens": tokens}), flush=True)
-        uvloop.run(work(folder, int(batch)))
+        uvloop.run(work(folder, batch, players))
 
 
 if __name__ == "__main__":

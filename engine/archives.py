@@ -255,8 +255,9 @@ def _make_views(connection: sqlite3.Connection, schemas: list[str]) -> None:
         for table, key in _KEYS_OF_VIEWS.items():
             named = connection.execute(f"PRAGMA main.table_info({table})").fetchall()
             columns = ", ".join(column[1] for column in named)
-            # While it moves, a row is in both: then it is read here. What is carried has ids below 0.
-            parts = [f"SELECT {columns} FROM main.{table} WHERE {key} > 0"]  # noqa: S608
+            # While it moves, a row is in both: then it is read here. What is carried has ids below 0; without
+            # the unary +, SQLite takes that for a range, and reads the ledger again for each row of a chunk.
+            parts = [f"SELECT {columns} FROM main.{table} WHERE +{key} > 0"]  # noqa: S608
             parts += [
                 f"SELECT {columns} FROM {schema}.{table} AS moved "  # noqa: S608  names of our own
                 f"WHERE NOT EXISTS (SELECT 1 FROM main.{table} AS kept WHERE kept.{key} = moved.{key})"

@@ -1,21 +1,18 @@
 """Schemathesis against a live server: whatever `/openapi.json` says, and what it does not say, as each role.
 
-    python -m tests.schemathesis_run --cases 100
-
-It is run as a process of its own, since it changes Hypothesis and warnings of the process that it is in. What
-it heard is held against the books afterwards: a transaction that nobody was told of came from a refusal.
+`make schemathesis`, or in its short form tests/test_schemathesis.py. It is run as a process of its own, since
+it changes Hypothesis and warnings of the process that it is in. What it heard is held against the books
+afterwards: a transaction that nobody was told of came from a refusal.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import contextlib
 import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -136,22 +133,3 @@ def _hear(event: Any, found: Found) -> None:
     children = event.values() if isinstance(event, dict) else event if isinstance(event, list) else ()
     for child in children:
         _hear(child, found)
-
-
-def main() -> int:
-    """Run it as every role, and say what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=100, help="made-up cases of each route")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    failures = 0
-    with tempfile.TemporaryDirectory() as name, served(Path(name)) as server:
-        for role in ROLES:
-            found = run(server, role, options.cases, Path(name), options.seed)
-            print(found, *found.failures, sep="\n", flush=True)
-            failures += len(found.failures)
-    return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

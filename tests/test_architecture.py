@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "ws", "batcher", "engine")  # each may import those after it
@@ -104,6 +103,8 @@ IN_PROCESS = {
         "one_by_one.py",
     )
 }
+LATER = {"matplotlib", "playwright"}  # requirements-bench.lock
+NEED_LATER = {"bench.charts", "demo.pictures"}
 MAY_OPEN_THE_STORE = {"ws.app", "cli.archive", "cli.operate", "cli.people"}
 SECOND_LOOK_LINES = 500
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
@@ -113,93 +114,114 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports_of(path: Path) -> Iterator[str]:
+@cache
+def imports_of(path: Path) -> tuple[str, ...]:
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide who imports whom"
             assert node.module is not None
             room = ROOT.joinpath(*node.module.split("."))
             for alias in node.names:  # of a room, its modules; of a module, what is in it
-                yield f"{node.module}.{alias.name}" if (room / f"{alias.name}.py").exists() else node.module
+                found.append(
+                    f"{node.module}.{alias.name}" if (room / f"{alias.name}.py").exists() else node.module
+                )
+    return tuple(found)
 
 
-def by_name(paths: list[Path]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("path", paths, ids=name_of)
+def imports(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    """Each importer with each of what it imports."""
+    return ((name_of(path), name) for path in paths for name in imports_of(path))
 
 
-@by_name(MODULES)
-def test_arrows_run_one_way(path: Path) -> None:
-    room = ROOMS.index(name_of(path).split(".")[0])
-    above = set(ROOMS[:room]) | set(OUTSIDE)
-    assert not {name for name in imports_of(path) if name.split(".")[0] in above}
+def top_of(name: str) -> str:
+    return name.split(".")[0]
 
 
-@by_name([path for path in MODULES if name_of(path).startswith("ws.")])
-def test_arrows_between_the_doors_rooms_run_one_way(path: Path) -> None:
-    here = name_of(path).split(".")[1]
-    for name in imports_of(path):
-        if name.startswith("ws."):
-            there = name.split(".")[1]
-            assert there == here or DOORS.index(there) > DOORS.index(here), f"{here} may not know {there}"
+def test_arrows_run_one_way() -> None:
+    below = {room: {*ROOMS[at:]} for at, room in enumerate(ROOMS)}
+    of_the_house = {*ROOMS, *OUTSIDE}
+    assert [
+        (here, name) for here, name in imports(MODULES) if top_of(name) in of_the_house - below[top_of(here)]
+    ] == []
 
 
-@by_name([path for path in MODULES if name_of(path) in PURE])
-def test_a_pure_module_imports_only_pure_ones(path: Path) -> None:
-    for name in imports_of(path):
-        top = name.split(".")[0]
-        assert top not in NOT_PURE, f"{name} has a clock, chance or I/O"
-        assert top not in ROOMS or name in PURE, f"{name} is not pure"
+def test_arrows_between_the_doors_rooms_run_one_way() -> None:
+    doors = {name: at for at, name in enumerate(DOORS)}
+
+    def is_against_the_arrow(here: str, name: str) -> bool:
+        door, other = here.split(".")[1], name.split(".")[1]
+        return other != door and doors[other] <= doors[door]
+
+    inside = [path for path in MODULES if name_of(path).startswith("ws.")]
+    assert [
+        (here, name)
+        for here, name in imports(inside)
+        if name.startswith("ws.") and is_against_the_arrow(here, name)
+    ] == []
+
+
+def test_a_pure_module_imports_only_pure_ones() -> None:
+    of_pure = [*imports(path for path in MODULES if name_of(path) in PURE)]
+    assert [each for each in of_pure if top_of(each[1]) in NOT_PURE] == [], "a clock, chance or I/O"
+    assert [each for each in of_pure if top_of(each[1]) in ROOMS and each[1] not in PURE] == []
 
 
 def test_every_pure_module_exists() -> None:
     assert {name_of(path) for path in MODULES} >= PURE
 
 
-@by_name(MODULES)
-def test_a_driver_has_one_importer(path: Path) -> None:
-    for name in imports_of(path):
-        importers = ONLY_IMPORTER.get(name.split(".")[0])
-        assert importers is None or name_of(path) in importers
+def test_a_driver_has_one_importer() -> None:
+    assert [
+        (here, name)
+        for here, name in imports(MODULES)
+        if top_of(name) in ONLY_IMPORTER and here not in ONLY_IMPORTER[top_of(name)]
+    ] == []
 
 
-@by_name(MODULES)
-def test_only_the_composition_root_and_the_command_line_open_the_store(path: Path) -> None:
-    if "Store.open(" in path.read_text(encoding="utf-8"):
-        assert name_of(path) in MAY_OPEN_THE_STORE
+def test_only_the_composition_root_and_the_command_line_open_the_store() -> None:
+    openers = {name_of(path) for path in MODULES if "Store.open(" in path.read_text(encoding="utf-8")}
+    assert openers <= MAY_OPEN_THE_STORE
 
 
-@by_name([path for path in MODULES if not name_of(path).startswith("ws.client")])
-def test_the_server_needs_nothing_of_the_client(path: Path) -> None:
-    assert not {name for name in imports_of(path) if name.startswith("ws.client")}
+def test_the_server_needs_nothing_of_the_client() -> None:
+    others = [path for path in MODULES if not name_of(path).startswith("ws.client")]
+    assert [each for each in imports(others) if each[1].startswith("ws.client")] == []
 
 
-@by_name(sorted((ROOT / "verifier").glob("*.py")))
-def test_the_verifier_needs_nothing_of_the_house(path: Path) -> None:
-    tops = {name.split(".")[0] for name in imports_of(path)}
-    assert tops <= {"__future__", "cryptography", "hashlib", "json", "re", "struct", "typing", "verifier"}
+def test_the_verifier_needs_nothing_of_the_house() -> None:
+    may = {"__future__", "cryptography", "hashlib", "json", "re", "struct", "typing", "verifier"}
+    assert [each for each in imports((ROOT / "verifier").glob("*.py")) if top_of(each[1]) not in may] == []
 
 
 def test_only_the_command_line_knows_the_verifier() -> None:
-    users = {
-        name_of(path) for path in MODULES if any(name.startswith("verifier") for name in imports_of(path))
-    }
+    users = {here for here, name in imports(MODULES) if name.startswith("verifier")}
     assert users == {"cli.evidence", "cli.verify"}
 
 
-@pytest.mark.parametrize(
-    "outside", [ROOT / "harness", ROOT / "bench", ROOT / "tests/crash", ROOT / "locustfile.py"]
-)
-def test_load_and_crash_runs_speak_only_the_wire(outside: Path) -> None:
-    for path in sorted({*outside.rglob("*.py")} - IN_PROCESS) if outside.is_dir() else [outside]:
-        assert not {name for name in imports_of(path) if name.split(".")[0] in ROOMS}, path
+def test_load_and_crash_runs_speak_only_the_wire() -> None:
+    folders = (ROOT / "harness", ROOT / "bench", ROOT / "tests/crash")
+    outside = {ROOT / "locustfile.py"}.union(*(folder.rglob("*.py") for folder in folders))
+    assert [each for each in imports(outside - IN_PROCESS) if top_of(each[1]) in ROOMS] == []
 
 
-@by_name(sorted((ROOT / "demo").glob("*.py")))
-def test_the_demo_is_an_outsider_with_the_client(path: Path) -> None:
-    of_rooms = {name for name in imports_of(path) if name.split(".")[0] in ROOMS}
-    assert {name for name in of_rooms if not name.startswith(("ws.client", "ws.wire"))} == set()
+def test_the_demo_is_an_outsider_with_the_client() -> None:
+    of_rooms = [each for each in imports((ROOT / "demo").glob("*.py")) if top_of(each[1]) in ROOMS]
+    assert [each for each in of_rooms if not each[1].startswith(("ws.client", "ws.wire"))] == []
+
+
+def test_what_make_test_does_not_install_is_imported_only_where_it_does_not_look() -> None:
+    """`.ci/run` has it installed already when it runs the tests that must do without."""
+    folders = (ROOT / name for name in ("bench", "demo", "examples", "harness", "tests"))
+    files = {path for folder in folders for path in folder.rglob("*.py")}
+    unseen = {*(ROOT / "tests/browser").iterdir(), *(ROOT / "tests/charts").iterdir()}
+    assert [
+        (here, name)
+        for here, name in imports(files - unseen)
+        if (top_of(name) in LATER or name in NEED_LATER) and here not in NEED_LATER
+    ] == []
 
 
 def test_there_are_no_circles() -> None:
@@ -217,9 +239,15 @@ def test_there_are_no_circles() -> None:
         visit(name, ())
 
 
-@by_name([*MODULES, ROOT / "locustfile.py"])
-def test_a_module_holds_one_idea(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    # One file on purpose: readers copy it whole.
-    limit = 700 if path.name == "locustfile.py" else SECOND_LOOK_LINES
-    assert lines <= limit, f"{lines} lines deserve a second look"
+def test_a_module_holds_one_idea() -> None:
+    """Long ones deserve a second look. One file is long on purpose: readers copy it whole."""
+    lines = {
+        path: len(path.read_text(encoding="utf-8").splitlines())
+        for path in (*MODULES, ROOT / "locustfile.py")
+    }
+    limits = {"locustfile.py": 700}
+    assert {
+        name_of(path): count
+        for path, count in lines.items()
+        if count > limits.get(path.name, SECOND_LOOK_LINES)
+    } == {}

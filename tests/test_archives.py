@@ -464,6 +464,7 @@ def test_no_query_reads_all_of_history(tmp_path: Path) -> None:
         for step in steps
         if "MATERIALIZE" in step
         or "AUTOMATIC" in step
+        or step.endswith("(rowid>?)")  # all that comes after it, and again for each row that is wanted
         or (step.startswith("SCAN") and not step.removeprefix("SCAN ").startswith(may_be_scanned))
     ]
     assert slow == []

@@ -214,7 +214,7 @@ class OfCommands(Storm):
             self.this.submit(any_command(self.this, self.random), objection)
 
 
-SEEDS = [*range(12), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(12, 40))]  # a second each
+SEEDS = [*range(8), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(8, 16))]  # a second each
 
 
 @pytest.mark.parametrize("seed", SEEDS)

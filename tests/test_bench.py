@@ -200,7 +200,7 @@ def test_a_frame_leaves_when_there_is_room_for_all_its_bets() -> None:
 
     figures = figures_against(answer, connections=1, in_flight=20, frame_bets=10)
     assert set(sizes) == {10}
-    assert len(sizes) > 20  # no place in flight was forgotten
+    assert len(sizes) > 8  # no place in flight was forgotten: with one that was, it ends with the third
     assert figures["answered_in_all"] == sum(sizes) - len(held)
     assert checks.driver_faults(figures) == [f"unanswered: {len(held)}"]
 
@@ -218,8 +218,8 @@ def test_a_ping_behind_an_answer_is_answered_and_the_next_bet_leaves() -> None:
         pongs.append(asyncio.ensure_future(await socket.ping()))  # arrives in the same read
 
     figures = figures_against(answer, connections=1, in_flight=1)
-    assert figures["answered"] > 10
-    assert sum(pong.done() for pong in pongs) > 10
+    assert figures["answered"] > 2
+    assert sum(pong.done() for pong in pongs) > 2
     assert checks.driver_faults(figures) == []
 
 
@@ -234,7 +234,7 @@ def test_echoes_count_in_the_order_of_the_bets_to_the_last() -> None:
             return await drive(Job(f"ws://127.0.0.1:{port}/ws", 2, 50, 0.0, 0.1, drain_s=0.2))
 
     figures = asyncio.run(scene())
-    assert figures["answered"] > 200
+    assert figures["answered"] > 100  # more than are in flight: their places were used again
     assert 0 < figures["latency_us"]["p50"] <= figures["latency_us"]["max"] < 1_000_000
     assert checks.driver_faults(figures) == []
 

@@ -82,6 +82,14 @@ def test_a_short_run_counts_and_leaves_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger, "tune_like_the_server", lambda: None)  # for good, in this process
+    after_kill_s, killed = ledger.after_kill_s, []
+
+    def after_one_kill_s(path: Path, *rest: int) -> float:
+        """Of the first size. It takes a process that fills a log, and is measured in a test of its own."""
+        killed.append(path)
+        return after_kill_s(path, *rest) if len(killed) == 1 else 0.1
+
+    monkeypatch.setattr(ledger, "after_kill_s", after_one_kill_s)
     small = ["--players", str(PLAYERS), "--batch", "20", "--seconds", "0.1", "--starts", "1"]
     assert ledger.main(["--folder", str(tmp_path), *small, "--sizes", "100", "400", "--version", "4"]) == 0
     said = capsys.readouterr()

@@ -49,7 +49,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_program_that_gives_no_figures_says_why(program: Path, source: str, complaint: str) -> None:
     program.write_text(source)
     with pytest.raises(RuntimeError, match=r"python -m told") as failed:
-        processes.ask("told", [], within_s=1)
+        processes.ask("told", [], within_s=1 if "wait()" in source else 30)
     assert complaint in str(failed.value)
 
 
@@ -238,7 +238,9 @@ def test_every_case_over_the_wire_counts(tmp_path: Path, nonces: str) -> None:
     seeded = tmp_path / "seeded.db"
     tokens = [each["token"] for each in seed(seeded, 130, run.BALANCE_MINOR)]
     stand = Stand(seeded, tokens, 0.2, 0.5, nonces)
-    cases: list[Any] = [WholePath(20, 5), Frames(4, 10), OpenLoop(200), Idle(30, 200)]
+    cases: list[Any] = [WholePath(20, 5)]
+    if nonces == "redis":  # the other cases do not care where nonces are
+        cases += [Frames(4, 10), OpenLoop(200), Idle(30, 200)]
     log = run.measure(cases, stand, rounds=1)
     assert log.wrong == []
     rounds = {name: each for name, (each,) in log.results.items()}

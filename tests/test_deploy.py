@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -281,59 +280,6 @@ def test_every_file_that_is_mounted_is_there() -> None:
         for volume in service.get("volumes", []):
             if (source := volume.split(":")[0]).startswith("./"):
                 assert (DEPLOY / source).exists(), volume
-
-
-AS_NOBODY = ("setpriv", "--reuid=10001", "--regid=10001", "--clear-groups")
-AS_ROOT_WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
-"""Where this Python is below a home that is closed to others: what root is to a file, and no more."""
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-@pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root may become somebody else"
-)
-def test_what_the_image_would_hold_serves_without_rights_in_a_tree_that_it_cannot_write_to(
-    far_away: Path,  # noqa: F811
-    tmp_path: Path,
-) -> None:
-    """No Docker here: the wheel in a venv of its own, by a process that can write to its folder only."""
-    python, books, port = far_away / "python", tmp_path / "books", free_port()
-    books.mkdir()
-    (packages,) = far_away.parent.glob("lib/python*/site-packages")
-    for folder in [*books.parents, *far_away.parents]:
-        if folder.stat().st_mode & 0o011 != 0o011 and "pytest" in str(folder):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    for each in [packages, *packages.rglob("*")]:
-        if not each.is_symlink():
-            each.chmod(each.stat().st_mode & ~0o222)
-    settings = {
-        "PATH": os.environ["PATH"],
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "SOLIDGREEN_DB": str(books / "wallet.db"),
-        "SOLIDGREEN_PORT": str(port),
-    }
-
-    def command(who: Sequence[str], *words: str) -> subprocess.CompletedProcess[str]:
-        given = [*who, "--no-new-privs", str(python), *words]
-        return subprocess.run(given, env=settings, cwd=books, capture_output=True, text=True)
-
-    # Where only its library is closed to others, another Python's is loaded instead.
-    is_this_python = command(AS_NOBODY, "-c", "import sys; print(sys.version)").stdout.strip() == sys.version
-    who = AS_NOBODY if is_this_python else AS_ROOT_WITHOUT_RIGHTS
-    if who == AS_NOBODY:
-        os.chown(books, 10001, 10001)
-    refused = command(who, "-c", f"open({str(packages / 'x')!r}, 'w')")
-    assert "Permission denied" in refused.stderr, "its own tree is not its to write"
-    made = command(who, "-m", "cli.main", "seed", "--players", "1")
-    assert made.returncode == 0, made.stderr
-    serve = [*who, "--no-new-privs", str(python), "-m", "cli.main", "serve"]
-    server = subprocess.Popen(serve, env=settings, cwd=books)
-    try:
-        wait_until_ready(port, server)
-    finally:
-        server.send_signal(signal.SIGTERM)
-    assert server.wait(timeout=30) == 0
 
 
 # -- health

@@ -157,6 +157,9 @@ SURVIVORS_BY_REASON: dict[str, list[str]] = {
     ],
     "the seal looks the wallet of a hold up": ["holds: user_id NOT NULL", "holds: currency NOT NULL"],
 }
+TRIED_IN_VAIN = 75
+"""Attacks with each of the two sets of pragmas, on a rule that none of them needs."""
+
 HELD_TWICE = {rule for rules in SURVIVORS_BY_REASON.values() for rule in rules}
 
 
@@ -268,7 +271,7 @@ TABLES: dict[str, str] = dict(
 def _first_success(rule: str, schema: str) -> str | None:
     """The first attack that goes through on a file with this schema, and changes it. Those come first that
     are refused in the words of the rule, or name its table: most rules are needed by one of them. Of a rule
-    that is held twice, only those are tried.
+    that is held twice, only the first of those are tried.
     """
     name = re.split(r"\W", rule, maxsplit=1)[0]
     table, words = TABLES.get(name, name), WORDS.get(name, [rule.partition("CHECK ")[2]])
@@ -278,9 +281,10 @@ def _first_success(rule: str, schema: str) -> str | None:
 
     for pragmas, stopped in [(SQLITE_DEFAULTS, ATTACKS), (ENGINE_PRAGMAS, ATTACKS + STOPPED_BY_FOREIGN_KEYS)]:
         files: dict[int, tuple[sqlite3.Connection, list[str]]] = {}
-        for attack in sorted(stopped, key=lambda each: (not is_near(each), table not in each.sql)):
-            if rule in HELD_TWICE and not is_near(attack) and table not in attack.sql:
-                break
+        attacks = sorted(stopped, key=lambda each: (not is_near(each), table not in each.sql))
+        if rule in HELD_TWICE:
+            attacks = [each for each in attacks if is_near(each) or table in each.sql][:TRIED_IN_VAIN]
+        for attack in attacks:
             if attack.blocks not in files:
                 try:
                     history = open_history(pragmas, schema=schema, blocks=attack.blocks)

@@ -1,9 +1,10 @@
 """Schemathesis finds nothing between `/openapi.json` and the live server, and leaves nothing in the books
-that nobody was told of. The long form: `make schemathesis`."""
+that nobody was told of. The long form, also as those who see more than they may do: `make schemathesis`."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,14 @@ from engine.reconcile import reconcile
 from harness.process import Server
 from tests.schemathesis_run import OF_THE_SERVER, ROLES, run, served
 
-pytestmark = pytest.mark.long
-
-CASES = 8
+SHORT_CASES = 8
+CASES = int(os.environ.get("CASES", SHORT_CASES))
+IS_SHORT = CASES <= SHORT_CASES
+OF_THE_SHORT_FORM = ("operator", "player")
 MOVES_NOTHING = "auditor"
 OF_REGISTRATION = "register:wallet"
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300 if IS_SHORT else 3600)]
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield one
 
 
-@pytest.mark.timeout(300)  # 25 s where nothing else runs
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", OF_THE_SHORT_FORM if IS_SHORT else ROLES)
 def test_the_server_does_what_the_contract_says(role: str, server: Server, tmp_path: Path) -> None:
     before = newest(server.db)
     found = run(server, role, CASES, tmp_path)

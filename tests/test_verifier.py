@@ -239,8 +239,8 @@ def test_the_leaves_of_the_tests_are_those_of_the_engine() -> None:
 
 
 @pytest.mark.long
-def test_a_thousand_receipts_of_a_real_file_and_a_thousand_tampered_with(tmp_path: Path) -> None:
-    assert measure(1000, 7, tmp_path) == []
+def test_receipts_of_a_real_file_and_as_many_tampered_with(tmp_path: Path) -> None:
+    assert measure(300, 7, tmp_path) == []
 
 
 @pytest.mark.long
@@ -269,7 +269,7 @@ def test_both_verifiers_say_the_same_of_what_is_hardly_json(tmp_path: Path) -> N
     )
     made = [
         text[:at] + each + text[at + skip :]
-        for at in range(0, len(text), 17)
+        for at in range(0, len(text), 51)
         for each in put
         for skip in (0, 1)
     ]

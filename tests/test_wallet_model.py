@@ -10,6 +10,7 @@ their neighbours stand.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -31,6 +32,7 @@ from hypothesis.stateful import (
 
 from engine.accounts import open_books, open_wallets
 from engine.limits import window_of
+from engine.money import BOOK_FLOOR_MINOR
 from engine.outcomes import Accepted, Code, Outcome
 from engine.reconcile import reconcile
 from engine.store import Asked, Store
@@ -40,13 +42,30 @@ from tests.limit_model import Row, window_number
 from tests.made_once import made_once
 from tests.model_answers import Answer, Request
 from tests.payout_model import CLEARING, payout_row, state_of_payout
-from tests.wallet_batches import BATCH, FLOORS, LATE, PAIR, SEEN, Batch
+from tests.wallet_batches import AT_ONCE, BATCH, FLOORS, LATE, PAIR, SEEN, Batch, leaving
 from tests.wallet_model import Wallets, hold_state_of, left_of
-from tests.wallet_requests import ALL, DOLLARS, ITEMS_AT_ONCE, MAKE, NEWEST, NOBODY, PLAYERS, SUSPENSE, TERMS
+from tests.wallet_requests import (
+    ALL,
+    BONUS,
+    CASH,
+    DOLLARS,
+    HOUSE,
+    ITEMS_AT_ONCE,
+    MAKE,
+    NEWEST,
+    NOBODY,
+    PLAYERS,
+    RECEIVABLE,
+    SUSPENSE,
+    TERMS,
+)
 
 BOOKS: Final = {"EUR": range(1, 7), "USD": range(7, 13)}
 SECOND_US = 1_000_000
 HOUR, DAY = 3_600, 86_400
+
+EXAMPLES: Final = 150
+"""Of the long run; `make wallet-model` has more."""
 
 # -- how it is told
 
@@ -495,6 +514,19 @@ def _short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{module}.CHUNK_ITEMS", ITEMS_AT_ONCE)
 
 
+def test_a_wallet_is_closed_whose_bonus_owes() -> None:
+    """Which a random walk reaches once in some hundred."""
+    user = PLAYERS[0]
+    placed = {"do": "place", "user": user, "sent_at": 0} | AT_ONCE
+    machine = WalletMachine()
+    try:
+        machine.open_the_books(dict.fromkeys((HOUSE, CASH, BONUS, RECEIVABLE), BOOK_FLOOR_MINOR))
+        machine._commit([(request, None) for request in leaving(user, placed)])
+    finally:
+        machine.teardown()  # compares the file
+    assert machine.model.seen["a wallet closed whose bonus owes"] == 1
+
+
 @pytest.mark.timeout(600)  # some 6 s; a divergence is shrunk for up to five minutes
 def test_every_answer_and_every_balance_is_the_model_s() -> None:
     _run(examples=12, steps=18)
@@ -503,7 +535,7 @@ def test_every_answer_and_every_balance_is_the_model_s() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_same_for_longer(capsys: pytest.CaptureFixture[str]) -> None:
-    _run(examples=400, steps=40)
+    _run(examples=int(os.environ.get("EXAMPLES", EXAMPLES)), steps=40)
     examples = TALLY.pop(("examples", ""))
     commands = sum(count for (do, _), count in TALLY.items() if do != "seen")
     with capsys.disabled():

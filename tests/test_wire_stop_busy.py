@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -63,10 +62,8 @@ def test_a_stop_ends_what_runs_beside_the_bets_and_the_next_start_goes_on(
     # A look at the books is under way all the time.
     with Server(db, settings={"self_check_s": "1"}) as server:
         asyncio.run(busy(server))
-        began = time.monotonic()
         assert server.process is not None
         assert server.process.wait(timeout=STOPPED_WITHIN_S) == 0
-        assert time.monotonic() - began < STOPPED_WITHIN_S
         assert server.log is not None
         assert "Traceback" not in server.log.read_text()
     with Server(db) as server:

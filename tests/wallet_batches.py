@@ -358,7 +358,6 @@ SEEN: Final = {
     "a transfer into a bonus whose time has come",
     "a void free bet unsettled: used again",
     "a void free bet unsettled: used elsewhere",
-    "a wallet closed whose bonus owes",
     "a wallet opened, and a bet of it refused, in one batch",
     *(f"of an expired bonus: {what}" for what in (*ENDS, "unsettled") if what != "lost"),
     "of two wallets, unsettled: the bonus was spent",

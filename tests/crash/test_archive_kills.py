@@ -11,6 +11,7 @@ from bench import archive
 from tests.crash.archive_kills import POINTS, Sample, trial
 
 ENTRIES = 18_000  # with fewer, all keys are noted in one step; `make archive` does more
+LEDGER = 6_000
 FEW = Sample(bets=20, receipts=2, statements=2)
 
 
@@ -28,8 +29,8 @@ def test_an_archive_killed_at_ten_points_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(400)
 def test_half_of_a_ledger_is_archived_beside_bets(tmp_path: Path) -> None:
-    shown = archive.measure(tmp_path, 12_000, seconds=1)
-    assert 0 < shown["upto_entry_id"] < 12_000 + 2 * archive.PLAYERS
+    shown = archive.measure(tmp_path, LEDGER, seconds=1)
+    assert 0 < shown["upto_entry_id"] < LEDGER + 2 * archive.PLAYERS
     assert shown["bets_during"]
     assert {*shown["states"]} <= {"copying", "moving"}
     assert shown["archive_bytes"] > 0

@@ -34,10 +34,10 @@ HOUR_S, DAY_S, YEAR_S = 3600, 86_400, 365 * 86_400
 DUE_S = 2 * HOUR_S
 """When what a test makes is over: beyond the small jumps, well within the large ones."""
 
-BEFORE_S, AFTER_S = 1.0, 3.0
+BEFORE_S, AFTER_S = 1.0, 2.0
 """How long bets are placed before and after a jump: what expires is looked for every second."""
 
-SOCKETS, BALANCE = 8, 100_000
+SOCKETS, BALANCE = 4, 100_000
 EXCLUDED, LIMITED, GRANTED = 0, 1, 2  # of the players, those who do not take part in the load
 
 BYPASS = """

@@ -13,7 +13,7 @@ from tests.powercut.recording import Kind
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]  # it starts some ten servers
 
-POINTS = 60
+POINTS = 40
 
 
 def recording_of(folder: Path, server: str, acks: int) -> Recording:
