@@ -250,12 +250,13 @@ def test_every_case_over_the_wire_counts(tmp_path: Path, nonces: str) -> None:
         for part in round_.values()
         if "decoded_frames" in part and "pending_in_all" in part
     ]
-    assert len(drivers) == 7  # with the echo
+    assert len(drivers) == (7 if nonces == "redis" else 2)  # with the echo
     for figures in drivers:
         assert figures["decoded_frames"] == 0  # the cheap scan knows the server's spelling
         assert 0 < figures["latency_us"]["p50"] <= figures["latency_us"]["p99"]
     wallet = rounds["whole-path-20x5"]["wallet"]
     assert ("redis" in wallet["cores"]) == (nonces == "redis")
     assert wallet["cores"]["server"] > 0
-    assert rounds["idle"]["idle"]["connections"] == 30
-    assert len(run.rows_of(cases, log, 1)) == 5
+    if nonces == "redis":
+        assert rounds["idle"]["idle"]["connections"] == 30
+        assert len(run.rows_of(cases, log, 1)) == 5

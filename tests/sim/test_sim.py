@@ -21,7 +21,7 @@ from tests.sim.weather import AT_MOMENTS, CHANCES, FOLLOWS
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
-SEEDS: Final = 120
+SEEDS: Final = 200
 
 SAID: Final = (
     *("bet.pending", "bet.confirmed", "bet.state", "bet.settled", "bet.unsettled", "bet.rolled_back"),
