@@ -29,8 +29,8 @@ QUIET_US: Final = 500_000
 """So long after a COMMIT everybody has been told of it, unless a reader stalls."""
 
 
-class Over(Exception):
-    """The world has come to its end."""
+class Over(BaseException):
+    """The world has come to its end, whoever is just running: as `Finding`."""
 
 
 class World(Protocol):

@@ -26,8 +26,9 @@ KINDS: Final = {
 """Of each request that moves money, how its scope names it."""
 
 
-class Finding(AssertionError):
-    """Something that must never be."""
+class Finding(BaseException):
+    """Something that must never be. No `except Exception` sees it: it may come up while a statement of the
+    engine takes its time."""
 
 
 @dataclass

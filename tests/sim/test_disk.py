@@ -9,6 +9,8 @@ import sqlite3
 import pytest
 
 from tests.sim.disk import Writing, failing
+from tests.sim.ending import Over
+from tests.sim.evidence import Finding
 from tests.sim.loop import Abort
 from tests.sim.stage import BET_ID, Stage
 
@@ -54,6 +56,23 @@ def test_time_passes_for_others_while_a_commit_hangs(stage: Stage) -> None:
         assert balance is not None
         assert balance["balance"] == 2_000  # as it was before
         assert balance["is_writing"]
+
+
+@pytest.mark.parametrize("what", [Finding, Over])
+def test_what_comes_up_while_a_commit_hangs_is_no_fault_of_the_disk(
+    stage: Stage, what: type[BaseException]
+) -> None:
+    """The end of a world was taken for one, in seed 70128: nobody ran any more, and it did not end."""
+
+    def comes_up() -> None:
+        raise what
+
+    link = stage.connect()
+    with stage.struck_by("commit hangs"):
+        stage.bet(link, BET_ID)
+        stage.scheduler.after(1_000_000, comes_up)
+        with pytest.raises(what):
+            stage.until(lambda: False)
 
 
 def test_a_checkpoint_that_fails_ends_the_taking_of_money(stage: Stage) -> None:
