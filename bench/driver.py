@@ -65,6 +65,7 @@ async def drive(job: Job) -> dict[str, Any]:
         "window_s": round(window_s, 3),
         "answered": in_window,
         "latency_us": quantiles_us(latencies_ns),
+        "refusal_us": quantiles_us(tally.refusals_ns),
         "cores": cores,
         "answered_in_all": tally.answered,
         "pending_in_all": tally.pending,

@@ -9,6 +9,9 @@ compared are neighbours in time, and what is reported is the median of their rat
 The hashes are a control: a stranger's process makes them at the pace of the storm, and gives way to all
 others. What bets lose beside that, they lose because processes on one machine share its caches and its
 memory, and no way of logging people in can give it back.
+
+p99 is also what the disk makes of it, which on a shared machine goes from 4 to 30 ms within minutes. With
+`--sync-us` the file is in memory, and each sync takes that long.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.beside import bets, betting
-from bench.machine import work_folder
+from bench.disks import MEMORY, slow_disk
+from bench.machine import OUT, work_folder
 from bench.stand import verdict
 from bench.table import mid, mid_ratio
 from harness.process import Server, seed
@@ -164,8 +168,11 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="of bets, in each (default: %(default)s)")
     parser.add_argument("--people", type=int, default=PEOPLE, help="at a time (default: %(default)s)")
+    parser.add_argument("--sync-us", type=int, default=0, help="of a disk in memory (default: the machine's)")
     options = parser.parse_args()
-    with work_folder() as folder:
+    if options.sync_us and not MEMORY.is_dir():
+        parser.error(f"--sync-us: there is no {MEMORY} here")
+    with work_folder(MEMORY if options.sync_us else OUT) as folder, slow_disk(folder, options.sync_us):
         print(json.dumps(measure(folder, options.rounds, options.seconds, options.people), indent=1))
 
 

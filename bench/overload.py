@@ -14,21 +14,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Final
-from unittest import mock
 
 from bench import machine
 from bench.checks import audit_faults, driver_faults
+from bench.disks import slow_disk
 from bench.stand import GRACE_S, Figures, Stand, Wallet
 from bench.table import mid, mid_ratio
-from harness.preload import compiled
 from harness.process import seed
 
 CONNECTIONS: Final = 100
@@ -52,22 +51,10 @@ TOO_MUCH: Final = {"2", "3"}
 GOODPUT_MIN: Final = 0.9
 DEADLINE_US: Final = 2_000_000
 BALANCE_MINOR: Final = 10_000_000_000
-SOURCE: Final = Path(__file__).with_name("slow_sync.c")
 MISSED: Final = 1
 
 Round = dict[str, Figures]
 """A run for each rate."""
-
-
-@contextlib.contextmanager
-def slow_disk(folder: Path, sync_us: int) -> Iterator[None]:
-    """Servers that are started meanwhile have a disk whose syncs take `sync_us` longer; 0: as it is."""
-    if not sync_us:
-        yield
-        return
-    library = compiled(SOURCE, folder)
-    with mock.patch.dict(os.environ, {"LD_PRELOAD": str(library), "BENCH_SYNC_US": str(sync_us)}):
-        yield
 
 
 def overload(stand: Stand, turns: int) -> Figures:
@@ -139,16 +126,23 @@ def point(run: Figures) -> Figures:
 
 
 def refusals(stand: Stand) -> Figures:
-    """How soon bets are refused while the circuit is open, from when they left."""
-    with stand.wallet() as wallet:
-        run = wallet.open_loop(REFUSED_PER_S, CONNECTIONS)
+    """How soon bets are refused while the circuit is open: to one player who waits for each answer, beside
+    many. Of the many it is told as well, from when each bet was due: so with what their driver, which has
+    2,000 of them a second in hand, adds by itself."""
+    with stand.wallet() as wallet, ThreadPoolExecutor() as threads:
+        many = wallet.players(CONNECTIONS)
+        him = wallet.players(1, apart_from=many)
+        beside = threads.submit(wallet.open_loop, REFUSED_PER_S, CONNECTIONS, tokens=many)
+        alone = wallet.closed_loop(1, 1, tokens=him)
+        run = beside.result()
     return {
-        "refused_us": run["refusal_us"],
+        "refused_us": alone["refusal_us"],
+        "refused_of_many_us": run["refusal_us"],
         "sent_late_us": run["lateness_us"],
         "refused_in_all": run["refused"],
         "confirmed_in_all": run["answered_in_all"],
         "cores": run["cores"],
-        "faults": driver_faults(run, may_refuse=True) + audit_faults([run], wallet.audit),
+        "faults": driver_faults(run, may_refuse=True) + audit_faults([alone, run], wallet.audit),
     }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench import overload
+from bench.disks import slow_disk
 from bench.stand import Figures, Stand
 from harness.process import seed
 
@@ -32,7 +33,7 @@ def stand_of(tmp_path: Path) -> Stands:
 
 def measured(part: str, stand: Stand, folder: Path) -> Figures:
     do, sync_us = overload.parts(turns=1)[part]
-    with overload.slow_disk(folder, sync_us):
+    with slow_disk(folder, sync_us):
         figures = do(stand)
     assert figures["faults"] == []
     return figures
