@@ -3,11 +3,15 @@
 A log-in, a refreshed token: each is a row or two, and each must be on disk before anybody hears of it. They
 are grouped as bets are, by what arrives while the commit before is running, and run between two batches, so
 that a thousand of them at once are ten commits and not a thousand.
+
+Bets wait for each of these commits as for one of their own, and ten a second are felt (docs/adr/0029). So
+while bets are under way there is a rest after each, unless several changes wait already.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,6 +26,12 @@ Change = Callable[[sqlite3.Connection], Answer]
 
 GROUP_MAX: Final = 128
 """Changes in one transaction: each takes some 50 us, and bets wait behind all of it."""
+
+REST_S: Final = 0.3
+"""From one commit to the next while bets are under way: a log-in is not felt to take longer."""
+
+ENOUGH: Final = 8
+"""Changes for which it is worth to commit before that: a storm of refreshed tokens is not to take long."""
 
 WAITING_MAX: Final = 5_000
 """Changes that may wait, about a second's worth. Whoever comes then is told to come back."""
@@ -41,10 +51,14 @@ class _Failed(NamedTuple):
 
 
 class Asides:
-    """Has changes committed in groups. All on the event loop."""
+    """Has changes committed in groups. All on the event loop. `bets`: how many were answered so far."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, bets: Callable[[], int] = lambda: 0) -> None:
         self._store = store
+        self._bets = bets
+        self._bets_by_then = 0  # at the end of the last commit
+        self._rested_at_s = float("-inf")
+        self._are_enough = asyncio.Event()
         self._waiting: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
 
@@ -59,6 +73,8 @@ class Asides:
             raise BatchRefused("wait", f"{WAITING_MAX} changes wait already")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(change, answer))
+        if len(self._waiting) >= ENOUGH:
+            self._are_enough.set()
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all(), name="changes beside the money")
         return await answer
@@ -66,10 +82,22 @@ class Asides:
     async def _commit_all(self) -> None:
         try:
             while self._waiting:
+                await self._rest()
                 group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
                 await self._commit(group)
+                self._bets_by_then = self._bets()
+                self._rested_at_s = asyncio.get_running_loop().time() + REST_S
         finally:
             self._committing = None
+
+    async def _rest(self) -> None:
+        """While bets are under way, wait until it is time again, or until enough wait."""
+        if self._bets() == self._bets_by_then or len(self._waiting) >= ENOUGH:
+            return
+        self._are_enough.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._rested_at_s):
+                await self._are_enough.wait()
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
         try:

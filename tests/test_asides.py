@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +72,53 @@ def test_what_comes_while_a_commit_runs_waits_for_the_next(path: Path) -> None:
         books.disk.release()
         await asyncio.gather(first, *rest)
         assert books.store.commits - before == 2
+
+    run(path.parent, use)
+
+
+def test_beside_bets_what_comes_soon_after_a_commit_shares_the_next(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asides_module, "REST_S", 0.3)
+
+    async def use(books: Books) -> None:
+        asides, before = Asides(books.store, itertools.count(1).__next__), books.store.commits
+        await asides.change(add(1))
+        ended_s = time.monotonic()
+        second = asyncio.create_task(asides.change(add(2)))
+        await asyncio.sleep(0.05)
+        await asyncio.gather(second, asides.change(add(3)))
+        assert books.store.commits - before == 2
+        assert time.monotonic() - ended_s > 0.29
+
+    run(path.parent, use)
+
+
+def test_a_rest_ends_where_enough_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asides_module, "REST_S", 60.0)
+
+    async def use(books: Books) -> None:
+        asides, before = Asides(books.store, itertools.count(1).__next__), books.store.commits
+        await asides.change(add(1))
+        numbers = range(2, 2 + asides_module.ENOUGH)
+        almost = [asyncio.create_task(asides.change(add(number))) for number in numbers[:-1]]
+        await asyncio.sleep(0.05)
+        assert known(path) == [1]
+        async with asyncio.timeout(10):
+            await asyncio.gather(*almost, asides.change(add(numbers[-1])))
+        assert books.store.commits - before == 2
+
+    run(path.parent, use)
+
+
+def test_with_nobody_betting_nothing_rests(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asides_module, "REST_S", 60.0)
+
+    async def use(books: Books) -> None:
+        asides = Asides(books.store, lambda: 7)
+        async with asyncio.timeout(10):
+            for number in range(1, 4):
+                await asides.change(add(number))
 
     run(path.parent, use)
 

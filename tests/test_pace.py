@@ -59,7 +59,7 @@ def test_a_rest_is_no_debt() -> None:
     begin(pace, 60.0, 500)
 
 
-@pytest.mark.parametrize(("waiting", "rest_s"), [(25, REST * TOOK_S), (100, 0.03), (200, 0.005), (400, 0.0)])
+@pytest.mark.parametrize(("waiting", "rest_s"), [(35, REST * TOOK_S), (100, 0.05), (200, 0.015), (400, 0.0)])
 def test_where_many_wait_the_rests_are_shorter(waiting: int, rest_s: float) -> None:
     pace = calm()
     begin(pace, 2.0, 10)
@@ -80,7 +80,7 @@ def test_whoever_comes_last_is_done_in_time_too(people: int, took_s: float) -> N
         pace.began(-waiting)
         now_s += took_s
         pace.ended(now_s, took_s, waiting, 1 - waiting)
-    assert now_s - 2.0 <= DONE_WITHIN_S + took_s
+    assert now_s - 2.0 <= DONE_WITHIN_S + took_s + 1e-9
 
 
 def test_what_was_kept_waiting_is_not_rested_from_for_long() -> None:

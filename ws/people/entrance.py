@@ -22,8 +22,12 @@ class Entrance:
 
     def __init__(self, door: Door, settings: Settings) -> None:
         self._door = door
-        self._passwords = Passwords(lambda: door.batcher.tally.bets)
-        asides = Asides(door.store)
+
+        def bets() -> int:
+            return door.batcher.tally.bets
+
+        self._passwords = Passwords(bets)
+        asides = Asides(door.store, bets)
         self.people = People(
             door.store,
             asides,

@@ -20,8 +20,8 @@ REST: Final = 9.0
 REST_MAX_S: Final = 0.5
 """A check that took longer than this allows for has waited for a processor itself: others had it then."""
 
-DONE_WITHIN_S: Final = 5.0
-"""All that wait are to be done by then: with 20 ms for each, from 25 on the rests are shorter."""
+DONE_WITHIN_S: Final = 7.0
+"""All that wait are to be done by then: with 20 ms for each, from 35 on the rests are shorter."""
 
 
 class Pace:

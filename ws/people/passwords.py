@@ -35,9 +35,9 @@ AT_A_TIME: Final = 2
 """In each of the two processes, on two cores: 38 MiB, and 76 where the second one has to help."""
 
 WAITING_MAX: Final = 200
-"""Passwords that wait: two to five seconds' worth. Whoever comes then is told to come back."""
+"""Passwords that wait: two to seven seconds' worth. Whoever comes then is told to come back."""
 
-WITHIN_S: Final = 8.0
+WITHIN_S: Final = 9.0
 """How long one may wait, where bets leave it no processor. An HTTP connection is given 10 s
 (`ws/transport/http_door.py`)."""
 
