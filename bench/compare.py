@@ -53,6 +53,12 @@ class Side:
         self._process = process
         self._wallet = self._hear()
 
+    @property
+    def http(self) -> str:
+        """Where its server answers HTTP."""
+        url: str = self._wallet["ws"]
+        return url.replace("ws://", "http://").removesuffix("/ws")
+
     def in_process(self, party: str, batches: int) -> Turn:
         """`party` places so many batches."""
         assert self._process.stdin is not None
@@ -122,16 +128,30 @@ def compare(
     """The summary of each case, as soon as it is there."""
     with side(old, folder, batch, players) as before, side(new, folder, batch, players) as after:
         sides = (before, after)
-        for party in IN_PROCESS:
-            pace, _ = (each.in_process(party, WARM_UP_BATCHES).per_s for each in sides)
-            batches = max(1, round(pace * TURN_S / batch))
-            turn = partial(Side.in_process, party=party, batches=batches)
-            done = pairs(sides, turn, rounds)
-            yield summary(f"{party}-{batch}", done)
-        for name, (connections, in_flight) in SHAPES.items() if wire_rounds else ():
-            turn = partial(Side.over_the_wire, connections=connections, in_flight=in_flight)
-            done = pairs(sides, turn, wire_rounds)
-            yield summary(f"whole-{name}", done)
+        yield from in_process(sides, batch, rounds)
+        yield from over_the_wire(sides, wire_rounds)
+
+
+def in_process(sides: Sequence[Side], batch: int, rounds: int) -> Iterator[dict[str, Any]]:
+    """The cases of the engine alone, in batches of so many."""
+    for party in IN_PROCESS:
+        pace, _ = (each.in_process(party, WARM_UP_BATCHES).per_s for each in sides)
+        batches = max(1, round(pace * TURN_S / batch))
+        turn = partial(Side.in_process, party=party, batches=batches)
+        yield summary(f"{party}-{batch}", pairs(sides, turn, rounds))
+
+
+def over_the_wire(
+    sides: Sequence[Side], rounds: int, turn: Callable[[Side, int, int], Turn] = Side.over_the_wire
+) -> Iterator[dict[str, Any]]:
+    """The cases of the whole path; none, if there are no rounds. `turn`: of a side, with so many connections
+    and bets in flight on each."""
+    for name, (connections, in_flight) in SHAPES.items() if rounds else ():
+
+        def one(each: Side, connections: int = connections, in_flight: int = in_flight) -> Turn:
+            return turn(each, connections, in_flight)
+
+        yield summary(f"whole-{name}", pairs(sides, one, rounds))
 
 
 def main(arguments: list[str] | None = None) -> int:
