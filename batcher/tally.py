@@ -41,6 +41,8 @@ class Tally:
         self.nonces_reused = 0
         self.nonces_shed = 0
         """Claims that were turned away: held by another bet, or no room to remember them."""
+        self.looks_failed = 0
+        """Requests of sockets that only read and could not be answered, since the file could not be read."""
         self.lateness = Histogram()
         """By how many microseconds the event loop was late for a timer, looked at ten times a second."""
 

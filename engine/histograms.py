@@ -17,8 +17,9 @@ TIMES_US: Final = (
 )
 """Bounds for what takes time: from half a commit on a fast disk to beyond the deadline of a bet, 2 s."""
 
-LONG_TIMES_US: Final = (1_000, 5_000, 25_000, 100_000, 500_000, 2_500_000)
-"""The same, coarser: where there are many histograms, such as one for each route."""
+LONG_TIMES_US: Final = (1_000, 5_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000)
+"""Coarser, where there are many histograms, such as one for each route; and longer: in a storm a log-in takes
+nearly as much."""
 
 SIZES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
 """Bounds for batches, up to `BatchLimits.batch_max`."""

@@ -7,6 +7,7 @@ import json
 import stat
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ def test_a_server_appends_heads_that_verify_finds_in_its_file(tmp_path: Path) ->
     seed_players(db, 1, 100)
     with Server(db, settings={"heads": str(kept)}) as server:
         until(lambda: kept.exists() and kept.read_bytes().endswith(b"\n"))
+        with urllib.request.urlopen(f"{server.http}/health/ready", timeout=PATIENCE_S) as answer:
+            assert json.load(answer)["heads"] == {"status": "ok"}
         assert server.stop() == 0
 
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
@@ -83,14 +86,36 @@ def test_heads_are_posted_again_until_they_are_taken(
     heads = Heads(path, keeper(f"http://127.0.0.1:{listener.server_port}/heads"), look_every_s=0.01)
     heads.start()
     until(lambda: len(listener.bodies) > 3)
+    assert heads.health() == {"status": "failed", "why": "heads are not kept: the answer was 503"}
     listener.status = 204
-    until(lambda: "heads are kept again" in caplog.messages)
+    until(lambda: heads.health() == {"status": "ok"})
+    assert "heads are kept again" in caplog.messages
     play(path, [deposit("more")])
     heads.stop()
 
     assert [body["block"]["id"] for body in listener.bodies][-2:] == [1, 2]
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert errors == ["heads are not kept: the answer was 503; trying again each second"]
+
+
+def test_whoever_asks_for_the_health_does_not_hear_of_paths(tmp_path: Path) -> None:
+    def keep(line: bytes) -> None:
+        raise PermissionError(13, "Permission denied", "/mnt/elsewhere/heads.jsonl")
+
+    heads = Heads(seed(tmp_path / "a.db", 100), keep)
+    heads._look()
+    assert heads.health() == {"status": "failed", "why": "heads are not kept: Permission denied"}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_keeper_that_has_died_is_not_well(tmp_path: Path) -> None:
+    def keep(line: bytes) -> None:
+        raise RuntimeError("a bug")
+
+    heads = Heads(seed(tmp_path / "a.db", 100), keep, look_every_s=0.01)
+    heads.start()
+    heads._thread.join(PATIENCE_S)
+    assert heads.health() == {"status": "failed", "why": "what keeps heads has died; the log says why"}
 
 
 def test_a_line_that_a_crash_cut_off_is_ended(tmp_path: Path) -> None:

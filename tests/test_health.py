@@ -94,6 +94,15 @@ def test_what_only_degrades_it_is_told(changed: Any, part: str, says: str) -> No
     assert report[part]["why"]
 
 
+def test_heads_that_are_not_kept_are_told_and_stop_no_bet() -> None:
+    why = "heads are not kept: the answer was 503"
+    heads: Any = SimpleNamespace(health=lambda: {"status": "failed", "why": why})
+    house = replace(made_up(Path("books.db")), batcher=batcher(), heads=heads)
+    answer = request(Starlette(routes=health_routes(house)), "/health/ready")
+    assert (answer.status_code, answer.json()["heads"]["why"]) == (200, why)
+    assert asked()[1]["heads"] == {"status": "off"}
+
+
 def test_whoever_waits_as_long_as_he_may_is_not_late() -> None:
     assert asked(waits_us=LIMITS.target_us)[1]["queue"]["status"] == "ok"
     assert asked(waits_us=LIMITS.target_us)[1]["queue"]["oldest_ms"] == LIMITS.target_us // 1000

@@ -9,6 +9,7 @@ import logging
 import re
 import sys
 import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from tests.command import seed
 from tests.server_fixture import mint
 from ws.http.request_ids import request_id
 from ws.watching.logs import FORMATS, LEFT_OUT, configure, formatter, printable, redacted
+from ws.watching.noise import ERRORS_MAX
 
 TOKEN = mint(7)
+TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI", "R", "AL"}
+"""How what follows is turned around on a terminal."""
 BEGIN = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ [\w.]+: ")
 HOSTILE = [
     "first\n2026-01-01T00:00:00.000Z CRITICAL solidgreen: forged",
@@ -29,6 +33,7 @@ HOSTILE = [
     "\x1b[2J\x1b]0;title\x07 red \x9b31m",
     "next\u2028line\u2029and\x85another\x0b\x0c\x1c\x1d\x1e",
     "\ud800 alone, and \x00",
+    "paid \u202e001 ton\u202c \u2066a\u2069\u200f\u061c",
 ]
 
 
@@ -58,6 +63,7 @@ def test_nobody_forges_a_line_or_steers_a_terminal(format_: str, hostile: str, w
             except ValueError:
                 line = line_of(format_, "failed", exc_info=sys.exc_info())
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", line)
+    assert not any(unicodedata.bidirectional(sign) in TURNS for sign in line)
     if format_ == "json":
         assert len(line.splitlines()) == 1
         assert json.loads(line)["level"] == "warning"
@@ -181,6 +187,16 @@ def test_what_libraries_log_is_written_alike(format_: str, monkeypatch: pytest.M
     logging.getLogger("uvicorn.error").debug("not this")
     assert len(stream.getvalue().splitlines()) == 1
     assert TOKEN[:20] not in stream.getvalue()
+
+
+def test_a_fault_that_meets_every_request_does_not_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, root = io.StringIO(), logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    configure("info", "json", stream)
+    for number in range(1000):
+        logging.getLogger("solidgreen.http").error("request %s failed", number)
+    assert len(stream.getvalue().splitlines()) == ERRORS_MAX
 
 
 def test_a_server_whose_log_is_no_terminal_writes_json(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.server_fixture import RawSocket, World, frame
 from tests.test_http_door import GET
-from ws.watching.noise import BY_STRANGERS, TOLD_S, Hushed
+from ws.watching.noise import BY_STRANGERS, ERRORS_MAX, TOLD_S, Hushed, Spared
 
 UPGRADE = GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
@@ -36,6 +36,47 @@ def test_what_is_the_servers_own_is_told_each_time(message: object) -> None:
     each.msg = message  # type: ignore[assignment]
     assert [hushed.filter(each) for _ in range(3)] == [True] * 3
     assert each.exc_info is not None
+
+
+def error(
+    words: str, *given: object, level: int = logging.ERROR, name: str = "solidgreen.batcher"
+) -> logging.LogRecord:
+    return logging.LogRecord(name, level, __file__, 1, words, given, None)
+
+
+def test_a_fault_that_meets_every_batch_is_told_some_times_a_minute_and_how_often_it_came() -> None:
+    now_s = 5.0
+    spared = Spared(lambda: now_s)
+
+    def met(times: int, words: str, level: int = logging.ERROR) -> list[str]:
+        told = [each for number in range(times) if spared.filter(each := error(words, number, level=level))]
+        return [each.getMessage() for each in told]
+
+    assert met(100, "a batch of %d was refused") == [f"a batch of {n} was refused" for n in range(ERRORS_MAX)]
+    assert len(met(3, "looking up %d failed")) == 3  # others are not kept back for it
+    assert len(met(100, "check: %d", logging.CRITICAL)) == 100
+    now_s += TOLD_S
+    told = met(2, "a batch of %d was refused")
+    assert told == [
+        "a batch of 0 was refused (and 90 more like it, which were not logged)",
+        "a batch of 1 was refused",
+    ]
+    now_s += TOLD_S
+    assert met(1, "a batch of %d was refused") == ["a batch of 0 was refused"]
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "told"),
+    [
+        ("solidgreen.people", logging.WARNING, 50),  # a token that was used twice: of each person
+        ("opentelemetry.sdk", logging.WARNING, ERRORS_MAX),
+        ("opentelemetry.sdk", logging.ERROR, ERRORS_MAX),
+        ("asyncio", logging.ERROR, 50),  # what differs is in its words
+    ],
+)
+def test_whose_lines_are_kept_back(name: str, level: int, told: int) -> None:
+    spared = Spared()
+    assert sum(spared.filter(error("user %d", each, level=level, name=name)) for each in range(50)) == told
 
 
 def test_a_stranger_who_breaks_http_and_utf_8_on_many_connections_adds_a_line_of_each(world: World) -> None:

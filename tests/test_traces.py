@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -251,6 +253,19 @@ def test_a_collector_hears_of_a_bet_also_of_the_last_before_a_stop(tmp_path: Pat
     told = {each.key: each.value.string_value for each in span.attributes}
     assert told["solidgreen.bet_id"] == sent["bet_id"]
     assert player["token"] not in str(request)
+
+
+def test_a_collector_that_takes_everything_and_never_answers_holds_up_no_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The file is closed behind it, and nobody can bet before the next start."""
+    monkeypatch.setattr("ws.watching.traces.STOP_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        traces = Traces(f"http://127.0.0.1:{mute.getsockname()[1]}", 1.0)
+        traces.answered(batch(*[(bet(number), DONE) for number in range(1200)]))  # three batches of spans
+        began = time.monotonic()
+        traces.stop()
+        assert time.monotonic() - began < 0.9  # of one batch alone it takes WITHIN_S
 
 
 @pytest.mark.long

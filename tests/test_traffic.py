@@ -14,9 +14,15 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from engine.histograms import LONG_TIMES_US
 from tests.asgi import request, shake_hands
 from ws.effects import CloseCode
+from ws.people.passwords import WITHIN_S
 from ws.transport.traffic import KNOWN_CODES, Traffic, Watched
+
+
+def test_a_log_in_of_a_storm_is_within_the_times_that_are_told() -> None:
+    assert LONG_TIMES_US[-1] > WITHIN_S * 1e6
 
 
 async def told(asked: Request) -> PlainTextResponse:

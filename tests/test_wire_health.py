@@ -40,6 +40,7 @@ def test_ready_says_what_it_is_made_of(http: httpx.Client) -> None:
         "rates": {"status": "ok"},
         "clock": {"status": "sure"},
         "self_check": {"status": "never"},
+        "heads": {"status": "off"},
         "beside": {"status": "ok"},
         "queue": {"status": "ok", "waiting": 0, "oldest_ms": 0, "stopping": False},
     }

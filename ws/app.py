@@ -100,7 +100,7 @@ async def serve(settings: Settings) -> int:
             beside = Beside()
             traffic = Traffic()
             house = House(
-                store, batcher, guard, hub, checks.verify, beside, traffic, gauge, rates, certificate
+                store, batcher, guard, hub, checks.verify, beside, traffic, gauge, rates, certificate, heads
             )
             routed = application(door, house, settings.origins, rates, entrance)
             watched = Watched(routed, traffic, access_log=settings.access_log)

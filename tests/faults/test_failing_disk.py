@@ -18,6 +18,9 @@ import pytest
 from harness.process import Server, seed, solidgreen
 from harness.wire import bet, connect, now_ms
 from tests.faults.failing_disk import Disk, books
+from tests.operating import move
+from tests.server_fixture import mint
+from ws.watching.noise import ERRORS_MAX
 
 pytestmark = pytest.mark.long
 
@@ -179,7 +182,9 @@ def test_how_slow_a_commit_may_be_is_a_setting(
         assert ("the circuit is open, bets are refused: a commit took" in server.log.read_text()) is opens
 
 
-def test_a_disk_that_stays_full_opens_the_circuit(tmp_path: Path, disk: Disk) -> None:
+def test_a_disk_that_stays_full_opens_the_circuit_and_is_not_filled_by_the_log(
+    tmp_path: Path, disk: Disk
+) -> None:
     db = tmp_path / "books.db"
     (player,) = seed(db, 1, balance=1000)
 
@@ -191,10 +196,15 @@ def test_a_disk_that_stays_full_opens_the_circuit(tmp_path: Path, disk: Disk) ->
             refused = await wire.ask(bet(1))
             assert (refused["type"], refused["code"]) == ("bet.rejected", "CIRCUIT_OPEN")
             assert 0 < refused["retry_after_ms"] <= 2000
+        async with connect(server.ws, mint(1, "operator")) as wire:  # what is owed is tried, each by itself
+            for _ in range(5 * ERRORS_MAX):
+                assert (await move(wire, "wallet.deposit", user_id=2, amount=1))["code"] == "OVERLOADED"
             disk.becomes("well")
 
     with Server(db) as server:
         asyncio.run(play(server))
+        assert server.log is not None
+        assert server.log.read_text().count("was refused by the storage") == ERRORS_MAX
         status, report = ready(server)
         assert (status, report["breaker"]["status"]) == (503, "open")
         assert report["breaker"]["why"] == "commits failed"

@@ -137,6 +137,7 @@ async def told(
         return [error(request.id, Code.TIMED_OUT, "looking this up took too long; ask again")]
     except Exception:  # the file could not be read: that must not cost the asker's other answers
         log.exception("a request could not be looked up")
+        sources.batcher.tally.looks_failed += 1
         return [error(request.id, Code.INTERNAL)]
 
 

@@ -96,7 +96,7 @@ class Heads:
         self._keep = keep
         self._look_every_s = look_every_s
         self._kept = 0  # the block that was kept last
-        self._has_failed = False
+        self._why: str | None = None  # why the newest one is not kept
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heads", daemon=True)
 
@@ -111,6 +111,14 @@ class Heads:
         if self._thread.is_alive():
             log.error("the newest head was not kept in time; ending without it")
 
+    def health(self) -> dict[str, object]:
+        """What `/health/ready` shows: `ok`, or `failed` and why the newest head is not kept."""
+        if self._why is not None:
+            return {"status": "failed", "why": f"heads are not kept: {self._why}"}
+        if not self._thread.is_alive() and not self._stopping.is_set():
+            return {"status": "failed", "why": "what keeps heads has died; the log says why"}
+        return {"status": "ok"}
+
     def _run(self) -> None:
         while not self._stopping.wait(self._look_every_s):
             self._look()
@@ -123,14 +131,15 @@ class Heads:
                 return
             self._keep(json.dumps(found, separators=(",", ":")).encode() + b"\n")
         except (OSError, http.client.HTTPException, sqlite3.Error) as error:
-            if not self._has_failed:
+            if self._why is None:
                 log.error("heads are not kept: %s; trying again each second", error)
-            self._has_failed = True
+            # Without the path: whoever reaches the port may read it.
+            self._why = getattr(error, "strerror", None) or str(error)
             return
         self._kept = found["block"]["id"]
-        if self._has_failed:
+        if self._why is not None:
             log.info("heads are kept again")
-        self._has_failed = False
+        self._why = None
 
 
 def _newest(db: Path) -> dict[str, Any] | None:

@@ -46,6 +46,7 @@ def health_routes(house: House) -> list[Route]:
             "rates": _rates(house.rates),
             "clock": _clock(house.batcher.books_clock.status()),
             "self_check": house.self_check.health(),
+            "heads": {"status": "off"} if house.heads is None else house.heads.health(),
             "beside": house.beside.health(),  # bets are sound without it, so it leaves the server ready
             "queue": _queue(house.batcher),
         }

@@ -8,6 +8,7 @@ from batcher.batcher import Batcher
 from batcher.nonces import NonceGuard
 from engine.store import Store
 from ws.beside.checks import Check
+from ws.beside.heads import Heads
 from ws.beside.tasks import Beside
 from ws.rates.rates import Rates
 from ws.sockets.hub import Hub
@@ -31,3 +32,5 @@ class House:
     rates: Rates
     certificate: Shown | None = None
     """None: it does not serve TLS itself."""
+    heads: Heads | None = None
+    """None: nobody keeps them."""

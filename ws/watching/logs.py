@@ -22,6 +22,7 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from ws.http.request_ids import request_id
+from ws.watching.noise import Spared
 
 FORMATS: Final = ("auto", "text", "json")
 """How lines may be written; `auto`: text on a terminal, JSON elsewhere."""
@@ -54,14 +55,18 @@ _SECRETS: Final = (
     (re.compile(r"(?<=://)[^\s/@:]{0,256}:[^\s/@]{1,1024}@"), f"{LEFT_OUT}@"),
 )
 
-_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What ends a line somewhere, or steers a terminal."""
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""What ends a line somewhere, steers a terminal, or turns what follows around on it (the controls of
+https://www.unicode.org/reports/tr9/)."""
 
 
 def configure(level: str, format_: str, stream: TextIO = sys.stderr) -> None:
     """Have all that is logged from here on written to `stream`: from this level on, in one of `FORMATS`."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter(format_, is_terminal=stream.isatty()))
+    handler.addFilter(Spared())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     for library in TALKATIVE:
         logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -76,6 +76,8 @@ class Parts(Collector):
         yield _labelled(
             "task_died", "1: a task beside the bets has ended", "task", house.beside.died().items()
         )
+        failed = house.heads is not None and house.heads.health()["status"] == "failed"
+        yield _gauge("heads_failed", "1: the newest head of the chain is not kept elsewhere", failed)
         yield from _doors(house.traffic)
         if house.certificate is not None:
             ends_at_s = house.certificate.ends_at.timestamp()
@@ -181,6 +183,9 @@ def _answered(tally: Tally) -> Iterator[Metric]:
         commands[ACCEPTED if ended in (DONE, REPLAYED) else ended] += count
     yield others
     yield _counted("commands", "Commands answered, by code where refused", "outcome", commands.items())
+    yield CounterMetricFamily(
+        "solidgreen_looks_failed", "Reads of sockets that could not be answered", value=tally.looks_failed
+    )
     refused = {"reused": tally.nonces_reused, "no_room": tally.nonces_shed}
     yield _counted("nonces_refused", "Nonces that a guard has turned away", "why", refused.items())
 

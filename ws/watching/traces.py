@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -32,7 +33,12 @@ PATH: Final = "/v1/traces"
 """Where a collector takes spans (https://opentelemetry.io/docs/specs/otlp/#otlphttp-request)."""
 
 WITHIN_S: Final = 1.0
-"""How long a collector may take: a stop waits as long for the last spans."""
+"""How long a collector may take for a batch of 512 spans."""
+
+STOP_S: Final = 1.5
+"""How long a stop waits for the last spans: for one batch that is on its way, and a collector that is well
+has all others by then. For one that takes connections and never answers it would be nine batches, a second
+each, and the file stays open as long."""
 
 WAITING_MAX: Final = 4096
 """Spans that wait to be sent; beyond it they are dropped, so that a collector that is away costs 4 MB."""
@@ -94,9 +100,12 @@ class Traces:
             log.exception("a batch could not be traced")
 
     def stop(self) -> None:
-        """Send what waits, for a moment. Waits: not to be called on the event loop."""
-        self._provider.force_flush(round(WITHIN_S * 1000))
-        self._provider.shutdown()
+        """Send what waits, for `STOP_S` at the most; what is not sent by then is lost. Waits: not to be
+        called on the event loop."""
+        # The library keeps to no time of its own here, whatever it is given.
+        ending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        ending.start()
+        ending.join(STOP_S)
 
     def _some_of(self, size: int) -> list[int]:
         """The numbers of those that are traced; what a fraction of one is left to chance."""
