@@ -38,6 +38,7 @@ from engine.people import (
     successor_of,
 )
 from engine.store import Store
+from ws.asking.ended import REMEMBERED_S
 from ws.auth import issue
 from ws.effects import Identity
 from ws.people.lockout import Lockout
@@ -233,19 +234,21 @@ class People:
             raise PeopleRefused(Code.UNAUTHORIZED, NO_TOKEN)
         return self._tokens(found, successor, self._clock())
 
-    async def log_out(self, identity: Identity, refresh_token: str | None) -> None:
+    async def log_out(
+        self, identity: Identity, refresh_token: str | None, in_cookie: str | None = None
+    ) -> None:
         """End the log-in that this token comes from, and that of a refresh token of the same user. Raises
-        `PeopleRefused`: INVALID_REQUEST where there is none to be ended, UNAUTHORIZED."""
-        ids = {login_of_sid(identity.session)} - {None}
+        `PeopleRefused`: INVALID_REQUEST where there is none to be ended, UNAUTHORIZED. `in_cookie`: the
+        refresh token that his browser is told to forget; looked over where it is not good, or another's."""
+        ids = {login_of_sid(identity.session)}
         if refresh_token is not None:
-            token = bytes_of(REFRESH_PREFIX, refresh_token)
-            found = None
-            if token is not None:
-                hashes = hash_of(token), hash_of(successor_of(self._secret, token))
-                found = await self._store.read(lambda connection: logins.family(connection, *hashes))
-            if found is None or found.user_id != identity.user_id:
+            shown = await self._login_of(identity, refresh_token)
+            if shown is None:
                 raise PeopleRefused(Code.UNAUTHORIZED, NO_TOKEN)
-            ids.add(found.login_id)
+            ids.add(shown)
+        if in_cookie is not None:
+            ids.add(await self._login_of(identity, in_cookie))
+        ids.discard(None)
         if not ids:
             raise PeopleRefused(
                 Code.INVALID_REQUEST, "this token comes from no log-in: it ends with its time"
@@ -260,6 +263,15 @@ class People:
             ]
 
         self._ended(await self._asides.change(end))
+
+    async def _login_of(self, identity: Identity, refresh_token: str) -> int | None:
+        """The log-in of his that this refresh token belongs to; None: to none."""
+        token = bytes_of(REFRESH_PREFIX, refresh_token)
+        if token is None:
+            return None
+        hashes = hash_of(token), hash_of(successor_of(self._secret, token))
+        found = await self._store.read(lambda connection: logins.family(connection, *hashes))
+        return found.login_id if found is not None and found.user_id == identity.user_id else None
 
     # -- service accounts
 
@@ -292,7 +304,7 @@ class People:
 
     async def remember(self) -> None:
         """Tell `end` of what ended before the start, while tokens that came from it may still be valid."""
-        since_us = self._clock() - ACCESS_LIFE_S * 1_000_000
+        since_us = self._clock() - REMEMBERED_S * 1_000_000
 
         def look(connection: sqlite3.Connection) -> list[str]:
             ended = logins.ended_since(connection, since_us) + service_keys.revoked_since(
