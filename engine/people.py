@@ -61,6 +61,7 @@ and three that have no ink without being of these: BRAILLE PATTERN BLANK, KHITAN
 SYMBOL NULL NOTEHEAD."""
 
 _DERIVED: Final = b"solidgreen refresh token successor\x00"
+_KEPT: Final = b"solidgreen refresh token kept\x00"
 
 
 class Presented(Enum):
@@ -113,9 +114,16 @@ def successor_of(secret: str, token: bytes) -> bytes:
     return hmac.digest(secret.encode(), _DERIVED + token, "sha256")
 
 
-def hash_of(secret: bytes) -> bytes:
-    """What is kept of a refresh token or a key."""
-    return hashlib.sha256(secret).digest()
+def kept_of(secret: str, token: bytes) -> bytes:
+    """What is kept of a refresh token: under the server's secret (HMAC-SHA-256), so that another secret makes
+    all of them unknown. Else whoever has had the old one, and any token of a log-in, has all its later
+    ones."""
+    return hmac.digest(secret.encode(), _KEPT + token, "sha256")
+
+
+def hash_of(key: bytes) -> bytes:
+    """What is kept of a service key."""
+    return hashlib.sha256(key).digest()
 
 
 def sid_of_login(login_id: int) -> str:

@@ -23,7 +23,7 @@ from engine import logins
 from engine.actors import Actor
 from engine.commands import Command
 from engine.outcomes import Code, Outcome, Rejected
-from engine.people import GRACE_US, LOGIN_LIFE_S, SERVICE_ID_BASE, STAFF_ID_BASE
+from engine.people import GRACE_US, LOGIN_LIFE_S, SERVICE_ID_BASE, STAFF_ID_BASE, successor_of
 from tests.asgi import ask
 from tests.batches import BOB, World, world
 from tests.batches import NOW_US as BOOKS_US
@@ -35,7 +35,7 @@ from ws.people.entrance import Entrance
 from ws.people.lockout import FAILURES_ANYWHERE
 from ws.people.log_ins import People
 from ws.people.passwords import Passwords
-from ws.people.secrets_shown import PeopleRefused
+from ws.people.secrets_shown import REFRESH_PREFIX, PeopleRefused, bytes_of, text_of
 from ws.people.staff import Staff
 from ws.people.staff_routes import staff_routes
 from ws.rates.rates import Counted, RateLimits, Rates
@@ -322,6 +322,26 @@ def test_a_token_that_is_used_again_ends_its_log_in_and_says_so_in_the_log(
         house.ended.clear()
         await house.people.remember()
         assert house.ended == ["l1"], "as after a restart"
+
+    run(tmp_path, scenario)
+
+
+def test_with_another_secret_nobody_is_logged_in_and_nobody_is_taken_for_a_thief(tmp_path: Path) -> None:
+    """Whoever has had the old one can derive each successor of a token that he has seen."""
+
+    async def scenario(house: House) -> None:
+        first = (await house.people.register("alice", HORSE, None, "home")).refresh_token
+        assert first is not None
+        stolen = bytes_of(REFRESH_PREFIX, first)
+        assert stolen is not None
+        second = (await house.people.refresh(first)).refresh_token
+        assert second is not None
+        assert second == text_of(REFRESH_PREFIX, successor_of(SECRET, stolen))
+        house.people._secret = SECRET[::-1]
+        for token in (second, first):
+            assert await why(house.people.refresh(token)) is Code.UNAUTHORIZED
+        assert house.ended == []
+        await house.people.log_in("alice", HORSE, "home")
 
     run(tmp_path, scenario)
 

@@ -29,6 +29,7 @@ from engine.people import (
     Family,
     Presented,
     hash_of,
+    kept_of,
     login_of_sid,
     normal_password,
     normal_username,
@@ -190,7 +191,7 @@ class People:
 
     def _log_in(self, connection: sqlite3.Connection, user_id: int, role: str, now_us: int) -> LoggedIn:
         token = secrets.token_bytes(SECRET_BYTES)
-        login_id = logins.begin_login(connection, user_id, hash_of(token), now_us)
+        login_id = logins.begin_login(connection, user_id, kept_of(self._secret, token), now_us)
         expires_us = now_us + LOGIN_LIFE_S * 1_000_000
         return self._tokens(Family(login_id, user_id, role, expires_us, False, None, False), token, now_us)
 
@@ -215,7 +216,7 @@ class People:
         if token is None:
             raise PeopleRefused(Code.UNAUTHORIZED, NO_TOKEN)
         successor = successor_of(self._secret, token)
-        hashes = hash_of(token), hash_of(successor)
+        hashes = kept_of(self._secret, token), kept_of(self._secret, successor)
         # What a stranger makes up does not wait for the writer, nor bets for it.
         found = await self._store.read(lambda connection: logins.family(connection, *hashes))
         meaning = presented(found, self._clock())
@@ -269,7 +270,8 @@ class People:
         token = bytes_of(REFRESH_PREFIX, refresh_token)
         if token is None:
             return None
-        hashes = hash_of(token), hash_of(successor_of(self._secret, token))
+        successor = successor_of(self._secret, token)
+        hashes = kept_of(self._secret, token), kept_of(self._secret, successor)
         found = await self._store.read(lambda connection: logins.family(connection, *hashes))
         return found.login_id if found is not None and found.user_id == identity.user_id else None
 
