@@ -45,7 +45,7 @@ PASSWORD_CHARS: Final = range(8, 257)
 """NIST SP 800-63B: at least 8, and at least 64 allowed; a bound, because all of it is hashed."""
 
 USERNAME_WORDS: Final = "username: expected 3 to 64 characters, no spaces, slashes or control characters"
-PASSWORD_WORDS: Final = "password: expected 8 to 256 characters, none that nobody sees"  # noqa: S105  # words
+PASSWORD_WORDS: Final = "password: expected 8 to 256 characters, no control or format characters"  # noqa: S105  # words
 SCOPES_WORDS: Final = f"scopes: expected names out of {', '.join(SCOPES)}"
 
 _UNSEEN: Final = frozenset(

@@ -91,6 +91,14 @@ def test_only_what_is_asked_for(books: Path, options: list[str | int], ids: list
     assert [each["id"] for each in shown(books, *options)] == ids
 
 
+def test_nobody_is_given_a_token_in_the_name_of_another(books: Path) -> None:
+    """It would outlive him, too: what `token` prints ends with its time, and not with whoever is removed."""
+    refused = run("token", "--db", books, "--user", STAFF_ID_BASE, "--role", "admin")
+    assert (refused.status, refused.out) == (2, "")
+    assert f"{STAFF_ID_BASE} is anna" in refused.err
+    well("token", "--db", books, "--user", STAFF_ID_BASE + 1, "--role", "admin")
+
+
 @pytest.mark.parametrize("options", [["--actor", "-1"], ["--actor", "x"], ["--from", "yesterday"]])
 def test_a_wrong_call(books: Path, options: list[str]) -> None:
     done = run("audit-log", "--db", books, *options)
