@@ -14,6 +14,7 @@ from cli.times import rfc3339
 from engine.audit_log import all_deeds
 from engine.deeds import Deed
 from engine.files import check_is_ours, open_read_only
+from engine.logins import name_of
 
 
 def show(options: argparse.Namespace) -> int:
@@ -27,17 +28,22 @@ def show(options: argparse.Namespace) -> int:
             from_us=options.from_us,
             to_us=options.to_us,
         )
+        names: dict[int, str | None] = {}  # as many as have ever acted for the house
         for deed in deeds:
-            print(json.dumps(as_json(deed)) if options.json else _as_text(deed))
+            if deed.actor_id not in names:
+                names[deed.actor_id] = name_of(connection, deed.actor_id)
+            name = names[deed.actor_id]
+            print(json.dumps(as_json(deed, name)) if options.json else _as_text(deed, name))
     return 0
 
 
-def as_json(deed: Deed) -> dict[str, Any]:
-    """A deed as JSON shows it; `subject` is an object of its own."""
+def as_json(deed: Deed, name: str | None) -> dict[str, Any]:
+    """A deed as JSON shows it; `subject` is an object of its own. `name`: what the actor is called."""
     return {
         "id": deed.id,
         "at": rfc3339(deed.at_us),
         "actor": deed.actor_id,
+        "name": name,
         "role": deed.role,
         "address": deed.address,
         "door": deed.door,
@@ -49,11 +55,11 @@ def as_json(deed: Deed) -> dict[str, Any]:
     }
 
 
-def _as_text(deed: Deed) -> str:
+def _as_text(deed: Deed, name: str | None) -> str:
     fields = [
         str(deed.id),
         rfc3339(deed.at_us),
-        f"{deed.role} {deed.actor_id}",
+        f"{deed.role} {deed.actor_id}" + ("" if name is None else f" {name}"),
         f"{deed.door} {deed.address}".rstrip(),
         deed.action,
         deed.outcome if deed.transaction_id is None else f"{deed.outcome} {deed.transaction_id}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sqlite3
 import sys
@@ -21,6 +22,7 @@ from engine.deeds import ACCEPTED
 from engine.errors import SolidGreenError
 from engine.files import check_is_ours, open_read_only
 from engine.keys import signing_key
+from engine.logins import name_of
 from engine.outcomes import Code, Rejected
 from engine.queries import wallet
 from engine.store import Asked, Store
@@ -64,16 +66,18 @@ def seed(options: argparse.Namespace) -> int:
 
 
 def token(options: argparse.Namespace) -> int:
-    """Print an access token. A player's wallet must exist."""
+    """Print an access token. A player's wallet must exist; and nobody is given one under the number of a
+    member of staff or a service account: what it does would be theirs in the audit log, and where they are
+    removed it would go on."""
     check_is_ours(options.db, writing=False)
-    if options.role == "player":
-        connection = open_read_only(options.db)
-        try:
-            if wallet(connection, options.user) is None:
-                print(f"solidgreen token: {options.db}: no player has the id {options.user}", file=sys.stderr)
-                return 2
-        finally:
-            connection.close()
+    with contextlib.closing(open_read_only(options.db)) as connection:
+        if options.role == "player" and wallet(connection, options.user) is None:
+            print(f"solidgreen token: {options.db}: no player has the id {options.user}", file=sys.stderr)
+            return 2
+        if (name := name_of(connection, options.user)) is not None:
+            why = f"{options.user} is {name}, who logs in or has a key of his own"
+            print(f"solidgreen token: {options.db}: {why}", file=sys.stderr)
+            return 2
     secret = jwt_secret(options.db, create=True, given=variable("jwt_secret"))
     print(issue(secret, options.user, options.role, int(time.time()), options.life))
     return 0

@@ -27,6 +27,7 @@ from engine.files import check_is_ours, served_at
 from engine.store import Store
 from ws.people.messages import AddStaff, Body, CreateKey, RotateKey, SetPassword
 from ws.people.passwords import Passwords
+from ws.people.secrets_shown import name_of, password_of
 from ws.people.staff import Staff
 from ws.people.staff_routes import account_shown, member_shown
 from ws.settings import jwt_secret, variable
@@ -48,7 +49,8 @@ def create_key(options: argparse.Namespace) -> int:
     async def local(staff: Staff) -> Json:
         return {"key": await staff.create_key(at_the_shell(), options.name, options.role, scopes)}
 
-    print(_do(options, "POST", "/v1/admin/keys", CreateKey(options.name, options.role, scopes), local)["key"])
+    body = CreateKey(name_of(options.name), options.role, scopes)
+    print(_do(options, "POST", "/v1/admin/keys", body, local)["key"])
     return 0
 
 
@@ -58,7 +60,7 @@ def rotate_key(options: argparse.Namespace) -> int:
     async def local(staff: Staff) -> Json:
         return {"key": await staff.rotate_key(at_the_shell(), options.name, options.grace)}
 
-    path = f"/v1/admin/keys/{quote(options.name, safe='')}/rotate"
+    path = f"{_path('keys', options.name)}/rotate"
     print(_do(options, "POST", path, RotateKey(options.grace), local)["key"])
     return 0
 
@@ -70,7 +72,7 @@ def revoke_key(options: argparse.Namespace) -> int:
         await staff.revoke_account(at_the_shell(), options.name)
         return {}
 
-    _do(options, "DELETE", f"/v1/admin/keys/{quote(options.name, safe='')}", None, local)
+    _do(options, "DELETE", _path("keys", options.name), None, local)
     return 0
 
 
@@ -101,7 +103,7 @@ def add_staff(options: argparse.Namespace) -> int:
     async def local(staff: Staff) -> Json:
         return {"user_id": await staff.add_staff(at_the_shell(), options.name, password, options.role)}
 
-    body = AddStaff(options.name, password, options.role)
+    body = AddStaff(name_of(options.name), password, options.role)
     print(_do(options, "POST", "/v1/admin/staff", body, local)["user_id"])
     return 0
 
@@ -114,7 +116,7 @@ def set_password(options: argparse.Namespace) -> int:
         await staff.set_staff_password(at_the_shell(), options.name, password)
         return {}
 
-    path = f"/v1/admin/staff/{quote(options.name, safe='')}/password"
+    path = f"{_path('staff', options.name)}/password"
     _do(options, "PUT", path, SetPassword(password), local)
     return 0
 
@@ -126,7 +128,7 @@ def remove_staff(options: argparse.Namespace) -> int:
         await staff.remove_staff(at_the_shell(), options.name)
         return {}
 
-    _do(options, "DELETE", f"/v1/admin/staff/{quote(options.name, safe='')}", None, local)
+    _do(options, "DELETE", _path("staff", options.name), None, local)
     return 0
 
 
@@ -164,7 +166,8 @@ async def _by_itself(db: Path, local: Local) -> Json:
     store = await Store.open(db)
     passwords = Passwords()
     try:
-        return await local(Staff(store, Asides(store), passwords, lambda sid: None, wall_us))
+        # A start would take the wall clock for the time of the books as well (docs/adr/0019).
+        return await local(Staff(store, Asides(store), passwords, lambda sid: None, wall_us, wall_us))
     finally:
         passwords.close()
         await store.close()
@@ -209,14 +212,23 @@ def _http(url: str | None) -> str | None:
     return url.rstrip("/")
 
 
+def _path(kind: str, name: str) -> str:
+    """The route of whoever has this name. Raises `PeopleRefused` where nobody can."""
+    return f"/v1/admin/{kind}/{quote(name_of(name), safe='')}"
+
+
 def _password(options: argparse.Namespace) -> str:
-    """From standard input, a line; else asked for twice, unseen. Other users can read a command line."""
+    """From standard input, a line; else asked for twice, unseen. Other users can read a command line. Raises
+    `PeopleRefused` for what is none."""
     if options.password_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return password_of(sys.stdin.readline().rstrip("\r\n"))
+        except UnicodeDecodeError as error:
+            raise NotDone(f"the password is no text of this locale ({error.encoding})") from error
     given = getpass.getpass(f"password of {options.name}: ")
     if getpass.getpass("again: ") != given:
         raise NotDone("the two passwords differ")
-    return given
+    return password_of(given)
 
 
 def _time(at_ms: int) -> str:

@@ -15,6 +15,8 @@ from engine.people import (
     USED_KEPT_US,
     Family,
     Presented,
+    key_of_sid,
+    login_of_sid,
     presented,
     sid_of_login,
 )
@@ -80,9 +82,11 @@ def credential(connection: sqlite3.Connection, username: str) -> Credential | No
 
 
 def name_of(connection: sqlite3.Connection, number: int) -> str | None:
-    """What the person or the service account of this number is called; None: nobody has it."""
+    """What one of the staff, or a service account, is called; None: nobody of them has this number. Not a
+    player: whoever acts for the house under the number of a wallet, by a token that was made for it, is not
+    the one whose wallet it is."""
     row = connection.execute(
-        "SELECT username FROM credentials WHERE user_id = :id "
+        "SELECT username FROM credentials WHERE user_id = :id AND role <> 'player' "
         "UNION ALL SELECT name FROM service_accounts WHERE id = :id",
         {"id": number},
     ).fetchone()
@@ -206,14 +210,17 @@ def _forget_some(connection: sqlite3.Connection, now_us: int) -> None:
     )
 
 
-def is_over(connection: sqlite3.Connection, user_id: int) -> bool:
-    """Whether whoever acted under this number, one of the staff or a service account, does so no more."""
+def is_over(connection: sqlite3.Connection, user_id: int, sid: str | None) -> bool:
+    """Whether whoever acted under this number, one of the staff or a service account, does so no more, or not
+    by what his token came from. `sid`: of that; None: it ends with its time only."""
     ((is_over,),) = connection.execute(
         """
         SELECT EXISTS (SELECT 1 FROM credentials WHERE user_id = :id AND removed_at IS NOT NULL)
             OR EXISTS (SELECT 1 FROM service_accounts WHERE id = :id AND revoked_at IS NOT NULL)
+            OR EXISTS (SELECT 1 FROM logins WHERE id = :login AND ended_at IS NOT NULL)
+            OR EXISTS (SELECT 1 FROM service_keys WHERE id = :key AND revoked_at IS NOT NULL)
         """,
-        {"id": user_id},
+        {"id": user_id, "login": login_of_sid(sid), "key": key_of_sid(sid)},
     ).fetchall()
     return bool(is_over)
 

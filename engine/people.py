@@ -45,19 +45,23 @@ PASSWORD_CHARS: Final = range(8, 257)
 """NIST SP 800-63B: at least 8, and at least 64 allowed; a bound, because all of it is hashed."""
 
 USERNAME_WORDS: Final = "username: expected 3 to 64 characters, no spaces, slashes or control characters"
-PASSWORD_WORDS: Final = "password: expected 8 to 256 characters, no control characters"  # noqa: S105  # words
+PASSWORD_WORDS: Final = "password: expected 8 to 256 characters, no control or format characters"  # noqa: S105  # words
 SCOPES_WORDS: Final = f"scopes: expected names out of {', '.join(SCOPES)}"
 
 _UNSEEN: Final = frozenset(
     {
         *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0),
         *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
+        *(0x2800, 0x16FE4, 0x1D159),
     }
 )
 """Letters and marks that nobody sees, so that two names would look like one: Default_Ignorable_Code_Point
-(Unicode, DerivedCoreProperties.txt) without category C. RFC 8264 (PRECIS), section 9.13, forbids them too."""
+(Unicode, DerivedCoreProperties.txt) without category C, which RFC 8264 (PRECIS), section 9.13, forbids too;
+and three that have no ink without being of these: BRAILLE PATTERN BLANK, KHITAN SMALL SCRIPT FILLER, MUSICAL
+SYMBOL NULL NOTEHEAD."""
 
 _DERIVED: Final = b"solidgreen refresh token successor\x00"
+_KEPT: Final = b"solidgreen refresh token kept\x00"
 
 
 class Presented(Enum):
@@ -110,9 +114,16 @@ def successor_of(secret: str, token: bytes) -> bytes:
     return hmac.digest(secret.encode(), _DERIVED + token, "sha256")
 
 
-def hash_of(secret: bytes) -> bytes:
-    """What is kept of a refresh token or a key."""
-    return hashlib.sha256(secret).digest()
+def kept_of(secret: str, token: bytes) -> bytes:
+    """What is kept of a refresh token: under the server's secret (HMAC-SHA-256), so that another secret makes
+    all of them unknown. Else whoever has had the old one, and any token of a log-in, has all its later
+    ones."""
+    return hmac.digest(secret.encode(), _KEPT + token, "sha256")
+
+
+def hash_of(key: bytes) -> bytes:
+    """What is kept of a service key."""
+    return hashlib.sha256(key).digest()
 
 
 def sid_of_login(login_id: int) -> str:
@@ -127,7 +138,16 @@ def sid_of_key(key_id: int) -> str:
 
 def login_of_sid(sid: str | None) -> int | None:
     """The log-in that an access token comes from; None: from none."""
-    return int(sid[1:]) if sid is not None and sid[:1] == "l" and sid[1:].isdecimal() else None
+    return _number_in(sid, "l")
+
+
+def key_of_sid(sid: str | None) -> int | None:
+    """The service key that an access token was exchanged for; None: from none."""
+    return _number_in(sid, "k")
+
+
+def _number_in(sid: str | None, kind: str) -> int | None:
+    return int(sid[1:]) if sid is not None and sid[:1] == kind and sid[1:].isdecimal() else None
 
 
 def normal_username(given: str) -> str | None:

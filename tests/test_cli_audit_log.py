@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from cli.times import rfc3339
-from engine import audit_log
+from engine import audit_log, logins
 from engine.actors import Actor
 from engine.deeds import ACCEPTED
+from engine.people import STAFF_ID_BASE
 from engine.store import Asked, Store
 from tests.books_open import ALICE, BOB, NOW_US, deposit, seed, settle, with_store
 from tests.command import run, well
@@ -22,7 +23,7 @@ from tests.demo_books import archive, make_books
 
 S = 1_000_000
 HOST = Actor(42, "operator", "192.0.2.1", "ws")
-CASHIER = Actor(43, "admin", "2001:db8::1", "http")
+CASHIER = Actor(STAFF_ID_BASE, "admin", "2001:db8::1", "http")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,8 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = seed(tmp_path_factory.mktemp("deeds") / "books.db", 100, 1000)
 
     async def use(store: Store) -> None:
+        anna = await store.tidy(lambda c: logins.add_staff(c, "anna", "admin", "$argon2id$", NOW_US))
+        assert anna == CASHIER.id
         await store.commit([Asked(deposit("d", 5, BOB), actor=CASHIER)], NOW_US)
         await store.commit([Asked(settle("s", 9, "lost"), actor=HOST)], NOW_US + S)
         await store.commit([Asked(deposit("e\u202e", 6, ALICE), actor=CASHIER)], NOW_US + 2 * S)
@@ -48,11 +51,12 @@ def shown(path: Path, *options: str | int) -> list[dict[str, Any]]:
 
 def test_the_log_as_text_newest_first_and_nothing_that_a_terminal_obeys(books: Path) -> None:
     lines = well("audit-log", "--db", books).out.splitlines()
+    anna = f"admin {STAFF_ID_BASE} anna"
     assert [line.split("  ")[:6] for line in lines] == [
         ["4", rfc3339(NOW_US + 3 * S), "operator 42", "ws 192.0.2.1", "clock.confirm", "accepted"],
-        ["3", rfc3339(NOW_US + 2 * S), "admin 43", "http 2001:db8::1", "wallet.deposit", "accepted 4"],
+        ["3", rfc3339(NOW_US + 2 * S), anna, "http 2001:db8::1", "wallet.deposit", "accepted 4"],
         ["2", rfc3339(NOW_US + S), "operator 42", "ws 192.0.2.1", "bet.settle", "NOT_FOUND"],
-        ["1", rfc3339(NOW_US), "admin 43", "http 2001:db8::1", "wallet.deposit", "accepted 3"],
+        ["1", rfc3339(NOW_US), anna, "http 2001:db8::1", "wallet.deposit", "accepted 3"],
     ]
     assert [line.split("  ")[6:] for line in lines] == [
         ['{"jumped_us":7}'],
@@ -63,10 +67,12 @@ def test_the_log_as_text_newest_first_and_nothing_that_a_terminal_obeys(books: P
 
 
 def test_the_log_as_json(books: Path) -> None:
+    assert [each["name"] for each in shown(books)] == [None, "anna", None, "anna"]
     assert shown(books)[1] == {
-        "id": 3, "at": rfc3339(NOW_US + 2 * S), "actor": 43, "role": "admin", "address": "2001:db8::1",
-        "door": "http", "action": "wallet.deposit", "subject": {"user_id": ALICE, "amount_minor": 6},
-        "key": "e\u202e", "outcome": "accepted", "transaction_id": 4,
+        "id": 3, "at": rfc3339(NOW_US + 2 * S), "actor": STAFF_ID_BASE, "name": "anna", "role": "admin",
+        "address": "2001:db8::1", "door": "http", "action": "wallet.deposit",
+        "subject": {"user_id": ALICE, "amount_minor": 6}, "key": "e\u202e",
+        "outcome": "accepted", "transaction_id": 4,
     }  # fmt: skip
 
 
@@ -78,11 +84,19 @@ def test_the_log_as_json(books: Path) -> None:
         (["--action", "wallet.deposit"], [3, 1]),
         (["--from", rfc3339(NOW_US + S)], [4, 3, 2]),
         (["--to", rfc3339(NOW_US + S)], [1]),
-        (["--from", rfc3339(NOW_US + S), "--to", rfc3339(NOW_US + 3 * S), "--actor", 43], [3]),
+        (["--from", rfc3339(NOW_US + S), "--to", rfc3339(NOW_US + 3 * S), "--actor", STAFF_ID_BASE], [3]),
     ],
 )
 def test_only_what_is_asked_for(books: Path, options: list[str | int], ids: list[int]) -> None:
     assert [each["id"] for each in shown(books, *options)] == ids
+
+
+def test_nobody_is_given_a_token_in_the_name_of_another(books: Path) -> None:
+    """It would outlive him, too: what `token` prints ends with its time, and not with whoever is removed."""
+    refused = run("token", "--db", books, "--user", STAFF_ID_BASE, "--role", "admin")
+    assert (refused.status, refused.out) == (2, "")
+    assert f"{STAFF_ID_BASE} is anna" in refused.err
+    well("token", "--db", books, "--user", STAFF_ID_BASE + 1, "--role", "admin")
 
 
 @pytest.mark.parametrize("options", [["--actor", "-1"], ["--actor", "x"], ["--from", "yesterday"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from engine.files import served_at
 from engine.people import SERVICE_ID_BASE, STAFF_ID_BASE
 from harness.process import Server, environment, seed, solidgreen
 from harness.wire import connect
+from tests import command
 
 HORSE = "correct horse"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -36,9 +38,9 @@ def server(folder: Path) -> Iterator[Server]:
         yield served
 
 
-def run(db: Path, *command: str, stdin: str = "", status: int = 0) -> str:
+def run(db: Path, *words: str, stdin: str = "", status: int = 0) -> str:
     """What it printed; on standard error where it is to fail."""
-    group, action, *rest = command
+    group, action, *rest = words
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", group, action, "--db", str(db), *rest],
         env=environment(), input=stdin, capture_output=True, text=True, timeout=60,
@@ -145,6 +147,24 @@ def test_a_password_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert people._password(Options()) == HORSE  # type: ignore[arg-type]
     with pytest.raises(people.NotDone, match="differ"):
         people._password(Options())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "action", [("keys", "create"), ("keys", "rotate"), ("keys", "revoke"), ("staff", "remove")]
+)
+def test_a_name_that_is_no_text_is_nobodys(tmp_path: Path, action: tuple[str, str]) -> None:
+    told = command.run(*action, "--db", tmp_path / "none.db", "ab\udcff")
+    assert told.status == 2
+    assert "username: expected 3 to 64 characters" in told.err
+
+
+def test_a_password_that_is_no_text_is_refused_before_anybody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("pässwörter".encode("latin-1")), "utf-8"))
+    told = command.run("staff", "add", "--db", tmp_path / "none.db", "anna", "--password-stdin")
+    assert told.status == 2
+    assert "the password is no text of this locale (utf-8)" in told.err
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from starlette.requests import Request
 
 from engine.people import ACCESS_LIFE_S
@@ -115,11 +116,22 @@ def test_of_a_name_no_more_is_kept_than_locks_it_out_however_long_it_goes_on() -
 
 def test_what_has_ended_is_remembered_as_long_as_a_token_lives() -> None:
     ended = Ended()
-    ended.add("l1", 0)
-    ended.add("l2", ACCESS_LIFE_S)
+    ended.add("l1", 0, 50)
+    ended.add("l2", ACCESS_LIFE_S, 50 + ACCESS_LIFE_S)
     assert ("l1" in ended, "l2" in ended, "l3" in ended) == (True, True, False)
-    ended.add("l3", REMEMBERED_S)
+    ended.add("l3", REMEMBERED_S, 50 + REMEMBERED_S)
     assert ("l1" in ended, "l2" in ended, len(ended)) == (False, True, 2)
+
+
+@pytest.mark.parametrize("jumped_s", [86_400, -86_400])
+def test_what_has_ended_is_not_forgotten_for_a_clock_that_jumps_and_comes_back(jumped_s: int) -> None:
+    ended = Ended()
+    ended.add("l1", 0, 0)
+    ended.add("l2", 1 + jumped_s, 1)
+    ended.add("l3", REMEMBERED_S - 1, REMEMBERED_S - 1)
+    assert "l1" in ended
+    ended.add("l4", REMEMBERED_S, REMEMBERED_S)
+    assert "l1" not in ended
 
 
 def test_a_house_is_one_place_however_many_addresses_it_has() -> None:

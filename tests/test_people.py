@@ -10,6 +10,7 @@ from engine.people import (
     STAFF_ID_BASE,
     Family,
     Presented,
+    key_of_sid,
     login_of_sid,
     normal_password,
     normal_scopes,
@@ -87,6 +88,9 @@ def test_a_successor_is_the_same_each_time_and_needs_the_secret() -> None:
         ("anna\U000e0100", None),
         ("an\u17b4na", None),
         ("an\u180bna", None),
+        ("anna\u2800", None),
+        ("anna\U0001d159", None),
+        ("an\U00016fe4na", None),
     ],
 )
 def test_a_name_is_kept_in_one_form(given: str, kept: str | None) -> None:
@@ -125,3 +129,4 @@ def test_numbers_and_sids_are_apart() -> None:
     assert STAFF_ID_BASE < SERVICE_ID_BASE < 2**51
     assert sid_of_login(5) != sid_of_key(5)
     assert (login_of_sid(sid_of_login(5)), login_of_sid(sid_of_key(5)), login_of_sid(None)) == (5, None, None)
+    assert (key_of_sid(sid_of_key(5)), key_of_sid(sid_of_login(5)), key_of_sid(None)) == (5, None, None)

@@ -5,28 +5,45 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from sqlite3 import Connection
+from unittest.mock import Mock
 
 import jwt
 import pytest
 from argon2 import PasswordHasher
 
 from batcher.asides import Asides
+from engine import logins
 from engine.actors import Actor
 from engine.commands import Command
 from engine.outcomes import Code, Outcome, Rejected
-from engine.people import ACCESS_LIFE_S, GRACE_US, LOGIN_LIFE_S, SERVICE_ID_BASE, STAFF_ID_BASE
+from engine.people import GRACE_US, LOGIN_LIFE_S, SERVICE_ID_BASE, STAFF_ID_BASE, successor_of
+from tests.asgi import ask
 from tests.batches import BOB, World, world
+from tests.batches import NOW_US as BOOKS_US
 from tests.books_open import look
+from ws.asking.ended import REMEMBERED_S
 from ws.auth import identify
+from ws.http.shell import shelled
+from ws.people.entrance import Entrance
 from ws.people.lockout import FAILURES_ANYWHERE
 from ws.people.log_ins import People
 from ws.people.passwords import Passwords
-from ws.people.secrets_shown import PeopleRefused
+from ws.people.secrets_shown import REFRESH_PREFIX, PeopleRefused, bytes_of, text_of
 from ws.people.staff import Staff
+from ws.people.staff_routes import staff_routes
+from ws.rates.rates import Counted, RateLimits, Rates
+from ws.rates.windows import Windows
+from ws.settings import Settings
+from ws.sockets.hub import Hub
+from ws.sockets.session import Door
+from ws.wire.messages import Limits
 
 SECRET = "a secret that is long enough for HS256"
 HORSE = "correct horse"
@@ -53,13 +70,23 @@ class House:
             registers=registers,
             clock=lambda: self.now_us,
         )
-        self.staff = Staff(this.store, self.asides, self.passwords, self.ended.append, lambda: self.now_us)
+        self.staff = Staff(
+            this.store,
+            self.asides,
+            self.passwords,
+            self.ended.append,
+            clock=lambda: self.now_us,
+            books_clock=lambda: this.batcher.books_clock.now().at_us,
+        )
 
     async def _ask(self, command: Command) -> Outcome:
         return await self.ask(command)
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         return look(self.world.path, sql)
+
+    async def name_of(self, number: int) -> str | None:
+        return await self.world.store.read(partial(logins.name_of, number=number))
 
 
 @contextlib.asynccontextmanager
@@ -93,6 +120,7 @@ def test_who_registers_has_an_empty_wallet_of_his_own_and_is_logged_in(tmp_path:
         assert (told.user_id, told.role, told.access_life_s) == (BOB + 1, "player", 900)
         who = identify(SECRET, told.access_token)
         assert (who.user_id, who.role, who.session, who.scopes) == (BOB + 1, "player", "l1", None)
+        assert await house.name_of(told.user_id) is None, "who acts for the house as her is not she"
         row = "SELECT kind, currency, balance FROM users WHERE id = (SELECT max(user_id) FROM credentials)"
         assert house.rows(row) == [("player", "EUR", 0)]
         assert await why(house.people.register("ＡＬＩＣＥ", HORSE, None, "")) is Code.IDEMPOTENCY_CONFLICT
@@ -298,6 +326,26 @@ def test_a_token_that_is_used_again_ends_its_log_in_and_says_so_in_the_log(
     run(tmp_path, scenario)
 
 
+def test_with_another_secret_nobody_is_logged_in_and_nobody_is_taken_for_a_thief(tmp_path: Path) -> None:
+    """Whoever has had the old one can derive each successor of a token that he has seen."""
+
+    async def scenario(house: House) -> None:
+        first = (await house.people.register("alice", HORSE, None, "home")).refresh_token
+        assert first is not None
+        stolen = bytes_of(REFRESH_PREFIX, first)
+        assert stolen is not None
+        second = (await house.people.refresh(first)).refresh_token
+        assert second is not None
+        assert second == text_of(REFRESH_PREFIX, successor_of(SECRET, stolen))
+        house.people._secret = SECRET[::-1]
+        for token in (second, first):
+            assert await why(house.people.refresh(token)) is Code.UNAUTHORIZED
+        assert house.ended == []
+        await house.people.log_in("alice", HORSE, "home")
+
+    run(tmp_path, scenario)
+
+
 def test_what_a_stranger_makes_up_does_not_reach_the_writer(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         before = house.world.store.commits
@@ -333,6 +381,13 @@ def test_a_log_out_ends_one_log_in_and_those_of_others_cannot_be_ended(tmp_path:
         assert await why(house.people.refresh(told.refresh_token)) is Code.UNAUTHORIZED
         await house.people.log_out(who._replace(session=None), other.refresh_token)
         assert house.ended == ["l1", "l2"]
+        here, in_cookie = [await house.people.log_in("alice", HORSE, "here") for _ in range(2)]
+        who = identify(SECRET, here.access_token)
+        for worthless in (stranger.refresh_token, "sgr_nonsense"):
+            await house.people.log_out(who, None, worthless)
+        assert house.ended == ["l1", "l2", "l4"], "not the stranger's"
+        await house.people.log_out(who, None, in_cookie.refresh_token)
+        assert house.ended == ["l1", "l2", "l4", "l5"]
 
     run(tmp_path, scenario)
 
@@ -354,6 +409,7 @@ def test_staff_log_in_with_their_role_until_they_are_removed(tmp_path: Path) -> 
         codes = [await why(house.people.log_in("anna", "another horse", "there")) for _ in range(6)]
         assert codes == [Code.UNAUTHORIZED] * 5 + [Code.RATE_LIMITED], "his password is as wrong as any"
         assert await why(house.staff.remove_staff(ADMIN, "anna")) is Code.NOT_FOUND
+        assert await house.name_of(STAFF_ID_BASE) == "anna", "what he did is his for ever"
         told_of = [("staff.add",), ("staff.password",), ("staff.remove",)]
         assert house.rows("SELECT action FROM audit_log ORDER BY id") == told_of, "and not what was refused"
         assert HORSE not in str(house.rows("SELECT * FROM audit_log"))
@@ -393,6 +449,68 @@ def test_who_gets_another_password_while_the_old_one_is_checked_is_not_let_in_by
         assert house.rows("SELECT count(*) FROM logins") == [(0,)]
 
     run(tmp_path, scenario)
+
+
+def test_who_was_let_out_before_it_is_done_changes_nobody_who_may_act(tmp_path: Path) -> None:
+    """A password takes its time to be hashed, and what is written waits for bets: long enough for whoever was
+    robbed of his token to log out."""
+
+    async def scenario(house: House) -> None:
+        rates = Rates(RateLimits(), Counted(Windows()))
+        routes = staff_routes(house.staff, lambda: house.now_us)
+        app = shelled(routes, partial(identify, SECRET), rates, frozenset())
+        await house.staff.add_staff(ADMIN, "anna", HORSE, "admin")
+        await house.staff.add_staff(ADMIN, "bert", HORSE, "operator")
+        await house.staff.create_key(ADMIN, "partner", "operator", None)
+        key = await house.staff.create_key(ADMIN, "keeper", "admin", None)
+        who_may = "SELECT * FROM credentials", "SELECT * FROM service_keys", "SELECT * FROM service_accounts"
+        change = house.asides.change
+
+        async def asked(path: str, method: str, body: object, token: str, let_out: Awaitable[object]) -> None:
+            async def behind_the_end(its: Callable[[Connection], object]) -> object:
+                house.asides.change = change  # type: ignore[method-assign]
+                await let_out
+                before.extend(house.rows(each) for each in who_may)
+                return await change(its)
+
+            before: list[object] = []
+            house.asides.change = behind_the_end  # type: ignore[method-assign,assignment]
+            headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+            pieces = [] if body is None else [json.dumps(body).encode()]
+            answer = await ask(app, f"/v1/admin/{path}", method, headers, pieces)
+            assert (answer.status, answer.code) == (401, "UNAUTHORIZED"), path
+            assert [house.rows(each) for each in who_may] == before, path
+
+        mallory = {"username": "mallory", "password": HORSE, "role": "admin"}
+        for path, method, body in (
+            ("staff", "POST", mallory),
+            ("staff/bert", "DELETE", None),
+            ("staff/bert/password", "PUT", {"password": "another horse"}),
+            ("keys", "POST", {"name": "backdoor", "role": "admin"}),
+            ("keys/partner", "DELETE", None),
+            ("keys/partner/rotate", "POST", {}),
+        ):
+            token = (await house.people.log_in("anna", HORSE, "here")).access_token
+            await asked(path, method, body, token, house.people.log_out(identify(SECRET, token), None))
+        token = (await house.people.exchange_key(key)).access_token
+        await asked("staff", "POST", mallory, token, house.staff.rotate_key(ADMIN, "keeper", 0))
+
+    run(tmp_path, scenario)
+
+
+def test_the_audit_log_has_the_time_of_the_books(tmp_path: Path) -> None:
+    """Which is not that of the wall clock while nobody knows whether that is right."""
+
+    async def scenario() -> None:
+        async with world(tmp_path) as this:
+            door = Door(this.store, this.batcher, Hub(), SECRET, Limits(), this.checks, Mock())
+            entrance = Entrance(door, Settings(this.path, SECRET))
+            this.wall.now_us += 3_600_000_000
+            await entrance.staff.create_key(ADMIN, "partner", "operator", None)
+            assert this.rows("SELECT at FROM audit_log") == [(BOOKS_US,)]
+            entrance.close()
+
+    asyncio.run(scenario())
 
 
 def test_an_access_token_lives_no_longer_than_its_log_in(tmp_path: Path) -> None:
@@ -460,7 +578,7 @@ def test_a_start_remembers_what_ended_while_tokens_of_it_may_be_shown(tmp_path: 
         house.now_us += 1_000_000
         await house.staff.remove_staff(ADMIN, "anna")
         house.ended.clear()
-        house.now_us += (ACCESS_LIFE_S - 2) * 1_000_000
+        house.now_us += (REMEMBERED_S - 2) * 1_000_000
         await house.people.remember()
         assert house.ended == ["l1", "l2", "k1", "k2", "l3"]
         house.ended.clear()

@@ -237,7 +237,7 @@ def test_who_is_logged_out_while_his_wallet_is_read_is_refused() -> None:
         session = made(wire, books)
         entering = asyncio.create_task(session._authenticate(Authenticate(mint(PLAYER, sid="l5"), "a")))
         await until(lambda: bool(session._door.hub._by_user))
-        session._door.ended.add("l5", 0)
+        session._door.ended.add("l5", 0, 0)
         session._door.hub.end_login("l5")
         books.may_answer.set()
         await entering

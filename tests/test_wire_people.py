@@ -221,10 +221,15 @@ def test_a_browser_keeps_its_refresh_token_in_a_cookie(world: World, http: httpx
     refreshed = http.post("/v1/auth/refresh", headers=cookie, json={})
     assert "refresh_token" not in refreshed.json()
     assert refreshed.headers["set-cookie"].partition(";")[0] != cookie["Cookie"]
+    by_now = http.post("/v1/auth/login", json={"username": "emma", "password": HORSE, "cookie": True})
     http.cookies = httpx.Cookies()
+    cookie = {"Cookie": by_now.headers["set-cookie"].partition(";")[0]}
     gone = http.post("/v1/auth/logout", headers=cookie | bearer(refreshed.json()["access_token"]), json={})
     assert gone.status_code == 204
     assert "max-age=0" in gone.headers["set-cookie"].lower()
+    http.cookies = httpx.Cookies()
+    copied = http.post("/v1/auth/refresh", headers=cookie, json={})
+    assert code_of(copied) == (401, "UNAUTHORIZED"), "what the browser has forgotten is good for nobody"
 
 
 def test_a_service_account_acts_until_it_is_revoked(world: World, http: httpx.Client) -> None:
@@ -244,6 +249,8 @@ def test_a_service_account_acts_until_it_is_revoked(world: World, http: httpx.Cl
     async def scenario() -> None:
         async with connect(world.server.ws, told["access_token"]) as socket:
             assert socket.welcome["user_id"] == told["user_id"] == listed["user_id"]
+            settle = {"type": "bet.settle", "key": "partner-1", "bet_id": bet(1)["bet_id"], "result": "lost"}
+            assert (await socket.ask(settle))["code"] == "NOT_FOUND"
             at_s = time.monotonic()
             gone = await asyncio.to_thread(http.delete, "/v1/admin/keys/partner", headers=admin)
             assert gone.status_code == 204
@@ -253,6 +260,9 @@ def test_a_service_account_acts_until_it_is_revoked(world: World, http: httpx.Cl
     asyncio.run(scenario())
     assert code_of(http.post("/v1/auth/token", json={"key": made.json()["key"]})) == (401, "UNAUTHORIZED")
     assert code_of(http.delete("/v1/admin/keys/partner", headers=admin)) == (404, "NOT_FOUND")
+    asked = {"actor": told["user_id"]}
+    (deed,) = http.get("/v1/audit-log", params=asked, headers=bearer(world.auditor)).json()["items"]
+    assert (deed["name"], deed["action"], deed["outcome"]) == ("partner", "bet.settle", "NOT_FOUND")
 
 
 def test_only_admins_without_bounds_say_who_may_act(http: httpx.Client) -> None:

@@ -4,12 +4,13 @@ wallet and a block. Reads beside the writer.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Final
 
 import msgspec
 from msgspec import UNSET
 
-from engine import audit_log, pages, queries, receipts
+from engine import audit_log, logins, pages, queries, receipts
 from engine.deeds import Deed
 from engine.outcomes import Code
 from engine.store import Store
@@ -157,22 +158,23 @@ async def _block(store: Store, request: BlockGet) -> Reply:
 
 
 async def _audit_log(store: Store, request: AuditLogGet) -> Reply:
-    # One more than is shown tells whether there is another page.
-    deeds = await store.read_long(
-        lambda connection: audit_log.read_deeds(
+    def look(connection: sqlite3.Connection) -> tuple[list[Deed], dict[int, str | None]]:
+        deeds = audit_log.read_deeds(
             connection,
             before=request.before,
-            limit=request.limit + 1,
+            limit=request.limit + 1,  # one more than is shown tells whether there is another page
             actor_id=request.actor,
             action=request.action,
         )
-    )
+        return deeds, {id_: logins.name_of(connection, id_) for id_ in {deed.actor_id for deed in deeds}}
+
+    deeds, names = await store.read_long(look)
     shown = deeds[: request.limit]
     next_ = shown[-1].id if len(deeds) > len(shown) else None
-    return AuditLog(request.id, [_deed(each) for each in shown], _or_none(next_))
+    return AuditLog(request.id, [_deed(each, names[each.actor_id]) for each in shown], _or_none(next_))
 
 
-def _deed(deed: Deed) -> DeedShown:
+def _deed(deed: Deed, name: str | None) -> DeedShown:
     return DeedShown(
         deed.id,
         deed.at_us // 1000,
@@ -185,4 +187,5 @@ def _deed(deed: Deed) -> DeedShown:
         deed.key,
         deed.outcome,
         deed.transaction_id,
+        name,
     )

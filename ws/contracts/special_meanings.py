@@ -300,6 +300,11 @@ SPECIAL_MEANINGS: Final[dict[tuple[str, str], Meaning]] = {
     ("DeedShown", "key"): Meaning("The idempotency key; null where there is none.", "settle-1"),
     ("DeedShown", "outcome"): Meaning("`accepted`, or the code of the refusal.", "accepted"),
     ("DeedShown", "transaction_id"): Meaning("What it did in the ledger; null if nothing.", 88200),
+    ("DeedShown", "name"): Meaning(
+        "What the `actor` is called, who may have been removed since; null where nobody of the staff and no "
+        "service account has this number.",
+        "anna",
+    ),
     ("BlockGet", "block"): Meaning("The number of the block.", 428),
     ("Wallet", "status"): Meaning(
         "`blocked`: takes no bets; `closed`: for good.",

@@ -37,7 +37,14 @@ class Entrance:
             self._end,
             registers=settings.registration,
         )
-        self.staff = Staff(door.store, asides, self._passwords, self._end, wall_us)
+        self.staff = Staff(
+            door.store,
+            asides,
+            self._passwords,
+            self._end,
+            clock=wall_us,
+            books_clock=lambda: door.batcher.books_clock.now().at_us,
+        )
 
     def routes(self) -> list[Route]:
         """All of `/v1/auth` and `/v1/admin`."""
@@ -49,5 +56,5 @@ class Entrance:
 
     def _end(self, sid: str) -> None:
         # In this order: whoever comes now is refused, whoever is here is closed.
-        self._door.ended.add(sid, time.time())
+        self._door.ended.add(sid, time.time(), time.monotonic())
         self._door.hub.end_login(sid)

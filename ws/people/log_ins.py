@@ -29,6 +29,7 @@ from engine.people import (
     Family,
     Presented,
     hash_of,
+    kept_of,
     login_of_sid,
     normal_password,
     normal_username,
@@ -38,6 +39,7 @@ from engine.people import (
     successor_of,
 )
 from engine.store import Store
+from ws.asking.ended import REMEMBERED_S
 from ws.auth import issue
 from ws.effects import Identity
 from ws.people.lockout import Lockout
@@ -189,7 +191,7 @@ class People:
 
     def _log_in(self, connection: sqlite3.Connection, user_id: int, role: str, now_us: int) -> LoggedIn:
         token = secrets.token_bytes(SECRET_BYTES)
-        login_id = logins.begin_login(connection, user_id, hash_of(token), now_us)
+        login_id = logins.begin_login(connection, user_id, kept_of(self._secret, token), now_us)
         expires_us = now_us + LOGIN_LIFE_S * 1_000_000
         return self._tokens(Family(login_id, user_id, role, expires_us, False, None, False), token, now_us)
 
@@ -214,7 +216,7 @@ class People:
         if token is None:
             raise PeopleRefused(Code.UNAUTHORIZED, NO_TOKEN)
         successor = successor_of(self._secret, token)
-        hashes = hash_of(token), hash_of(successor)
+        hashes = kept_of(self._secret, token), kept_of(self._secret, successor)
         # What a stranger makes up does not wait for the writer, nor bets for it.
         found = await self._store.read(lambda connection: logins.family(connection, *hashes))
         meaning = presented(found, self._clock())
@@ -233,19 +235,21 @@ class People:
             raise PeopleRefused(Code.UNAUTHORIZED, NO_TOKEN)
         return self._tokens(found, successor, self._clock())
 
-    async def log_out(self, identity: Identity, refresh_token: str | None) -> None:
+    async def log_out(
+        self, identity: Identity, refresh_token: str | None, in_cookie: str | None = None
+    ) -> None:
         """End the log-in that this token comes from, and that of a refresh token of the same user. Raises
-        `PeopleRefused`: INVALID_REQUEST where there is none to be ended, UNAUTHORIZED."""
-        ids = {login_of_sid(identity.session)} - {None}
+        `PeopleRefused`: INVALID_REQUEST where there is none to be ended, UNAUTHORIZED. `in_cookie`: the
+        refresh token that his browser is told to forget; looked over where it is not good, or another's."""
+        ids = {login_of_sid(identity.session)}
         if refresh_token is not None:
-            token = bytes_of(REFRESH_PREFIX, refresh_token)
-            found = None
-            if token is not None:
-                hashes = hash_of(token), hash_of(successor_of(self._secret, token))
-                found = await self._store.read(lambda connection: logins.family(connection, *hashes))
-            if found is None or found.user_id != identity.user_id:
+            shown = await self._login_of(identity, refresh_token)
+            if shown is None:
                 raise PeopleRefused(Code.UNAUTHORIZED, NO_TOKEN)
-            ids.add(found.login_id)
+            ids.add(shown)
+        if in_cookie is not None:
+            ids.add(await self._login_of(identity, in_cookie))
+        ids.discard(None)
         if not ids:
             raise PeopleRefused(
                 Code.INVALID_REQUEST, "this token comes from no log-in: it ends with its time"
@@ -260,6 +264,16 @@ class People:
             ]
 
         self._ended(await self._asides.change(end))
+
+    async def _login_of(self, identity: Identity, refresh_token: str) -> int | None:
+        """The log-in of his that this refresh token belongs to; None: to none."""
+        token = bytes_of(REFRESH_PREFIX, refresh_token)
+        if token is None:
+            return None
+        successor = successor_of(self._secret, token)
+        hashes = kept_of(self._secret, token), kept_of(self._secret, successor)
+        found = await self._store.read(lambda connection: logins.family(connection, *hashes))
+        return found.login_id if found is not None and found.user_id == identity.user_id else None
 
     # -- service accounts
 
@@ -292,7 +306,7 @@ class People:
 
     async def remember(self) -> None:
         """Tell `end` of what ended before the start, while tokens that came from it may still be valid."""
-        since_us = self._clock() - ACCESS_LIFE_S * 1_000_000
+        since_us = self._clock() - REMEMBERED_S * 1_000_000
 
         def look(connection: sqlite3.Connection) -> list[str]:
             ended = logins.ended_since(connection, since_us) + service_keys.revoked_since(

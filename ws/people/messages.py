@@ -43,7 +43,8 @@ class Login(Body):
 
 
 class Refresh(Body):
-    """`POST /v1/auth/refresh` and `/logout`. Without the token: that of the cookie."""
+    """`POST /v1/auth/refresh` and `/logout`. Without the token: that of the cookie; to log out, that as
+    well."""
 
     refresh_token: Secret | None = None
 

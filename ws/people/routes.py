@@ -76,7 +76,8 @@ def people_routes(people: People) -> list[Route]:
     async def log_out(request: Request) -> Response:
         identity = known(request.scope)
         asked = await read_body(request, Refresh)
-        await people.log_out(identity, asked.refresh_token)
+        # The browser is told to forget the cookie: so nobody else may go on with what is in it.
+        await people.log_out(identity, asked.refresh_token, _cookie_of(request))
         gone = Response(status_code=204)
         if COOKIE in request.cookies:
             _set_cookie(request, gone, "", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,19 +33,26 @@ from ws.people.secrets_shown import PeopleRefused
 from ws.people.staff import Staff
 
 
+class Admin(NamedTuple):
+    """Who asks, and what his token came from, if that can end."""
+
+    actor: Actor
+    sid: str | None
+
+
 def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
     """`clock`: microseconds of the wall clock."""
 
-    def admin(request: Request) -> Actor:
+    def admin(request: Request) -> Admin:
         return may_manage(request, known(request.scope))
 
-    async def asked_of(request: Request, kind: type[Some]) -> tuple[Actor, Some]:
+    async def asked_of(request: Request, kind: type[Some]) -> tuple[Admin, Some]:
         """Who asks for what; looked at anew behind the body."""
         admin(request)
         asked = await read_body(request, kind)
         return may_manage(request, still_known(request.scope)), asked
 
-    def may_manage(request: Request, identity: Identity) -> Actor:
+    def may_manage(request: Request, identity: Identity) -> Admin:
         if reach_of(identity, MANAGE) is None:
             raise PeopleRefused(Code.FORBIDDEN, why_not(identity, MANAGE))
         # Whoever makes keys makes any: so none whose own is bounded.
@@ -52,7 +60,7 @@ def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
             raise PeopleRefused(Code.FORBIDDEN, "this key is bounded by scopes, and makes no others")
         actor = actor_of(identity, request.client, "http")
         assert actor is not None, "players are no admins"
-        return actor
+        return Admin(actor, identity.session)
 
     @answering
     async def list_staff(request: Request) -> Response:
@@ -61,20 +69,20 @@ def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
 
     @answering
     async def add(request: Request) -> Response:
-        actor, asked = await asked_of(request, AddStaff)
-        user_id = await staff.add_staff(actor, asked.username, asked.password, asked.role)
+        (actor, sid), asked = await asked_of(request, AddStaff)
+        user_id = await staff.add_staff(actor, asked.username, asked.password, asked.role, sid=sid)
         return shown({"user_id": user_id}, 201)
 
     @answering
     async def remove(request: Request) -> Response:
-        actor = admin(request)
-        await staff.remove_staff(actor, request.path_params["name"])
+        actor, sid = admin(request)
+        await staff.remove_staff(actor, request.path_params["name"], sid=sid)
         return Response(status_code=204)
 
     @answering
     async def set_password(request: Request) -> Response:
-        actor, asked = await asked_of(request, SetPassword)
-        await staff.set_staff_password(actor, request.path_params["name"], asked.password)
+        (actor, sid), asked = await asked_of(request, SetPassword)
+        await staff.set_staff_password(actor, request.path_params["name"], asked.password, sid=sid)
         return Response(status_code=204)
 
     @answering
@@ -86,21 +94,20 @@ def staff_routes(staff: Staff, clock: Callable[[], int]) -> list[Route]:
 
     @answering
     async def create(request: Request) -> Response:
-        actor, asked = await asked_of(request, CreateKey)
-        return shown(
-            NewKey(asked.name, await staff.create_key(actor, asked.name, asked.role, asked.scopes)), 201
-        )
+        (actor, sid), asked = await asked_of(request, CreateKey)
+        key = await staff.create_key(actor, asked.name, asked.role, asked.scopes, sid=sid)
+        return shown(NewKey(asked.name, key), 201)
 
     @answering
     async def rotate(request: Request) -> Response:
-        actor, asked = await asked_of(request, RotateKey)
+        (actor, sid), asked = await asked_of(request, RotateKey)
         name = request.path_params["name"]
-        return shown(NewKey(name, await staff.rotate_key(actor, name, asked.grace_s)), 201)
+        return shown(NewKey(name, await staff.rotate_key(actor, name, asked.grace_s, sid=sid)), 201)
 
     @answering
     async def revoke(request: Request) -> Response:
-        actor = admin(request)
-        await staff.revoke_account(actor, request.path_params["name"])
+        actor, sid = admin(request)
+        await staff.revoke_account(actor, request.path_params["name"], sid=sid)
         return Response(status_code=204)
 
     return [

@@ -128,6 +128,7 @@ class DeedShown(msgspec.Struct, gc=False):
     key: str | None
     outcome: str
     transaction_id: int | None
+    name: str | None
 
 
 class AuditLog(Reply, tag="audit_log"):
