@@ -5,7 +5,8 @@ are grouped as bets are, by what arrives while the commit before is running, and
 that a thousand of them at once are ten commits and not a thousand.
 
 Bets wait for each of these commits as for one of their own, and ten a second are felt (docs/adr/0029). So
-while bets are under way there is a rest after each, unless several changes wait already.
+while bets are under way there is a rest after each, unless several changes wait already, or one that is not
+to wait: what takes somebody's rights away.
 """
 
 from __future__ import annotations
@@ -58,12 +59,13 @@ class Asides:
         self._bets = bets
         self._bets_by_then = 0  # at the end of the last commit
         self._rested_at_s = float("-inf")
-        self._are_enough = asyncio.Event()
+        self._is_due = asyncio.Event()
         self._waiting: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
 
-    async def change(self, change: Change[Answer]) -> Answer:
+    async def change(self, change: Change[Answer], *, is_urgent: bool = False) -> Answer:
         """Run `change` on the writer's thread, together with others; its answer, once that is on disk.
+        `is_urgent`: bets are to wait for it rather than it for them.
 
         Raises what `change` does (then nothing of it has happened, and the others' goes on), `BatchRefused`
         (nothing has happened: the disk is full, or too many wait) or `CommitUnknown`. Cancelling the caller
@@ -73,8 +75,8 @@ class Asides:
             raise BatchRefused("wait", f"{WAITING_MAX} changes wait already")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(change, answer))
-        if len(self._waiting) >= ENOUGH:
-            self._are_enough.set()
+        if is_urgent or len(self._waiting) >= ENOUGH:
+            self._is_due.set()
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all(), name="changes beside the money")
         return await answer
@@ -84,6 +86,8 @@ class Asides:
             while self._waiting:
                 await self._rest()
                 group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
+                if not self._waiting:
+                    self._is_due.clear()
                 await self._commit(group)
                 self._bets_by_then = self._bets()
                 self._rested_at_s = asyncio.get_running_loop().time() + REST_S
@@ -91,13 +95,12 @@ class Asides:
             self._committing = None
 
     async def _rest(self) -> None:
-        """While bets are under way, wait until it is time again, or until enough wait."""
-        if self._bets() == self._bets_by_then or len(self._waiting) >= ENOUGH:
+        """While bets are under way, wait until it is time again, or something is due before that."""
+        if self._bets() == self._bets_by_then:
             return
-        self._are_enough.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(self._rested_at_s):
-                await self._are_enough.wait()
+                await self._is_due.wait()
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
         try:

@@ -111,6 +111,26 @@ def test_a_rest_ends_where_enough_wait(path: Path, monkeypatch: pytest.MonkeyPat
     run(path.parent, use)
 
 
+def test_what_is_urgent_takes_along_what_waits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asides_module, "REST_S", 60.0)
+
+    async def use(books: Books) -> None:
+        asides, before = Asides(books.store, itertools.count(1).__next__), books.store.commits
+        async with asyncio.timeout(10):
+            await asides.change(add(1))
+            waits = asyncio.create_task(asides.change(add(2)))
+            await asyncio.sleep(0.05)
+            assert known(path) == [1]
+            await asyncio.gather(waits, asides.change(add(3), is_urgent=True))
+            assert books.store.commits - before == 2
+        last = asyncio.create_task(asides.change(add(4)))
+        await asyncio.sleep(0.05)
+        assert known(path) == [1, 2, 3], "the next one rests again"
+        last.cancel()
+
+    run(path.parent, use)
+
+
 def test_with_nobody_betting_nothing_rests(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asides_module, "REST_S", 60.0)
 

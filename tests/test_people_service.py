@@ -467,11 +467,11 @@ def test_who_was_let_out_before_it_is_done_changes_nobody_who_may_act(tmp_path: 
         change = house.asides.change
 
         async def asked(path: str, method: str, body: object, token: str, let_out: Awaitable[object]) -> None:
-            async def behind_the_end(its: Callable[[Connection], object]) -> object:
+            async def behind_the_end(its: Callable[[Connection], object], **named: bool) -> object:
                 house.asides.change = change  # type: ignore[method-assign]
                 await let_out
                 before.extend(house.rows(each) for each in who_may)
-                return await change(its)
+                return await change(its, **named)
 
             before: list[object] = []
             house.asides.change = behind_the_end  # type: ignore[method-assign,assignment]

@@ -263,7 +263,7 @@ class People:
                 if id_ and logins.end_login(connection, id_, "logout", now_us)
             ]
 
-        self._ended(await self._asides.change(end))
+        self._ended(await self._asides.change(end, is_urgent=True))
 
     async def _login_of(self, identity: Identity, refresh_token: str) -> int | None:
         """The log-in of his that this refresh token belongs to; None: to none."""

@@ -158,7 +158,7 @@ class Staff:
             return changed
 
         try:
-            return await self._asides.change(recorded)
+            return await self._asides.change(recorded, is_urgent=True)
         except NameTaken as error:
             raise PeopleRefused(Code.IDEMPOTENCY_CONFLICT, str(error)) from error
         except logins.NoSuchName as error:
