@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from cli.health import own_certificate
 from tests.certificates import issued
 from tests.command import run, seed
 from ws.settings import SettingInvalid
@@ -92,6 +99,29 @@ def test_a_certificate_that_ends_soon_is_told(
         caplog.messages
         == [f"the certificate is good for {days} days only: renew it, then send SIGHUP"] * findings
     )
+
+
+def test_health_trusts_a_certificate_of_an_own_making(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one extension, as scripts make them; Python asks for some from 3.13 on."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+    pair = Pair(tmp_path / "own.pem", tmp_path / "own.key")
+    pair.certificate.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    pair.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    monkeypatch.setenv("SOLIDGREEN_TLS_CERTIFICATE", str(pair.certificate))
+    trusted = own_certificate()
+    assert trusted is not None
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusted.wrap_bio(to_client, to_server)
+    server = context_of(pair).wrap_bio(to_server, to_client, server_side=True)
+    for each in (client, server):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            each.do_handshake()
+    client.do_handshake()  # raises where it does not trust
 
 
 def test_a_key_that_others_may_read_is_told(pair: Pair, tmp_path: Path) -> None:
