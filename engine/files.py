@@ -121,6 +121,7 @@ def look_at(path: Path, *, writing: bool) -> Looked:
         raise FileUnusable(f"{path}: is not an SQLite database")
     try:
         with contextlib.closing(open_read_only(path)) as connection:
+            connection.execute("BEGIN")  # of one moment: an upgrade may be committed between the two
             (application_id,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             schema = schema_in(connection)

@@ -22,15 +22,18 @@ from engine.errors import FileUnusable
 from engine.files import (
     APPLICATION_ID,
     SCHEMA_VERSION,
+    Schema,
     WriterLock,
     check_is_ours,
     create_if_missing,
     forget_what_was_written_back,
     make_secret,
+    schema_in,
 )
 from engine.reconcile import reconcile
 from engine.store import Store
 from tests.books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
+from tests.command import harm
 
 ROOT = Path(__file__).resolve().parent.parent
 HOLD = """
@@ -281,6 +284,20 @@ def test_two_that_make_the_file_at_once_get_one_whole_file(
 
     assert balances(path)[ALICE] == 100
     assert not [each for each in tmp_path.iterdir() if ".new-" in each.name]
+
+
+def test_a_look_is_of_one_moment(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the version before an upgrade and the rules behind it would be books that somebody has altered."""
+
+    def upgraded_meanwhile(connection: sqlite3.Connection) -> Schema:
+        harm(books, "CREATE TABLE later (a)", f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        return schema_in(connection)
+
+    monkeypatch.setattr(files, "schema_in", upgraded_meanwhile)
+    check_is_ours(books, writing=False)
+    monkeypatch.undo()
+    with pytest.raises(FileUnusable, match=f"has schema version {SCHEMA_VERSION + 1}"):
+        check_is_ours(books, writing=False)
 
 
 def test_a_full_disk_is_called_by_its_name(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
