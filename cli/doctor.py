@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from batcher.nonces import NonceStoreAway
 from batcher.redis_nonces import RedisGuard
@@ -17,7 +18,8 @@ from cli.audit import count_of
 from engine.checks import line_of
 from engine.errors import FileOutdated, FileUnusable
 from engine.files import check_is_ours, open_read_only, structural_findings
-from ws.settings import SettingInvalid, secret_file
+from engine.keys import KeyUnusable, key_file, signing_key
+from ws.settings import SettingInvalid, jwt_secret, mistyped, secret_file, variable
 from ws.tls import RENEW_DAYS, context_of, days_until, ends_at, pair_of
 
 DISK_FREE_MIN_BYTES = 1 << 30
@@ -61,14 +63,33 @@ def _ailments(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     free_bytes = shutil.disk_usage(options.db.absolute().parent).free
     if free_bytes < DISK_FREE_MIN_BYTES:
         yield {"check": "disk", "why": f"{free_bytes >> 20} MiB free beside the file"}
-    for file in (options.db, secret_file(options.db)):
-        if file.exists() and file.stat().st_mode & 0o077:
-            yield {"check": "mode", "why": f"others may read {file}; chmod 600 it"}
+    yield from _ailments_of_secrets(options.db)
+    for each in mistyped():
+        yield {"check": "setting", "why": each}
     yield from _ailments_of_tls(options)
     if options.redis_url:
         why = asyncio.run(_ask_redis(options.redis_url))
         if why:
             yield {"check": "redis", "why": why}
+
+
+def _ailments_of_secrets(db: Path) -> Iterator[dict[str, object]]:
+    """What is missing of them, a start makes; what is there it must be able to use."""
+    given_secret, given_key = variable("jwt_secret"), variable("signing_key")
+    key = Path(given_key) if given_key else key_file(db)
+    try:
+        if given_secret or secret_file(db).exists():
+            jwt_secret(db, create=False, given=given_secret)
+    except SettingInvalid as error:
+        yield {"check": "secret", "why": str(error)}
+    try:
+        if given_key or key.exists():
+            signing_key(db, key)
+    except KeyUnusable as error:
+        yield {"check": "signing_key", "why": str(error)}
+    for file in (db, secret_file(db), key):
+        if file.exists() and file.stat().st_mode & 0o077:
+            yield {"check": "mode", "why": f"others may read {file}; chmod 600 it"}
 
 
 def _ailments_of_tls(options: argparse.Namespace) -> Iterator[dict[str, object]]:

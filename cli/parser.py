@@ -51,10 +51,10 @@ def build_parser() -> Parser:
             db = variable("db")
             added.add_argument(
                 "--db",
-                type=Path,
+                type=values.database,
                 metavar="FILE",
                 required=db is None,
-                default=db and Path(db),
+                default=db,
                 help="the database file",
             )
         added.add_argument(

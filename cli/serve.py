@@ -13,13 +13,17 @@ from batcher.nonces import NONCE_LIMITS
 from engine.files import check_is_ours
 from ws import app
 from ws.rates.rates import RateLimits
-from ws.settings import Settings, jwt_secret, variable
+from ws.settings import Settings, jwt_secret, mistyped, variable
 from ws.watching.noise import Hushed
+
+log = logging.getLogger("solidgreen")
 
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until a signal."""
     _quiet_libraries()
+    for each in mistyped():
+        log.warning("a variable of the environment changes nothing: %s", each)
     check_is_ours(options.db, writing=True)  # before a secret is made beside a file that does not exist
     settings = Settings(
         db=options.db,

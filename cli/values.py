@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from ipaddress import ip_network
+from pathlib import Path
 
 from limits import RateLimitItem
 
@@ -32,6 +33,16 @@ def integer(text: str, low: int, high: int) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and low <= int(text) <= high):
         raise argparse.ArgumentTypeError(f"expected an integer from {low} to {high}, not {text[:40]!r}")
     return int(text)
+
+
+def database(text: str) -> Path:
+    """The file; of a symbolic link the one that it leads to, as SQLite has it. Its lock, and whatever else
+    stands beside it, has that name: by two names, two processes would write to one file."""
+    path = Path(text)
+    try:
+        return path.resolve(strict=True) if path.is_symlink() else path
+    except (OSError, RuntimeError):  # it leads nowhere, or in a circle: whoever opens it says so
+        return path
 
 
 def port(text: str) -> int:

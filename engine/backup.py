@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from engine.archive_copy import LEFT_FREE_BYTES
 from engine.drafts import Draft, refuse_to_overwrite, sync
 from engine.errors import FileOutdated, FileUnusable
 from engine.files import (
@@ -75,7 +76,7 @@ def back_up(source: Path, target: Path, tell: Tell = lambda done, total: None) -
     """
     check_is_ours(source, writing=False)
     with Draft(target) as draft:
-        copied = _copy_and_check(source, draft, tell)
+        copied = _copy_and_check(source, draft, tell, left_bytes=LEFT_FREE_BYTES)
         if copied.report.ok:
             draft.publish()
             return copied
@@ -122,9 +123,11 @@ def back_up_outdated(
     return copied
 
 
-def copy_outdated(source: Path, draft: Draft, schema: Schema, tell: Tell) -> Copied:
-    """The same, into a draft that somebody else publishes or throws away."""
-    return _copy_and_check(source, draft, tell, partial(_check_outdated, schema=schema))
+def copy_outdated(source: Path, draft: Draft, schema: Schema, tell: Tell, *, left_bytes: int = 0) -> Copied:
+    """The same, into a draft that somebody else publishes or throws away. `left_bytes`: what stays free of
+    the disk of `source`, for a server that writes to it meanwhile."""
+    check_it = partial(_check_outdated, schema=schema)
+    return _copy_and_check(source, draft, tell, check_it, left_bytes=left_bytes)
 
 
 def restore(backup: Path, target: Path, tell: Tell = lambda done, total: None) -> Copied:
@@ -132,6 +135,7 @@ def restore(backup: Path, target: Path, tell: Tell = lambda done, total: None) -
 
     Nothing appears there unless the copy passes its check. Raises `FileUnusable`; then nothing has changed.
     """
+    refuse_to_overwrite(target)  # first: whoever is told to copy it there must not find an old log beside it
     try:
         check_is_ours(backup, writing=False)
     except FileOutdated as error:
@@ -139,7 +143,6 @@ def restore(backup: Path, target: Path, tell: Tell = lambda done, total: None) -
             f"{backup}: has schema version {error.version}; copy it to {target}, "
             f"then: solidgreen upgrade --db {target}"
         ) from error
-    refuse_to_overwrite(target)
     lock = WriterLock(target)  # somebody may still serve the file that had this name
     try:
         with Draft(target) as draft:
@@ -185,7 +188,12 @@ def _check_outdated(path: Path, schema: Schema) -> Verdict:
 
 
 def _copy_and_check(
-    source: Path, draft: Draft, tell: Tell, check_it: Callable[[Path], Verdict] | None = None
+    source: Path,
+    draft: Draft,
+    tell: Tell,
+    check_it: Callable[[Path], Verdict] | None = None,
+    *,
+    left_bytes: int = 0,
 ) -> Copied:
     try:
         with contextlib.closing(open_read_only(source)) as connection:
@@ -193,9 +201,13 @@ def _copy_and_check(
             block, block_hash = connection.execute(_HEAD).fetchone() or (0, bytes(32))
             size_bytes = _size_bytes(connection)
             free_bytes = shutil.disk_usage(draft.path.parent).free
-            if free_bytes < size_bytes:
+            if draft.path.stat().st_dev != source.stat().st_dev:
+                left_bytes = 0
+            if free_bytes < size_bytes + left_bytes:
+                bets = f" beside the {left_bytes >> 20} that bets need" if left_bytes else ""
                 raise FileUnusable(
-                    f"{draft.target}: needs {size_bytes >> 20} MiB, and its disk has {free_bytes >> 20} free"
+                    f"{draft.target}: needs {size_bytes >> 20} MiB{bets}, and its disk has "
+                    f"{free_bytes >> 20} free"
                 )
             _copy(connection, draft.path, size_bytes, tell)
         report = (check_it or check)(draft.path)

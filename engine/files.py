@@ -9,12 +9,14 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from secrets import token_hex
 from typing import NamedTuple
 
 from engine.drafts import sync
@@ -28,6 +30,9 @@ _MAGIC = b"SQLite format 3\x00"
 
 _WRITTEN_BACK_AT = 96
 """Where the index of the log counts the frames that are in the database (sqlite.org/walformat.html, 2.1)."""
+
+_INDEX_BYTES = 32_768
+"""The least that the index of a log takes (sqlite.org/walformat.html, 2.2)."""
 
 
 Schema = Mapping[str, str]
@@ -59,7 +64,7 @@ def create_if_missing(path: Path) -> None:
     """
     if _exists(path):
         return
-    draft = path.with_name(f"{path.name}.new-{os.getpid()}")
+    draft = _draft_of(path)
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as connection:
@@ -116,6 +121,7 @@ def look_at(path: Path, *, writing: bool) -> Looked:
         raise FileUnusable(f"{path}: is not an SQLite database")
     try:
         with contextlib.closing(open_read_only(path)) as connection:
+            connection.execute("BEGIN")  # of one moment: an upgrade may be committed between the two
             (application_id,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             schema = schema_in(connection)
@@ -125,7 +131,8 @@ def look_at(path: Path, *, writing: bool) -> Looked:
         # (sqlite.org/howtocorrupt.html, section 2.2).
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB and _magic_of(path) != _MAGIC:
             raise FileUnusable(f"{path}: is not an SQLite database") from error
-        raise FileUnusable(f"{path}: cannot be read as a database: {error}") from error
+        full = "; its disk is full" if _is_full(path.parent) else ""
+        raise FileUnusable(f"{path}: cannot be read as a database: {error}{full}") from error
     if application_id != APPLICATION_ID:
         raise FileUnusable(f"{path}: is an SQLite database, but not one of Solid Green's")
     return Looked(version, schema)
@@ -141,6 +148,20 @@ def of_another_version(path: Path, version: int) -> FileUnusable:
 def altered(path: Path, drift: str) -> FileUnusable:
     """Why a file cannot be used whose rules are not those of its version."""
     return FileUnusable(f"{path}: its schema has been altered: {drift}")
+
+
+def _draft_of(path: Path) -> Path:
+    # Not by the process's number: in containers it is the same each time, so that what a killed one left, or
+    # another one is just making, would be in the way.
+    return path.with_name(f"{path.name}.new-{token_hex(4)}")
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether there is no room for the index of a log, without which nobody reads: "disk I/O error" is all
+    that SQLite says of that."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < _INDEX_BYTES
+    return False
 
 
 def _magic_of(path: Path) -> bytes:
@@ -207,7 +228,7 @@ def make_secret(path: Path, content: bytes) -> None:
     """Make a file for its owner only (mode 0600), unless it is there; it and its name are on disk when this
     returns. Raises `OSError`."""
     # Written under another name and linked into place: two processes that start together agree on one secret.
-    draft = path.with_name(f"{path.name}.new-{os.getpid()}")
+    draft = _draft_of(path)
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         os.write(descriptor, content)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from engine.archive_copy import LEFT_FREE_BYTES
 from engine.backup import Copied, Tell, back_up_outdated, copy_outdated
 from engine.checks import Finding
 from engine.drafts import Draft
@@ -90,7 +91,7 @@ def upgrade(
     given. A file of the newest version is left alone.
 
     `steps`: those to know instead of the program's own. Raises `FileUnusable`, also if the file is served;
-    then nothing has changed, but where the message says that this is not known.
+    then nothing has changed, but where the message says that this is not known, and the copy is left.
     """
     steps = steps or known_steps()
     found = _look(path, steps)
@@ -99,13 +100,21 @@ def upgrade(
     lock = WriterLock(path)
     try:
         found = _look(path, steps)  # again: until now somebody else may have upgraded it
+        if found.version == len(steps):
+            return Upgraded(found.version, found.version)
         forget_what_was_written_back(path)
         copied = None
         if backup is not None:
             copied = back_up_outdated(path, backup, found.schema, tell)
             if not copied.report.ok:
                 return Upgraded(found.version, found.version, findings=copied.report.findings, backup=copied)
-        return replace(_apply(path, steps, record), backup=copied)
+        try:
+            return replace(_apply(path, steps, record), backup=copied)
+        except FileUnusable as error:
+            if copied is None:
+                raise
+            # It is as large as the file, and the next run makes another: on a full disk that is the point.
+            raise FileUnusable(f"{error}; the copy of it as it was is {copied.path}") from error
     finally:
         lock.release()
 
@@ -124,7 +133,7 @@ def rehearse(
     if found.version == len(steps):
         return Upgraded(found.version, found.version)
     with Draft(path.with_name(f"{path.name}{REHEARSAL}")) as draft:
-        copied = copy_outdated(path, draft, found.schema, tell)
+        copied = copy_outdated(path, draft, found.schema, tell, left_bytes=LEFT_FREE_BYTES)
         if not copied.report.ok:
             return Upgraded(found.version, found.version, findings=copied.report.findings)
         done = _apply(draft.path, steps, record)

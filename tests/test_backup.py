@@ -17,6 +17,7 @@ import pytest
 
 from engine import backup as module
 from engine import files
+from engine.archive_copy import LEFT_FREE_BYTES
 from engine.backup import Copied, back_up, backed_up_at, check, note_backed_up, restore
 from engine.errors import FileUnusable
 from engine.files import WriterLock, check_is_ours, schema_sql
@@ -293,6 +294,31 @@ def test_a_disk_without_room_is_refused_before_anything_is_copied(
     assert names(target.parent) == []
 
 
+def test_a_copy_leaves_bets_the_room_that_they_need(
+    books: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the disk of the books: whoever serves them refuses bets where it is full."""
+    usage = shutil.disk_usage(books)
+    enough = books.stat().st_size + LEFT_FREE_BYTES
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=enough - 1))
+    with pytest.raises(FileUnusable, match="beside the 256 that bets need, and its disk has 256 free"):
+        back_up(books, target, lambda done, total: pytest.fail("copied"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=enough))
+    assert back_up(books, target).report.ok
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=books.stat().st_size))
+    assert restore(target, target.with_name("restored.db")).report.ok, "nobody serves it yet"
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second disk here")
+def test_a_copy_to_another_disk_may_fill_it(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        if Path(elsewhere).stat().st_dev == books.stat().st_dev:
+            pytest.skip("one disk for both")
+        usage = shutil.disk_usage(elsewhere)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=books.stat().st_size))
+        assert back_up(books, Path(elsewhere) / "books.backup").report.ok
+
+
 # -- what is wrong with the books
 
 
@@ -373,6 +399,19 @@ def test_nothing_is_restored_under_a_server(kept: Path, tmp_path: Path) -> None:
     lock.release()
     assert not (tmp_path / "restored.db").exists()
     restore(kept, tmp_path / "restored.db")
+
+
+def test_an_old_backup_is_not_copied_by_hand_to_where_a_log_was_left(kept: Path, tmp_path: Path) -> None:
+    """Whoever is told to copy it there would have SQLite replay that log into it."""
+    harm(kept, "PRAGMA user_version = 1")
+    target = tmp_path / "restored.db"
+    left = target.with_name("restored.db-wal")
+    left.write_bytes(b"of another file")
+    with pytest.raises(FileUnusable, match=r"restored\.db-wal: is left of another file; move it away"):
+        restore(kept, target)
+    left.unlink()
+    with pytest.raises(FileUnusable, match=f"copy it to {target}, then: solidgreen upgrade"):
+        restore(kept, target)
 
 
 def test_a_backup_cut_short_is_refused(kept: Path, tmp_path: Path) -> None:

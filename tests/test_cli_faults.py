@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from engine.files import WriterLock
 from harness.process import Server, environment
 from tests.command import Done, harm, overwrite_page_of, run, seed, well
 
@@ -148,6 +149,16 @@ def test_seed_looks_at_the_secret_before_it_pays_anybody(tmp_path: Path) -> None
     assert not db.exists(), "a command that was refused has done nothing"
 
 
+def test_a_setting_that_is_none_is_told_at_the_start_and_its_value_is_not(
+    db: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused(run("serve", "--db", db, "--port", 0, jwt_secrt="of no use", tls_key="one of two"), "give both")
+    assert caplog.messages == [
+        "a variable of the environment changes nothing: SOLIDGREEN_JWT_SECRT is no setting; "
+        "SOLIDGREEN_JWT_SECRET is one"
+    ]
+
+
 def test_a_secret_file_that_is_no_text_is_refused(db: Path) -> None:
     db.with_name("demo.db.jwt-secret").write_bytes(b"\xff" * 64)
     refused(run("token", "--user", 7, "--db", db, jwt_secret=""), "demo.db.jwt-secret")
@@ -231,6 +242,30 @@ def test_reconcile_of_a_damaged_file_is_no_verdict(db: Path) -> None:
     """Status 1 would say that the sums were taken and differ."""
     overwrite_page_of(db, "transaction_ledger")
     refused(run("reconcile", "--db", db, "--json"), str(db), "malformed")
+
+
+def test_by_another_name_it_is_the_same_file(db: Path, tmp_path: Path) -> None:
+    """Of a symbolic link the lock, the log and the secrets are those of the file that it leads to: two
+    writers of one log would destroy it."""
+    (tmp_path / "here").mkdir()
+    link = tmp_path / "here/wallet.db"
+    link.symlink_to(db)
+    lock = WriterLock(db)
+    try:
+        for command in (("seed",), ("reconcile", "--repair"), ("serve", "--port", "0")):
+            refused(run(*command, "--db", link), f"{db}: is being served by another process")
+            refused(run(*command, db=str(link)), f"{db}: is being served by another process")
+    finally:
+        lock.release()
+    well("token", "--user", 7, "--db", link, jwt_secret="")
+    assert db.with_name("demo.db.jwt-secret").exists()
+    assert [*link.parent.iterdir()] == [link]
+
+
+@pytest.mark.parametrize("leads_to", ["nowhere.db", "loop.db"])
+def test_a_link_that_leads_to_no_file_is_refused(leads_to: str, tmp_path: Path) -> None:
+    (tmp_path / "loop.db").symlink_to(leads_to)
+    refused(run("serve", "--db", tmp_path / "loop.db"), f"{tmp_path / 'loop.db'}: ")
 
 
 # -- the process

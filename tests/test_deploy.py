@@ -23,6 +23,7 @@ from cli.parser import build_parser
 from harness.process import Server, environment, free_port
 from tests.command import run, seed
 from tests.test_packaging import far_away, wheel  # noqa: F401  fixtures
+from ws.settings import VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -61,6 +62,19 @@ def test_units_call_the_program_as_it_is(unit: Path) -> None:
     known = set(re.findall(r"`(SOLIDGREEN_\w+)`", (ROOT / "docs/operations.md").read_text()))
     sources = "".join(each.read_text() for each in (DEPLOY / "systemd").iterdir())
     assert set(re.findall(r"SOLIDGREEN_\w+", sources)) <= known
+
+
+def test_what_root_types_to_install_takes_nothing_from_a_folder_that_strangers_may_write_to() -> None:
+    """A package that another user has laid into a folder of a known name would be installed, and run."""
+    page = (ROOT / "docs/runbook.md").read_text()
+    typed = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (install,) = [block for block in typed if "bin/pip" in block]
+    assert "/tmp" not in install
+    found = re.search(r"^wheels=\$\(mktemp --directory\)$", install, re.MULTILINE)
+    assert found
+    assert set(re.findall(r"--(?:wheel-dir|find-links) (\S+)", install)) == {'"$wheels"'}
+    named = set(re.findall(r"deploy/[\w./-]+\w", "".join(typed))) - {"deploy/secrets/grafana_admin_password"}
+    assert all((ROOT / name).exists() for name in named - {"deploy/secrets"}), named
 
 
 def test_a_helper_that_runs_out_of_memory_does_not_end_the_server() -> None:
@@ -260,6 +274,9 @@ def test_the_compose_file_names_nothing_that_is_not_there() -> None:
         assert name == "solidgreen" or "healthcheck" in service
         assert name == "solidgreen" or re.search(r":v?\d+\.\d+", service["image"]), "a version that stays"
         assert service["cap_drop"] == ["ALL"]
+    for name, value in file["services"]["solidgreen"]["environment"].items():
+        assert name.removeprefix("SOLIDGREEN_").lower() in VARIABLES, f"{name} changes nothing"
+        assert value == f"${{{name}:-}}"
     assert "inside" not in file["services"]["prometheus"]["networks"]
     assert file["networks"]["inside"]["internal"]
     assert "noeviction" in file["services"]["redis"]["command"]

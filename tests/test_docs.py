@@ -31,6 +31,7 @@ from cli.parser import build_parser
 from harness.process import Server, environment, token
 from harness.wire import connect
 from tests.command import seed
+from ws.settings import VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -273,6 +274,7 @@ def test_operations_lists_every_setting() -> None:
     read = {f"SOLIDGREEN_{name.upper()}" for name in re.findall(r'\bvariable\("(\w+)"', source)}
     assert read, "how settings are read has changed: teach this test"
     assert set(re.findall(r"^\| `(SOLIDGREEN_\w+)`", page, re.MULTILINE)) == read
+    assert {f"SOLIDGREEN_{name.upper()}" for name in VARIABLES} == read, "what is none of these is told"
 
 
 def test_operations_explains_every_log_line() -> None:

@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from engine.files import create_if_missing
 from tests.command import harm, overwrite_page_of, run, seed, well
 from tests.redis_server import RedisServer
 
@@ -89,3 +90,50 @@ def test_doctor_asks_redis(db: Path, redis_server: RedisServer) -> None:
         ((found),) = findings("--db", db, "--redis-url", nowhere)
         assert found["check"] == "redis"
         assert words in found["why"]
+
+
+@pytest.mark.parametrize("made", [b"", b"thirty-one bytes are one too few"[:31], b"\xff" * 64])
+@pytest.mark.parametrize(
+    ("beside", "check"), [("demo.db.jwt-secret", "secret"), ("demo.db.signing-key", "signing_key")]
+)
+def test_doctor_finds_a_secret_with_which_no_server_would_start(
+    db: Path, beside: str, check: str, made: bytes
+) -> None:
+    """And says of which file; `serve` says the same."""
+    file = db.with_name(beside)
+    file.write_bytes(made)
+    file.chmod(0o600)
+    ((found),) = findings("--db", db, jwt_secret="")
+    assert found["check"] == check
+    assert found["why"].startswith(f"{file}: ")
+    refused = run("serve", "--db", db, "--port", 0, jwt_secret="")
+    assert (refused.status, refused.err) == (2, f"solidgreen serve: {found['why']}\n")
+
+
+def test_doctor_looks_at_the_secrets_that_are_given(db: Path, tmp_path: Path) -> None:
+    assert findings("--db", db, jwt_secret="short") == [
+        {"check": "secret", "why": "SOLIDGREEN_JWT_SECRET: is shorter than 32 bytes"}
+    ]
+    key = tmp_path / "no.pem"
+    assert findings("--db", db, signing_key=str(key)) == [
+        {"check": "signing_key", "why": f"{key}: No such file or directory"}
+    ]
+
+
+def test_doctor_makes_no_secret(tmp_path: Path) -> None:
+    create_if_missing(tmp_path / "a.db")
+    assert findings("--db", tmp_path / "a.db", jwt_secret="") == []
+    assert not [*tmp_path.glob("a.db.*")]
+
+
+def test_doctor_finds_a_key_that_others_may_read(db: Path) -> None:
+    key = db.with_name("demo.db.signing-key")
+    key.chmod(0o640)
+    assert findings("--db", db) == [{"check": "mode", "why": f"others may read {key}; chmod 600 it"}]
+
+
+def test_doctor_finds_what_was_mistyped(db: Path) -> None:
+    assert findings("--db", db, redis_ulr="redis://127.0.0.1", service_host="10.0.0.1") == [
+        {"check": "setting", "why": "SOLIDGREEN_REDIS_ULR is no setting; SOLIDGREEN_REDIS_URL is one"},
+        {"check": "setting", "why": "SOLIDGREEN_SERVICE_HOST is no setting"},
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -21,14 +22,18 @@ from engine.errors import FileUnusable
 from engine.files import (
     APPLICATION_ID,
     SCHEMA_VERSION,
+    Schema,
     WriterLock,
     check_is_ours,
     create_if_missing,
     forget_what_was_written_back,
+    make_secret,
+    schema_in,
 )
 from engine.reconcile import reconcile
 from engine.store import Store
 from tests.books_open import ALICE, NOW_US, asked, balances, look, place, play, seed, with_store
+from tests.command import harm
 
 ROOT = Path(__file__).resolve().parent.parent
 HOLD = """
@@ -271,7 +276,6 @@ def test_two_that_make_the_file_at_once_get_one_whole_file(
 
     def beaten(draft: Path, target: Path) -> None:
         monkeypatch.setattr(os, "link", link)
-        monkeypatch.setattr(os, "getpid", lambda: 0)
         seed(target, 100)
         link(draft, target)
 
@@ -280,6 +284,45 @@ def test_two_that_make_the_file_at_once_get_one_whole_file(
 
     assert balances(path)[ALICE] == 100
     assert not [each for each in tmp_path.iterdir() if ".new-" in each.name]
+
+
+def test_a_look_is_of_one_moment(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the version before an upgrade and the rules behind it would be books that somebody has altered."""
+
+    def upgraded_meanwhile(connection: sqlite3.Connection) -> Schema:
+        harm(books, "CREATE TABLE later (a)", f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        return schema_in(connection)
+
+    monkeypatch.setattr(files, "schema_in", upgraded_meanwhile)
+    check_is_ours(books, writing=False)
+    monkeypatch.undo()
+    with pytest.raises(FileUnusable, match=f"has schema version {SCHEMA_VERSION + 1}"):
+        check_is_ours(books, writing=False)
+
+
+def test_a_full_disk_is_called_by_its_name(books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite says "disk I/O error" where its index finds no room: who reads that looks for a broken one."""
+
+    def refuse(path: Path) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(files, "open_read_only", refuse)
+    usage = shutil.disk_usage(books)
+    for free, told in {32_767: "disk I/O error; its disk is full", 32_768: "disk I/O error"}.items():
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder, free=free: usage._replace(free=free))
+        with pytest.raises(FileUnusable) as refused:
+            check_is_ours(books, writing=True)
+        assert str(refused.value) == f"{books}: cannot be read as a database: {told}"
+
+
+def test_what_a_killed_one_of_the_same_number_left_is_in_nobody_s_way(tmp_path: Path) -> None:
+    """In a container every start has the same process number, and two containers have it at once."""
+    for name in ("books.db", "secret"):
+        (tmp_path / f"{name}.new-{os.getpid()}").write_bytes(b"half")
+    create_if_missing(tmp_path / "books.db")
+    make_secret(tmp_path / "secret", b"content")
+    check_is_ours(tmp_path / "books.db", writing=True)
+    assert (tmp_path / "secret").read_bytes() == b"content"
 
 
 @pytest.mark.parametrize(

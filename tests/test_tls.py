@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import shutil
 import ssl
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cli.health import own_certificate
 from tests.certificates import issued
 from tests.command import run, seed
 from ws.settings import SettingInvalid
@@ -92,6 +96,28 @@ def test_a_certificate_that_ends_soon_is_told(
         caplog.messages
         == [f"the certificate is good for {days} days only: renew it, then send SIGHUP"] * findings
     )
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
+def test_health_trusts_a_certificate_of_an_own_making(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of version 1, as many a recipe has OpenSSL 3.0 make it: Python takes those no more, from 3.13 on."""
+    pair, asked = Pair(tmp_path / "own.pem", tmp_path / "own.key"), tmp_path / "asked"
+    new_key = f"req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=own -keyout {pair.key}"
+    sign = f"x509 -req -in {asked} -signkey {pair.key} -out {pair.certificate}"
+    for line in (f"{new_key} -out {asked}", sign):
+        subprocess.run(["openssl", *line.split()], check=True, capture_output=True)
+    monkeypatch.setenv("SOLIDGREEN_TLS_CERTIFICATE", str(pair.certificate))
+    trusted = own_certificate()
+    assert trusted is not None
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusted.wrap_bio(to_client, to_server)
+    server = context_of(pair).wrap_bio(to_server, to_client, server_side=True)
+    for each in (client, server):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            each.do_handshake()
+    client.do_handshake()  # raises where it does not trust
 
 
 def test_a_key_that_others_may_read_is_told(pair: Pair, tmp_path: Path) -> None:

@@ -208,6 +208,25 @@ def test_a_served_file_is_refused(books: Path, later: Callable[..., None]) -> No
     upgrade(books, None)
 
 
+def test_who_comes_when_another_has_just_upgraded_it_does_nothing_more(
+    books: Path, later: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No second copy, and no second deed in the audit log."""
+    later(*STEPS)
+    locked = WriterLock
+
+    def after_another(path: Path) -> WriterLock:
+        monkeypatch.setattr(upgrades, "WriterLock", locked)
+        well("upgrade", "--db", path, "--no-backup")
+        return locked(path)
+
+    monkeypatch.setattr(upgrades, "WriterLock", after_another)
+    done = well("upgrade", "--db", books, "--json").json
+    assert (done["is_done"], done["steps"], done["backup"]) == (True, [], None)
+    assert names(books) == set()
+    assert look(books, "SELECT count(*) FROM audit_log WHERE action = 'schema.upgrade'") == [(1,)]
+
+
 def test_a_later_version_is_refused(books: Path) -> None:
     harm(books, f"PRAGMA user_version = {SCHEMA_VERSION + 7}")
     told = f"has schema version {SCHEMA_VERSION + 7}, and this program knows up to version {SCHEMA_VERSION}"

@@ -52,6 +52,7 @@ def served(folder: Path, players: int = 4) -> Iterator[tuple[World, Pair]]:
     tls = {"tls_certificate": str(pair.certificate), "tls_key": str(pair.key)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(folder / "root.pem"))
+        patch.setattr(urllib.request, "_opener", None)  # from Python 3.12 on it keeps the first root
         with TlsServer(db, settings=PATIENT | tls) as server:
             yield World(server, wallets, 0), pair
 

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from batcher.breaker import BreakerLimits
 from batcher.nonces import NONCE_LIMITS
@@ -23,6 +24,19 @@ SOCKETS_PER_USER = 256
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+
+VARIABLES: Final = frozenset(
+    {
+        *("db", "host", "port", "redis_url", "origins", "trusted_proxies", "rate_address", "rate_user"),
+        *("rate_money", "rate_login", "rate_refresh", "rate_limits_in", "tls_certificate", "tls_key"),
+        *("signing_key", "sockets_per_user", "registration", "self_check_s", "heads", "breaker_commit_ms"),
+        *("breaker_queue_ms", "breaker_stable_ms", "nonce_stable_ms", "url", "log_level", "log_format"),
+        *("access_log", "traces", "trace_ratio", "house_floor", "jwt_secret"),
+    }
+)
+"""The names of all that may be set in the environment, in small letters and without `SOLIDGREEN_`."""
+
+_PREFIX: Final = "SOLIDGREEN_"
 
 
 class SettingInvalid(SolidGreenError):
@@ -86,7 +100,22 @@ def variable(
     name: str, default: str | None = None, environment: Mapping[str, str] = os.environ
 ) -> str | None:
     """The value of `SOLIDGREEN_{NAME}`; an empty one counts as absent."""
-    return environment.get(f"SOLIDGREEN_{name.upper()}") or default
+    assert name in VARIABLES, name
+    return environment.get(f"{_PREFIX}{name.upper()}") or default
+
+
+def mistyped(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """A sentence for each variable that begins like a setting and is none: whoever has set it believes that
+    it does something."""
+    from difflib import get_close_matches  # only for those who have mistyped something
+
+    known = sorted(f"{_PREFIX}{name.upper()}" for name in VARIABLES)
+    told = []
+    for name in sorted(environment):
+        if name.startswith(_PREFIX) and name not in known:
+            meant = get_close_matches(name, known, n=1, cutoff=0.8)
+            told.append(f"{name} is no setting{f'; {meant[0]} is one' if meant else ''}")
+    return told
 
 
 def secret_file(db: Path) -> Path:
@@ -99,8 +128,10 @@ def jwt_secret(db: Path, *, create: bool, given: str | None = None) -> str:
 
     Raises `SettingInvalid` if it is too short, or absent and not to be made.
     """
+    named = f"{_PREFIX}JWT_SECRET"
     if given is None:
         beside = secret_file(db)
+        named = str(beside)
         try:
             if create and not beside.exists():
                 make_secret(beside, secrets.token_urlsafe(48).encode())
@@ -112,7 +143,7 @@ def jwt_secret(db: Path, *, create: bool, given: str | None = None) -> str:
     try:
         size_bytes = len(given.encode())
     except UnicodeEncodeError as error:
-        raise SettingInvalid("the JWT secret is not UTF-8") from error
+        raise SettingInvalid(f"{named}: is not UTF-8") from error
     if size_bytes < SECRET_BYTES_MIN:
-        raise SettingInvalid(f"the JWT secret is shorter than {SECRET_BYTES_MIN} bytes")
+        raise SettingInvalid(f"{named}: is shorter than {SECRET_BYTES_MIN} bytes")
     return given
