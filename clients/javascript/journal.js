@@ -2,8 +2,7 @@
 //
 // A bet is kept before it is sent, and forgotten when its last word is there. So a page that is loaded again
 // finds every bet that may have been placed, with the `bet_id` and the `nonce` under which it was, and can
-// ask what became of it. A bet that is kept although it was never sent does no harm: nothing has become of
-// it.
+// ask what became of it.
 
 /** @import {BetStorage, KeptBet} from "./types.js" */
 
@@ -64,8 +63,12 @@ export class Journal {
    */
   keep(userId, bet) { this.#storage.setItem(STORED + bet.bet_id, JSON.stringify({user_id: userId, bet})); }
 
-  /** Its last word is there. @param {string} betId */
-  forget(betId) { this.#storage.removeItem(STORED + betId); }
+  /** Its last word is there, and is told whatever the storage says. @param {string} betId */
+  forget(betId) {
+    try {
+      this.#storage.removeItem(STORED + betId);
+    } catch {} // it is found again, and told again
+  }
 
   /** All of this user that are not forgotten. @param {number} userId */
   kept(userId) {

@@ -12,14 +12,14 @@ const NOT_AUTHENTICATED = 4401;
 const FAULTS = {1007: "no UTF-8", 1009: "a frame is too big", 4400: "not this protocol"};
 
 /**
- * By chance, so that not all come back at once; who is told when never comes earlier.
+ * By chance, so that not all come back at once; who is told when never comes earlier. "At once" is not believed.
  *
  * @param {() => number} chance  numbers from 0 to below 1
  * @param {number} tries  so far
  * @param {number | null} [atLeastMs]  what the server has asked for
  */
 export function pauseMs(chance, tries, atLeastMs = null) {
-  if (atLeastMs !== null) return Math.trunc(atLeastMs * (1 + chance() / 2));
+  if (atLeastMs) return Math.trunc(atLeastMs * (1 + chance() / 2));
   const longestMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(tries, 10));
   return Math.trunc((longestMs * (1 + chance())) / 2);
 }

@@ -50,6 +50,8 @@ export class ClientState {
   #queue = new Queue();
   /** @type {Map<string, Task>} */
   #waiting = new Map();
+  /** Server time since which a bet that is not answered was not sent, here. @type {Map<string, number>} */
+  #unsentSince = new Map();
   /** @type {string | null} */
   #resumeId = null;
   /** @type {string | null} */
@@ -89,7 +91,10 @@ export class ClientState {
    *
    * @param {Task} task
    */
-  abandon(task) { task.isAbandoned = true; }
+  abandon(task) {
+    task.isAbandoned = true;
+    if (task.bet !== null && task.isRejected) this.#unsentSince.delete(task.bet.bet_id);
+  }
 
   /** The server's time, as well as it is known: too early by what a message takes. @param {number} nowMs */
   serverMs(nowMs) { return nowMs + this.#serverAheadMs; }
@@ -208,10 +213,11 @@ export class ClientState {
     task.id = this.#nextId();
     task.askedMs = nowMs;
     if (task.bet !== null && task.looks) {
-      task.looksFrom ??= this.serverMs(nowMs);
+      this.#sinceOf(task.bet, nowMs);
       return JSON.stringify({type: "bet.get", id: task.id, bet_id: task.bet.bet_id});
     }
     task.sentAt = this.serverMs(nowMs);
+    if (task.bet !== null) this.#unsentSince.set(task.bet.bet_id, task.sentAt);
     return JSON.stringify({...task.request, id: task.id, ...(task.bet && {sent_at: task.sentAt})});
   }
 
@@ -326,23 +332,28 @@ export class ClientState {
    * @param {number} nowMs
    */
   #notFound(task, nowMs) {
+    const bet = /** @type {KeptBet} */ (task.bet);
     if (!task.onlyLooks) {
       task.looks = false;
       this.#again(task, nowMs);
     // `sent_at` is accepted for less than that, so what has not arrived by then never will.
-    } else if (task.bet !== null && this.#isTooLate(task, nowMs)) {
-      this.#finish(task, {type: "not_placed", bet_id: task.bet.bet_id});
+    } else if (this.serverMs(nowMs) > this.#sinceOf(bet, nowMs) + this.limits.nonce_window_ms) {
+      this.#finish(task, {type: "not_placed", bet_id: bet.bet_id});
     } else {
       this.#again(task, nowMs);
     }
   }
 
   /**
-   * @param {Task} task
+   * Its newest sending, or the first look where it was sent before this page was loaded.
+   *
+   * @param {{bet_id: string}} bet
    * @param {number} nowMs
    */
-  #isTooLate({looksFrom}, nowMs) {
-    return looksFrom !== null && this.serverMs(nowMs) > looksFrom + this.limits.nonce_window_ms;
+  #sinceOf({bet_id}, nowMs) {
+    const since = this.#unsentSince.get(bet_id) ?? this.serverMs(nowMs);
+    this.#unsentSince.set(bet_id, since);
+    return since;
   }
 
   /**
@@ -350,6 +361,7 @@ export class ClientState {
    * @param {Reply | NotPlaced} result
    */
   #finish(task, result) {
+    if (task.bet !== null) this.#unsentSince.delete(task.bet.bet_id);
     task.result = result;
     this.finished.push(task);
   }

@@ -8,12 +8,6 @@ export class Task {
   /** Of the message that waits for its answer on this socket. @type {string | null} */
   id = null;
   askedMs = 0;
-  /**
-   * Server time of the first look of a task that only looks: whatever was sent, was sent before.
-   *
-   * @type {number | null}
-   */
-  looksFrom = null;
   /** Server time of the newest sending; null: it never left. @type {number | null} */
   sentAt = null;
   tries = 0;

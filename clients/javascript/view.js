@@ -1,10 +1,5 @@
-// What a client knows of its own wallet: the balance, and every entry once, in order.
-//
-// Both follow one number, `seq`, the id of a ledger entry. A balance counts only if its `seq` is not older
-// than the one that is known, since the replay of an answer brings an old one. Entries reach a socket as
-// pushes, but not those that the socket has asked for itself, and none while there is no socket: `prev_seq`
-// shows what is missing, and `resume` fetches it from the ledger. So does a `seq` in any other message that
-// is newer than the newest entry.
+// What a client knows of its own wallet: the balance, and every entry once, in order. How `seq` and
+// `prev_seq` tell what is missing stands in ws/client/view.py.
 
 /** @import {Reply, Resumed, WalletEntry, Welcome} from "./messages.js" */
 /** @import {Funds, Gap} from "./types.js" */

@@ -95,8 +95,6 @@ class Task:
     """Of a bet: find out what became of it, and place it only where it is known to be decided."""
     is_doubtful: bool = False
     """Whether an earlier sending may still take place, though nobody waits for its answer."""
-    looks_from: int | None = None
-    """Server time of the first look of a task that only looks: whatever was sent, was sent before."""
     looks: bool = False
     """What is sent next, or waits for its answer, is `bet.get`."""
     id: str | None = None
@@ -165,6 +163,9 @@ class ClientState:
         self._ids = itertools.count(1)
         self._queue = _Queue()
         self._waiting: dict[str, Task] = {}
+        self._unsent_since: dict[str, int] = {}
+        """Server time since which no bet of this `bet_id` has left here, of those that are not answered: its
+        newest sending or, where an earlier process sent it, the first look."""
         self._resume_id: str | None = None
         self._ping_id: str | None = None
         self._look_id: str | None = None
@@ -189,6 +190,8 @@ class ClientState:
     def abandon(self, task: Task) -> None:
         """Nobody waits for it: it is not sent again. Its answer may still come, and is among `finished`."""
         task.is_abandoned = True
+        if task.bet is not None and task.is_rejected:
+            self._unsent_since.pop(task.bet.bet_id, None)
 
     def server_ms(self, now_ms: int) -> int:
         """The server's time, as well as it is known: too early by what a message takes."""
@@ -301,10 +304,9 @@ class ClientState:
             task.sent_at = self.server_ms(now_ms)
             return encode(msgspec.structs.replace(task.request, id=task.id))
         if task.looks:
-            if task.looks_from is None:
-                task.looks_from = self.server_ms(now_ms)
+            self._unsent_since.setdefault(bet.bet_id, self.server_ms(now_ms))
             return encode(BetGet(task.id, bet.bet_id))
-        task.sent_at = self.server_ms(now_ms)
+        task.sent_at = self._unsent_since[bet.bet_id] = self.server_ms(now_ms)
         return encode(msgspec.structs.replace(bet, id=task.id, sent_at=task.sent_at))
 
     # -- messages
@@ -388,14 +390,16 @@ class ClientState:
             task.looks = False
             self._again(task, now_ms)
             return
-        assert task.looks_from is not None
+        server_ms = self.server_ms(now_ms)
         # `sent_at` is accepted for less than that, so what has not arrived by then never will.
-        if self.server_ms(now_ms) > task.looks_from + self.limits.nonce_window_ms:
+        if server_ms > self._unsent_since.setdefault(bet.bet_id, server_ms) + self.limits.nonce_window_ms:
             self._finish(task, NotPlaced(bet.bet_id))
         else:
             self._again(task, now_ms)
 
     def _finish(self, task: Task, result: Reply | NotPlaced) -> None:
+        if task.bet is not None:
+            self._unsent_since.pop(task.bet.bet_id, None)
         task.result = result
         self.finished.append(task)
 
@@ -429,8 +433,9 @@ class ClientState:
             self._again(task, now_ms)
 
     def _pause_ms(self, tries: int, at_least_ms: int | None = None) -> int:
-        """By chance, so that not all come back at once; who is told when never comes earlier."""
-        if at_least_ms is not None:
+        """By chance, so that not all come back at once; who is told when never comes earlier. "At once" is
+        not believed."""
+        if at_least_ms:
             return int(at_least_ms * (1 + self._chance() / 2))
         longest_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** min(tries, 10))
         return int(longest_ms * (1 + self._chance()) / 2)
