@@ -292,7 +292,8 @@ const scenes = {
     const call = why(() => wallet.place({stake: 7}, {signal: enough.signal}));
     while (asked.at(-1).stake !== 7) await Promise.resolve();
     enough.abort(new RangeError("enough"));
-    told.aborted = [(await call).raised, wallet.unresolved()[0] === asked.at(-1).bet_id];
+    const patience = new Promise((resolve) => { setTimeout(resolve, 2000, {}).unref(); });
+    told.aborted = [(await Promise.race([call, patience])).raised, wallet.unresolved()[0] === asked.at(-1).bet_id];
     await why(() => wallet.place({stake: 8}, {signal: enough.signal}));
     told.aborted.push(wallet.unresolved().length, asked.at(-1).stake);
 
