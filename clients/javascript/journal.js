@@ -1,8 +1,7 @@
 // Bets that a client has sent, or is about to send, and whose fate it does not know.
 //
-// A bet is kept before it is sent, and forgotten when its last word is there. So a page that is loaded again
-// finds every bet that may have been placed, with the `bet_id` and the `nonce` under which it was, and can
-// ask what became of it.
+// A bet is kept before it is sent, and forgotten when its last word is told. So a page that is loaded again
+// finds every bet that may have been placed.
 
 /** @import {BetStorage, KeptBet} from "./types.js" */
 
@@ -20,10 +19,7 @@ export class MemoryStorage {
   #names = null;
 
   get length() { return this.#items.size; }
-  /**
-   * @param {number} place
-   * @returns {string | null}
-   */
+  /** @param {number} place @returns {string | null} */
   key(place) {
     this.#names ??= [...this.#items.keys()];
     return this.#names[place] ?? null;
@@ -32,10 +28,7 @@ export class MemoryStorage {
   /** @param {string} name */
   getItem(name) { return this.#items.get(name) ?? null; }
 
-  /**
-   * @param {string} name
-   * @param {string} text
-   */
+  /** @param {string} name @param {string} text */
   setItem(name, text) {
     this.#items.set(name, text);
     this.#names = null;

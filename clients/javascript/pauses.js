@@ -12,7 +12,7 @@ const NOT_AUTHENTICATED = 4401;
 const FAULTS = {1007: "no UTF-8", 1009: "a frame is too big", 4400: "not this protocol"};
 
 /**
- * By chance, so that not all come back at once; who is told when never comes earlier. "At once" is not believed.
+ * By chance, so that not all come back at once; who is told when never comes earlier.
  *
  * @param {() => number} chance  numbers from 0 to below 1
  * @param {number} tries  so far

@@ -1,4 +1,4 @@
-// A client of the wallet, `wallet.v1`: for browsers, and for Node 18 or later. No dependency, no build step.
+// A client of the wallet, `wallet.v1`: for browsers, and for Node 18 or later.
 // A `Wallet` is one user's connection, over as many sockets as it takes: when one breaks, another is opened,
 // and what was not answered is sent again with the same `bet_id` and `nonce`, so that no money moves twice.
 // All decisions are in state.js, the sockets in link.js; docs/clients.md tells how to use it.
@@ -19,7 +19,7 @@ export {ClientError, GivenUp, NotAuthenticated, Refused, Unresolved} from "./err
 /** @typedef {import("./types.js").Question} Question */
 
 const WITHIN_MS = 10_000; // the server promises an answer in 2 s
-const LATE_MAX = 1000; // answers, some 300 bytes each, that came too late for a call: kept for `resolve`
+const LATE_MAX = 1000; // answers, some 300 bytes each
 
 /** A fresh UUID of version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits. */
 export function newBetId() {

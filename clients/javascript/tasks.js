@@ -63,10 +63,7 @@ export class Queue {
   /** At once, as the last one. @param {Task} task */
   add(task) { this.#ready.push(task); }
 
-  /**
-   * @param {Task} task
-   * @param {number} dueMs
-   */
+  /** @param {Task} task @param {number} dueMs */
   addLater(task, dueMs) {
     let place = this.#later.length;
     while (place > 0 && isAfter(this.#later[place - 1], dueMs, task.number)) place -= 1;
@@ -98,9 +95,5 @@ export class Queue {
   }
 }
 
-/**
- * @param {{dueMs: number, task: Task}} one
- * @param {number} ms
- * @param {number} number
- */
+/** @param {{dueMs: number, task: Task}} one @param {number} ms @param {number} number */
 const isAfter = ({dueMs, task}, ms, number) => dueMs > ms || (dueMs === ms && task.number > number);

@@ -1,12 +1,12 @@
 // What a client knows of its own wallet: the balance, and every entry once, in order. How `seq` and
-// `prev_seq` tell what is missing stands in ws/client/view.py.
+// `prev_seq` tell what is missing, and where the numbers come from, stands in ws/client/view.py.
 
 /** @import {Reply, Resumed, WalletEntry, Welcome} from "./messages.js" */
 /** @import {Funds, Gap} from "./types.js" */
 
-const ENTRIES_MAX = 10_000; // that wait for their reader: as many as one `resume` brings
-const RESUME_EVERY_MS = 100; // entries of the own bets are learned by it, and many bets cost one look
-const CHANGES_HELD = ["CAPTURE", "WITHDRAWAL"]; // after which what is held may be another, which is not told
+const ENTRIES_MAX = 10_000;
+const RESUME_EVERY_MS = 100;
+const CHANGES_HELD = ["CAPTURE", "WITHDRAWAL"];
 
 /** The entries of a wallet after `cursor`, each once, in order. Nothing is followed until `follow`. */
 export class Feed {
@@ -169,9 +169,5 @@ export class WalletView {
   }
 }
 
-/**
- * @param {Omit<Funds, "currency">} told
- * @param {string} currency
- * @returns {Funds}
- */
+/** @param {Omit<Funds, "currency">} told @param {string} currency @returns {Funds} */
 const fundsOf = ({balance, held, available, seq}, currency) => ({currency, balance, held, available, seq});

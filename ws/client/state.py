@@ -169,6 +169,9 @@ class ClientState:
         self._resume_id: str | None = None
         self._ping_id: str | None = None
         self._look_id: str | None = None
+        self._may_look_ms = 0
+        self._own_refused = 0
+        """Times in a row that what this asks by itself was refused."""
         self._wants_time = False
         self._is_expired = False
         self._dead_ms: int | None = None
@@ -271,6 +274,7 @@ class ClientState:
             return self._dead_ms
         times = [self._heard_ms + QUIET_MS if self._ping_id is None else None, self._dead_ms]
         times.append(self.view.feed.wants_ms() if self._resume_id is None else None)
+        times.append(self._may_look_ms if self.view.is_unsure and self._look_id is None else None)
         if self._queue.later and len(self._waiting) < self.limits.in_flight:
             times.append(self._queue.later[0][0])
         if self._waiting:
@@ -287,7 +291,7 @@ class ClientState:
             self.view.feed.asked()
             self._resume_id = self._next_id()
             yield Resume(self._resume_id, from_seq)
-        if self.view.is_unsure and self._look_id is None:
+        if self.view.is_unsure and self._look_id is None and now_ms >= self._may_look_ms:
             self.view.is_unsure = False
             self._look_id = self._next_id()
             yield BalanceGet(self._look_id)
@@ -319,12 +323,10 @@ class ClientState:
             self.unasked.append(message)
         match message:
             case Resumed(id=self._resume_id):
-                self._resume_id = None
+                self._resume_id, self._own_refused = None, 0
                 self.view.feed.resumed(message, now_ms)
-            case Error(id=self._resume_id) if self._resume_id is not None:
-                self._resume_id = None
-                self.view.feed.dropped(now_ms)
-                self.view.feed.may_resume_ms = now_ms + self._pause_ms(0, _or_none(message.retry_after_ms))
+            case Error(id=str(refused_id)) if refused_id in (self._resume_id, self._look_id):
+                self._ask_later(message, now_ms)
             case Pong(id=self._ping_id):
                 self._ping_id = None
                 self._dead_ms = self._dead_ms if self._is_expired else None
@@ -332,10 +334,21 @@ class ClientState:
             case _:
                 id_ = getattr(message, "id", None)
                 if id_ is not None and id_ == self._look_id:
-                    self._look_id = None
+                    self._look_id, self._own_refused = None, 0
                 task = self._waiting.get(id_) if isinstance(id_, str) else None
                 if task is not None and (task.bet is None or isinstance(message, BET_ANSWERS)):
                     self._answered(task, message, now_ms)
+
+    def _ask_later(self, refused: Error, now_ms: int) -> None:
+        """What this asks by itself is asked again, more and more slowly: the server may have much to do."""
+        later_ms = now_ms + self._pause_ms(self._own_refused, _or_none(refused.retry_after_ms))
+        self._own_refused += 1
+        if refused.id == self._resume_id:
+            self._resume_id = None
+            self.view.feed.dropped(now_ms)
+            self.view.feed.may_resume_ms = later_ms
+        else:
+            self._look_id, self.view.is_unsure, self._may_look_ms = None, True, later_ms
 
     def _welcomed(self, welcome: Welcome, now_ms: int) -> bool:
         was = self.welcome
