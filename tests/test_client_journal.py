@@ -203,7 +203,7 @@ def test_a_file_belongs_to_one_process(path: Path) -> None:
     journal = FileJournal(path)
     journal.keep(bet(1))
     other = subprocess.run([sys.executable, "-c", OPENS, path], capture_output=True, text=True)
-    assert "BlockingIOError" in other.stderr
+    assert f"BlockingIOError: [Errno 11] {client_journal._IN_USE}: '{path}'" in other.stderr
     journal.close()
     assert subprocess.run([sys.executable, "-c", OPENS, path]).returncode == 0
     assert kept_in(path) == [bet(1)]

@@ -28,6 +28,7 @@ COMPACT_LINES = 10_000
 _TORN = re.compile(rb'\{"user_id":.*|"[^"]*', re.DOTALL).fullmatch
 """What a crash may have left of a line, beside less than its first word."""
 _FIRST_WORD: Final = b'{"user_id":'
+_IN_USE: Final = "another process, or a journal that is not closed, has this file"
 
 
 class KeptBet(msgspec.Struct, frozen=True):
@@ -126,7 +127,10 @@ class FileJournal:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(file.fileno()).st_ino != self._path.stat().st_ino:
-                raise BlockingIOError(f"{self._path}: another process has just written it anew")
+                raise BlockingIOError  # another process has just written it anew
+        except BlockingIOError:
+            file.close()
+            raise BlockingIOError(errno.EWOULDBLOCK, _IN_USE, str(self._path)) from None
         except OSError:
             file.close()
             raise
