@@ -121,6 +121,23 @@ def test_a_file_is_written_anew_when_it_has_grown(path: Path, monkeypatch: pytes
     assert kept_in(path) == [bet(1), bet(100)]
 
 
+def test_a_file_full_of_what_is_kept_is_not_written_at_each_bet(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_journal, "COMPACT_LINES", 20)
+    journal = FileJournal(path)
+    for number in range(40):
+        journal.keep(bet(number))
+    syncs: list[int] = []
+    monkeypatch.setattr(os, "fsync", syncs.append)
+    for number in range(30):
+        journal.forget(bet(number).bet.bet_id)
+    assert len(syncs) == 3 * 2, "of the file and of its folder, as often as half of it has ended"
+    journal.close()
+    monkeypatch.undo()
+    assert kept_in(path) == [bet(number) for number in range(30, 40)]
+
+
 @pytest.mark.parametrize(
     "content",
     [

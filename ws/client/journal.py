@@ -22,7 +22,8 @@ from ws.client.wire import encode
 from ws.wire.messages import BetPlace
 
 COMPACT_LINES = 10_000
-"""Lines, at about 200 bytes, after which a file is written anew with what is still in it."""
+"""Lines, at about 200 bytes, after which a file is written anew with what is still in it, if that is less
+than half of them: else it would be written at each bet that is forgotten."""
 
 
 _TORN = re.compile(rb'\{"user_id":.*|"[^"]*', re.DOTALL).fullmatch
@@ -110,7 +111,7 @@ class FileJournal:
             if self._kept.pop(bet_id, None) is not None:
                 with contextlib.suppress(OSError):
                     self._append(msgspec.json.encode(bet_id) + b"\n")
-        if self._lines > COMPACT_LINES:
+        if self._lines > max(COMPACT_LINES, 2 * len(self._kept)):
             with contextlib.suppress(OSError), self._disk, self._lock:
                 self._write_anew()
 
