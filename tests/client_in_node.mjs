@@ -297,6 +297,14 @@ const scenes = {
     await why(() => wallet.place({stake: 8}, {signal: enough.signal}));
     told.aborted.push(wallet.unresolved().length, asked.at(-1).stake);
 
+    // Asked for twice, and the first one gives up before it has left: the other still has it placed.
+    server.onclose({code: 1001, reason: "the server stops"});
+    const twice = {stake: 1, bet_id: newBetId()};
+    const calls = [why(() => wallet.place(twice, {withinMs: 20})), wallet.place(twice)];
+    told.twice = [(await calls[0]).was_sent, wallet.unresolved().includes(twice.bet_id)];
+    answers = (bet) => [confirmed(bet)];
+    told.twice.push((await calls[1]).type, wallet.unresolved().includes(twice.bet_id));
+
     // A storage that cannot forget costs no answer.
     storage.removeItem = () => { throw new Error("not now"); };
     answers = (bet) => [confirmed(bet)];

@@ -140,6 +140,7 @@ def test_what_callers_do_and_what_comes_too_late_or_never() -> None:
         "sent_again": [-1, -1],
         "for_ever": "bet.confirmed",
         "aborted": ["RangeError", True, 1, 7],
+        "twice": [False, True, "bet.confirmed", False],
         "stubborn": "bet.confirmed",
     }
 

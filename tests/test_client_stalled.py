@@ -23,6 +23,7 @@ from ws.client import (
     Unresolved,
     Wallet,
     link,
+    new_bet_id,
 )
 from ws.client.state import Phase
 from ws.wire.payouts import Payout, PayoutAdd, PayoutWinner
@@ -233,3 +234,34 @@ def test_a_server_that_never_answers_the_handshake_is_left_however_patient_the_c
         assert came > 1
 
     play(scene)
+
+
+def test_a_bet_that_another_call_still_has_placed_is_not_forgotten_by_one_that_gave_up() -> None:
+    journal, bet_id = MemoryJournal(), new_bet_id()
+
+    async def handler(connection: ServerConnection, number: int) -> None:
+        if number == 1:
+            await connection.close(1001)
+            return
+        await connection.send(json.dumps(confirmed(json.loads(await connection.recv()))))
+        await connection.wait_closed()
+
+    async def scene(url: str) -> None:
+        async with Wallet(url, "token", journal=journal) as wallet:
+            while wallet._link.state.phase is not Phase.OFFLINE:
+                await asyncio.sleep(0)
+            first = asyncio.create_task(wallet.place(1, bet_id=bet_id, within_s=UNANSWERED_S))
+            while not wallet._link._waiters:
+                await asyncio.sleep(0)
+            again = asyncio.create_task(wallet.place(1, bet_id=bet_id))
+            with pytest.raises(Unresolved) as unresolved:
+                await first
+            assert unresolved.value.was_sent is False
+            assert wallet.unresolved() == [bet_id]
+            assert isinstance(await again, BetConfirmed)
+            assert wallet.unresolved() == []
+
+    async def whole() -> None:
+        assert await with_server(handler, scene) == 2
+
+    play(whole)

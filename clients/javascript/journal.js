@@ -41,7 +41,7 @@ export class MemoryStorage {
   }
 }
 
-/** Bets in a storage, which others may use as well: other users of this browser, other tabs and programs. */
+/** Bets in a storage, which other users, tabs and programs may use as well. */
 export class Journal {
   #storage;
 

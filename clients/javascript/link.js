@@ -14,7 +14,7 @@ const BROKEN = 1006; // the close code of a socket that was not closed
 const nowMs = () => Math.trunc(performance.now());
 
 /**
- * Whether it happens within so many milliseconds, or those 24 days beyond which a timer fires at once.
+ * Whether it happens within so many milliseconds, at most the 24 days that timers have.
  *
  * @param {Promise<unknown>} happening
  * @param {number} ms
@@ -99,6 +99,9 @@ export class Link {
 
   /** Whether nothing will be sent or read any more. */
   get isOver() { return this.#isOver; }
+
+  /** Whether some call waits to hear what becomes of this bet. @param {string} betId */
+  waitsFor(betId) { return [...this.#waiters.keys()].some(({bet}) => bet?.bet_id === betId); }
 
   /** Something is to be sent: soon, so that all that is asked for in one go leaves in one frame. */
   stir() {

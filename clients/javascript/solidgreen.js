@@ -1,6 +1,6 @@
 // A client of the wallet, `wallet.v1`: for browsers, and for Node 18 or later.
-// A `Wallet` is one user's connection, over as many sockets as it takes: when one breaks, another is opened,
-// and what was not answered is sent again with the same `bet_id` and `nonce`, so that no money moves twice.
+// A `Wallet` is one user's connection, over as many sockets as it takes; what was not answered is sent again
+// with the same `bet_id`.
 // All decisions are in state.js, the sockets in link.js; docs/clients.md tells how to use it.
 
 import {Refused, Unresolved} from "./errors.js";
@@ -217,14 +217,15 @@ export class Wallet {
       this.#forget(bet_id);
       return /** @type {Fate} */ (result); // state.js takes nothing else for the last word on a bet
     } catch (error) {
-      if ((task.sentAt === null || error instanceof Refused) && !task.isDoubtful) this.#forget(bet_id);
-      if (!(error instanceof Unresolved && task.isRejected)) throw error;
-      this.#forget(bet_id);
+      const isRejected = error instanceof Unresolved && task.isRejected;
+      const isOver = isRejected || ((task.sentAt === null || error instanceof Refused) && !task.isDoubtful);
+      if (isOver && !this.#link.waitsFor(bet_id)) this.#forget(bet_id);
+      if (!isRejected) throw error;
       return /** @type {BetRejected} */ (task.last);
     }
   }
 
-  /** The caller has gone. Until somebody asks it stays unresolved, also for the next page. @param {Task} task */
+  /** The caller has gone: until somebody asks it stays unresolved. @param {Task} task */
   #keepLate({bet, result}) {
     if (bet === null || result === null || result.type === "error") return;
     this.#late.set(bet.bet_id, /** @type {Fate} */ (result));

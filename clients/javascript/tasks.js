@@ -1,4 +1,4 @@
-// What was asked of a client: requests that are sent until their last word is there, and the order in which.
+// What was asked of a client, and the order in which it is sent.
 
 /** @import {BetState, Reply} from "./messages.js" */
 /** @import {KeptBet, NotPlaced, Question} from "./types.js" */

@@ -105,6 +105,10 @@ class Link:
         """Something is to be sent."""
         self._stir.set()
 
+    def waits_for(self, bet_id: str) -> bool:
+        """Whether some call waits to hear what becomes of this bet."""
+        return any(task.bet is not None and task.bet.bet_id == bet_id for task in self._waiters)
+
     async def settled(self, task: Task, within_s: float) -> Reply | NotPlaced:
         """The last word on a task that was just started. Raises `Refused`, `Unresolved` or `GivenUp`."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -321,12 +321,13 @@ class Wallet:
         try:
             result = await self._settled(task, within_s)
         except BaseException as error:  # cancelled as well: it is not sent any more
+            rejected = task.last if isinstance(error, Unresolved) and task.is_rejected else None
             has_not_left = task.sent_at is None or isinstance(error, Refused)
-            if has_not_left and not task.is_doubtful:
+            is_over = rejected is not None or (has_not_left and not task.is_doubtful)
+            if is_over and not self._link.waits_for(bet.bet_id):  # nor can another call have it sent
                 self._forget(bet.bet_id)
-            if isinstance(error, Unresolved) and isinstance(task.last, BetRejected) and task.is_rejected:
-                self._forget(bet.bet_id)
-                return task.last
+            if isinstance(rejected, BetRejected):
+                return rejected
             raise
         self._forget(bet.bet_id)
         assert isinstance(result, FATES), result
