@@ -317,7 +317,7 @@ export class ClientState {
       this.#queue.add(task);
     } else if (code === "NOT_FOUND" && task.looks) {
       this.#notFound(task, nowMs);
-    } else if (code === "IDEMPOTENCY_CONFLICT" && task.decided !== null) {
+    } else if (code === "IDEMPOTENCY_CONFLICT" && task.decided && task.onlyLooks) {
       this.#finish(task, task.decided); // archived, so that there is no replay
     } else if (code === "OUTCOME_UNKNOWN" && task.bet !== null) {
       task.lost();

@@ -378,7 +378,7 @@ class ClientState:
                 self._queue.ready.append(task)
             case Error(code="NOT_FOUND") if task.looks:
                 self._not_found(task, now_ms)
-            case Error(code="IDEMPOTENCY_CONFLICT") if task.decided is not None:
+            case Error(code="IDEMPOTENCY_CONFLICT") if task.decided is not None and task.only_looks:
                 self._finish(task, task.decided)  # archived, so that there is no replay
             case Error(code="OUTCOME_UNKNOWN") if task.bet is not None:
                 self._lost(task)
