@@ -55,7 +55,7 @@ def main() -> int:
         return 0 if asyncio.run(place(options.url, token, options.stake, options.journal)) else 1
     except subprocess.CalledProcessError as error:
         print(error.stderr, end="", file=sys.stderr)
-    except ClientError as error:
+    except (ClientError, OSError, ValueError) as error:  # of the journal: it is in use, full, or no journal
         print(error, file=sys.stderr)
     return 1
 

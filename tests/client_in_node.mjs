@@ -3,6 +3,7 @@
 import {createInterface} from "node:readline";
 import {mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from "node:fs";
 import {GivenUp, NotAuthenticated, Refused, Unresolved, Wallet, newBetId} from "../clients/javascript/solidgreen.js";
+import {MemoryStorage} from "../clients/javascript/journal.js";
 import {WebSocket} from "./websocket.mjs";
 
 const [scene, url, ...rest] = process.argv.slice(2);
@@ -220,6 +221,96 @@ const scenes = {
     const [bet_id] = next.unresolved();
     say({fate: await next.resolve(bet_id, {again: true}), unresolved: next.unresolved()});
     next.close();
+  },
+
+  /** With a server that is made up, and answers as each of these wants it to; 20 ms later. */
+  async made_up() {
+    const asked = [], told = {};
+    let answers, server;
+    class MadeUp {
+      readyState = 1;
+      constructor() {
+        server = this;
+        queueMicrotask(() => this.onopen());
+      }
+
+      say(...messages) { this.onmessage({data: JSON.stringify(messages)}); }
+      send(text) {
+        for (const message of [JSON.parse(text)].flat()) {
+          if (message.type === "auth") return this.say(welcome);
+          asked.push(message);
+          setTimeout(() => answers(message).forEach((each) => this.say({id: message.id, ...each})), 20);
+        }
+      }
+
+      close() {}
+    }
+    const funds = {seq: 918, balance: 999, held: 0, available: 999};
+    const welcome = {type: "welcome", user_id: 42, role: "player", currency: "EUR", ...funds, server_time: 1.76e12, limits: {nonce_window_ms: 400}};
+    const confirmed = ({bet_id, stake}) => ({type: "bet.confirmed", bet_id, stake, transaction_id: 8, block: 4, ...funds, replayed: false});
+    const refusal = (code, more) => ({type: "error", code, message: "…", retryable: false, ...more});
+    const storage = new MemoryStorage();
+    const wallet = await connect("token", {WebSocket: MadeUp, storage});
+
+    // An answer that comes too late is kept until somebody is told.
+    answers = () => [];
+    const late = await why(() => wallet.place({stake: 1}, {withinMs: 50}));
+    const [{id, bet_id}] = asked;
+    server.say({id, ...confirmed({bet_id, stake: 1})});
+    told.late = [late.raised, wallet.unresolved()[0] === bet_id, storage.length];
+    told.late.push((await wallet.resolve(bet_id)).type, storage.length);
+
+    // That a bet never arrived is known to whoever comes back later.
+    answers = ({type}) => (type === "bet.get" ? [refusal("NOT_FOUND")] : []);
+    await why(() => wallet.place({stake: 1}, {withinMs: 50}));
+    const [lost] = wallet.unresolved();
+    let fate, looks = 0;
+    for (; fate?.type === undefined && looks < 50; looks += 1) fate = await why(() => wallet.resolve(lost, {withinMs: 100}));
+    told.never_arrived = [fate.type, looks > 1];
+
+    // What cannot be written is the fault of whoever asks for it.
+    const unwritable = await why(() => wallet.ask({type: "wallet.deposit", key: "k", user_id: 7, amount: 10n}));
+    answers = ({type}) => (type === "ping" ? [{type: "pong", server_time: 1.76e12}] : []);
+    told.unwritable = [unwritable.raised, (await wallet.ask({type: "ping"})).type];
+
+    // What is sent again is what was asked for, whatever has become of it since.
+    const legs = [{user_id: 42, amount: -1}, {user_id: 43, amount: 1}];
+    const refused = [refusal("OVERLOADED", {retryable: true, retry_after_ms: 1})];
+    answers = () => [refused.shift() ?? {type: "wallet.moved"}];
+    const transfer = wallet.ask({type: "wallet.transfer", key: "k", legs});
+    legs[0].amount = -5;
+    await transfer;
+    told.sent_again = asked.slice(-2).map((each) => each.legs[0].amount);
+
+    // For ever is longer than any timer.
+    answers = (bet) => [confirmed(bet)];
+    told.for_ever = (await wallet.place({stake: 1}, {withinMs: Infinity})).type;
+
+    // Whoever aborts a call hears why, and its bet is not forgotten if it has left.
+    answers = () => [];
+    const enough = new AbortController();
+    const call = why(() => wallet.place({stake: 7}, {signal: enough.signal}));
+    while (asked.at(-1).stake !== 7) await Promise.resolve();
+    enough.abort(new RangeError("enough"));
+    const patience = new Promise((resolve) => { setTimeout(resolve, 2000, {}).unref(); });
+    told.aborted = [(await Promise.race([call, patience])).raised, wallet.unresolved()[0] === asked.at(-1).bet_id];
+    await why(() => wallet.place({stake: 8}, {signal: enough.signal}));
+    told.aborted.push(wallet.unresolved().length, asked.at(-1).stake);
+
+    // Asked for twice, and the first one gives up before it has left: the other still has it placed.
+    server.onclose({code: 1001, reason: "the server stops"});
+    const twice = {stake: 1, bet_id: newBetId()};
+    const calls = [why(() => wallet.place(twice, {withinMs: 20})), wallet.place(twice)];
+    told.twice = [(await calls[0]).was_sent, wallet.unresolved().includes(twice.bet_id)];
+    answers = (bet) => [confirmed(bet)];
+    told.twice.push((await calls[1]).type, wallet.unresolved().includes(twice.bet_id));
+
+    // A storage that cannot forget costs no answer.
+    storage.removeItem = () => { throw new Error("not now"); };
+    answers = (bet) => [confirmed(bet)];
+    told.stubborn = (await wallet.place({stake: 1})).type;
+    wallet.close();
+    say(told);
   },
 
   async come_back([token, path, other]) {

@@ -157,8 +157,50 @@ def test_entries_are_the_ledger_s_own_and_go_on(world: World) -> None:
                 told = await entries_until(wallet, paid.seq, 0)
             assert [entry.amount for entry in told] == [OPENING, -1, -2, -3, -7, 70]
             assert all(older.seq == newer.prev_seq for older, newer in pairwise(told))
+            reader_ = wallet.entries(0)
             with pytest.raises(RuntimeError, match="read already"):
-                await asyncio.gather(*(anext(aiter(wallet.entries())) for _ in range(2)))
+                wallet.entries()
+            await reader_.aclose()
+
+    play(scene)
+
+
+def test_who_leaves_the_stream_of_entries_may_begin_another_at_once(world: World) -> None:
+    _, token = world.player()
+
+    async def scene() -> None:
+        async with Wallet(world.server.ws, token) as wallet:
+            for _ in range(3):
+                async for entry in wallet.entries(0):
+                    assert isinstance(entry, WalletEntry)
+                    break
+                # The loop has not ended that one yet, and must not end this one with it.
+                assert [each.amount for each in await entries_until(wallet, entry.seq, 0)] == [OPENING]
+            reading = asyncio.create_task(entries_until(wallet, entry.seq + 1))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            answer = await wallet.place(5)
+            assert isinstance(answer, BetConfirmed)
+            assert [each.amount for each in await asyncio.wait_for(reading, 10)] == [-5]
+
+    play(scene)
+
+
+def test_a_request_that_cannot_be_written_is_its_caller_s_fault_alone(world: World) -> None:
+    _, token = world.player()
+
+    async def scene() -> None:
+        welcomes: list[Reply] = []
+        async with Wallet(world.server.ws, token, on_push=welcomes.append) as wallet:
+            other = asyncio.create_task(wallet.place(5))
+            with pytest.raises(TypeError, match="unsupported"):
+                await wallet.place(object())
+            with pytest.raises(TypeError, match="unsupported"):
+                await wallet.settle(UNSEEN, Result.WON, object(), key="k")
+            assert isinstance(await other, BetConfirmed)
+            assert wallet.unresolved() == []
+            assert isinstance(await wallet.place(6), BetConfirmed)
+            assert [type(each) for each in welcomes] == [Welcome]
 
     play(scene)
 

@@ -130,6 +130,21 @@ def test_what_the_page_about_clients_shows_works(world: World, tmp_path: Path) -
     ]  # fmt: skip
 
 
+def test_what_callers_do_and_what_comes_too_late_or_never() -> None:
+    told = json.loads(node("client_in_node.mjs", "made_up", "ws://made.up/ws"))
+
+    assert told == {
+        "late": ["Unresolved", True, 1, "bet.confirmed", 0],
+        "never_arrived": ["not_placed", True],
+        "unwritable": ["TypeError", "pong"],
+        "sent_again": [-1, -1],
+        "for_ever": "bet.confirmed",
+        "aborted": ["RangeError", True, 1, 7],
+        "twice": [False, True, "bet.confirmed", False],
+        "stubborn": "bet.confirmed",
+    }
+
+
 def test_a_token_that_is_refused_is_the_end_unless_there_is_another(world: World) -> None:
     user_id, token = world.player()
 

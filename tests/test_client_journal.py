@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -118,6 +121,98 @@ def test_a_file_is_written_anew_when_it_has_grown(path: Path, monkeypatch: pytes
     assert kept_in(path) == [bet(1), bet(100)]
 
 
+def test_a_file_full_of_what_is_kept_is_not_written_at_each_bet(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_journal, "COMPACT_LINES", 20)
+    journal = FileJournal(path)
+    for number in range(40):
+        journal.keep(bet(number))
+    syncs: list[int] = []
+    monkeypatch.setattr(os, "fsync", syncs.append)
+    for number in range(30):
+        journal.forget(bet(number).bet.bet_id)
+    assert len(syncs) == 3 * 2, "of the file and of its folder, as often as half of it has ended"
+    journal.close()
+    monkeypatch.undo()
+    assert kept_in(path) == [bet(number) for number in range(30, 40)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"SQLite format 3\0\x10\0\x01\x01\0\n\0\0\0",
+        b"hello",
+        b"name,stake\n",
+        b'"name","stake"',
+        b"[1]\n",
+        b'{"user_id":42}\n',
+        b'{"user_id":42,"bet":{"type":"bet.place"}}\n',
+        b'{"user_id":42,"be\n',
+    ],
+)
+def test_a_file_that_is_no_journal_is_left_as_it_is(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+    path.chmod(0o644)
+    for _ in range(2):  # and nobody has it then
+        with pytest.raises(ValueError, match="line 1: no bet"):
+            FileJournal(path)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (content, 0o644)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_zeros_where_the_power_went_are_no_bet(path: Path) -> None:
+    journal = FileJournal(path)
+    journal.keep(bet(1))
+    journal.close()
+    content = path.read_bytes()
+    for torn in (b"\0" * 100, b'{"user_id":42,"be' + b"\0" * 50):
+        path.write_bytes(content + torn)
+        assert kept_in(path) == [bet(1)]
+
+
+def test_a_bet_that_no_server_takes_is_found_again_like_any_other(path: Path) -> None:
+    wrong = bet(1)
+    wrong.bet.stake = 0
+    journal = FileJournal(path)
+    journal.keep(wrong)
+    journal.close()
+    assert kept_in(path) == [wrong]
+
+
+@contextlib.contextmanager
+def room_for(path: Path, more: int) -> Iterator[None]:
+    """No file can become longer than this one and so many bytes: what is written beyond is cut off there."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + more, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_is_full_costs_no_bet_and_no_answer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = FileJournal(path)
+    for number in (1, 2):
+        journal.keep(bet(number))
+    with room_for(path, 20):
+        with pytest.raises(OSError, match="No space left"):
+            journal.keep(bet(3))
+        journal.forget(bet(1).bet.bet_id)
+        assert journal.kept() == [bet(2)]
+    journal.keep(bet(4))  # not glued to a piece of what found no room
+    assert journal.kept() == [bet(2), bet(4)]
+
+    monkeypatch.setattr(client_journal, "COMPACT_LINES", 0)
+    with room_for(path, -path.stat().st_size + 20):
+        journal.forget(bet(4).bet.bet_id)
+    monkeypatch.undo()
+    journal.keep(bet(5))
+    journal.close()
+    # Those whose end was not written are there again, and no other is missing.
+    assert kept_in(path) == [bet(1), bet(2), bet(4), bet(5)]
+
+
 OPENS = "import sys; from ws.client.journal import FileJournal; FileJournal(sys.argv[1])"
 
 
@@ -125,7 +220,7 @@ def test_a_file_belongs_to_one_process(path: Path) -> None:
     journal = FileJournal(path)
     journal.keep(bet(1))
     other = subprocess.run([sys.executable, "-c", OPENS, path], capture_output=True, text=True)
-    assert "BlockingIOError" in other.stderr
+    assert f"BlockingIOError: [Errno 11] {client_journal._IN_USE}: '{path}'" in other.stderr
     journal.close()
     assert subprocess.run([sys.executable, "-c", OPENS, path]).returncode == 0
     assert kept_in(path) == [bet(1)]

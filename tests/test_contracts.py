@@ -35,7 +35,7 @@ from ws.docs.routes import contract_routes
 from ws.effects import CloseCode
 from ws.http.problems import STATUS
 from ws.pages.files import served
-from ws.people.routes import people_routes
+from ws.people.routes import COOKIE, people_routes
 from ws.people.staff_routes import staff_routes
 from ws.v1.routes import ROUTES
 from ws.wire.fields import SUBPROTOCOL
@@ -188,6 +188,36 @@ def test_every_route_says_how_it_is_refused() -> None:
         assert statuses >= {400, 401, 403, 429, 500}, route.path
         assert not route.has_body or statuses >= {413, 415}
         assert statuses <= {200, 201, 304, 413, 415} | {status.value for status in STATUS.values()}
+
+
+def test_the_cookie_of_the_refresh_token_is_described_where_it_is_read_and_set() -> None:
+    ways = {path: each["post"] for path, each in OPENAPI["paths"].items() if path.startswith("/v1/auth/")}
+    read = {
+        path for path, each in ways.items() if "cookie" in {it["in"] for it in each.get("parameters", ())}
+    }
+    sets = {
+        path
+        for path, each in ways.items()
+        for told in each["responses"].values()
+        if "Set-Cookie" in told.get("headers", {})
+    }
+    assert read == {"/v1/auth/refresh"}
+    assert ways["/v1/auth/refresh"]["parameters"][0]["name"] == COOKIE
+    assert sets == {f"/v1/auth/{name}" for name in ("register", "login", "refresh", "logout")}
+
+
+def test_what_is_the_same_for_everybody_says_how_it_is_asked_for_again_and_refused() -> None:
+    for path in ("/openapi.json", "/asyncapi.json", "/docs"):
+        operation = OPENAPI["paths"][path]["get"]
+        assert operation["responses"].keys() == {"200", "304", "400", "429", "500"}
+        assert [each["name"] for each in operation["parameters"]] == ["If-None-Match"]
+        answer = get(path)
+        again = get(path, **{"If-None-Match": answer.headers["etag"]})
+        for each in (answer, again):
+            told = operation["responses"][str(each.status_code)]["headers"]
+            assert all(
+                re.search(its["schema"].get("pattern", ""), each.headers[name]) for name, its in told.items()
+            )
 
 
 def test_whatever_moves_money_asks_for_an_idempotency_key() -> None:

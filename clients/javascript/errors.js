@@ -1,10 +1,4 @@
 // What a client throws. A rejected bet is none of these: it is a normal answer, and returned.
-//
-//   ClientError
-//   ├── Refused           the server's answer is no, and asking the same again would be answered the same
-//   ├── Unresolved        no final answer in the time that the caller gave it
-//   └── GivenUp           the client has ended, and will not connect again
-//       └── NotAuthenticated    no token is taken
 
 /** @import {ErrorReply, Reply} from "./messages.js" */
 

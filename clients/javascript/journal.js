@@ -1,9 +1,7 @@
 // Bets that a client has sent, or is about to send, and whose fate it does not know.
 //
-// A bet is kept before it is sent, and forgotten when its last word is there. So a page that is loaded again
-// finds every bet that may have been placed, with the `bet_id` and the `nonce` under which it was, and can
-// ask what became of it. A bet that is kept although it was never sent does no harm: nothing has become of
-// it.
+// A bet is kept before it is sent, and forgotten when its last word is told. So a page that is loaded again
+// finds every bet that may have been placed.
 
 /** @import {BetStorage, KeptBet} from "./types.js" */
 
@@ -21,10 +19,7 @@ export class MemoryStorage {
   #names = null;
 
   get length() { return this.#items.size; }
-  /**
-   * @param {number} place
-   * @returns {string | null}
-   */
+  /** @param {number} place @returns {string | null} */
   key(place) {
     this.#names ??= [...this.#items.keys()];
     return this.#names[place] ?? null;
@@ -33,10 +28,7 @@ export class MemoryStorage {
   /** @param {string} name */
   getItem(name) { return this.#items.get(name) ?? null; }
 
-  /**
-   * @param {string} name
-   * @param {string} text
-   */
+  /** @param {string} name @param {string} text */
   setItem(name, text) {
     this.#items.set(name, text);
     this.#names = null;
@@ -49,7 +41,7 @@ export class MemoryStorage {
   }
 }
 
-/** Bets in a storage, which others may use as well: other users of this browser, other tabs and programs. */
+/** Bets in a storage, which other users, tabs and programs may use as well. */
 export class Journal {
   #storage;
 
@@ -64,8 +56,12 @@ export class Journal {
    */
   keep(userId, bet) { this.#storage.setItem(STORED + bet.bet_id, JSON.stringify({user_id: userId, bet})); }
 
-  /** Its last word is there. @param {string} betId */
-  forget(betId) { this.#storage.removeItem(STORED + betId); }
+  /** Its last word is there, and is told whatever the storage says. @param {string} betId */
+  forget(betId) {
+    try {
+      this.#storage.removeItem(STORED + betId);
+    } catch {} // it is found again, and told again
+  }
 
   /** All of this user that are not forgotten. @param {number} userId */
   kept(userId) {

@@ -6,7 +6,7 @@ import {ClientState} from "./state.js";
 
 /** @import {Task} from "./tasks.js" */
 /** @import {ErrorReply, Reply} from "./messages.js" */
-/** @import {NotPlaced, Socket, SocketClass, Token} from "./types.js" */
+/** @import {NotPlaced, Signal, Socket, SocketClass, Token} from "./types.js" */
 
 const OPEN = 1; // of `readyState`
 const BROKEN = 1006; // the close code of a socket that was not closed
@@ -14,7 +14,7 @@ const BROKEN = 1006; // the close code of a socket that was not closed
 const nowMs = () => Math.trunc(performance.now());
 
 /**
- * Whether it happens within so many milliseconds.
+ * Whether it happens within so many milliseconds, at most the 24 days that timers have.
  *
  * @param {Promise<unknown>} happening
  * @param {number} ms
@@ -22,7 +22,7 @@ const nowMs = () => Math.trunc(performance.now());
  */
 function inTime(happening, ms) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms, false);
+    const timer = setTimeout(resolve, Math.min(ms, 2 ** 31 - 1), false);
     happening.then(() => {
       clearTimeout(timer);
       resolve(true);
@@ -100,6 +100,9 @@ export class Link {
   /** Whether nothing will be sent or read any more. */
   get isOver() { return this.#isOver; }
 
+  /** Whether some call waits to hear what becomes of this bet. @param {string} betId */
+  waitsFor(betId) { return [...this.#waiters.keys()].some(({bet}) => bet?.bet_id === betId); }
+
   /** Something is to be sent: soon, so that all that is asked for in one go leaves in one frame. */
   stir() {
     if (this.#isOwing) return;
@@ -114,24 +117,31 @@ export class Link {
   news() { return new Promise((resolve) => { this.#readers.push(resolve); }); }
 
   /**
-   * The last word on a task that was just started. Throws `Refused`, `Unresolved` or `GivenUp`.
+   * The last word on a task that was just started. Throws `Refused`, `Unresolved`, `GivenUp` or why the
+   * signal was aborted.
    *
    * @param {Task} task
    * @param {number} withinMs
+   * @param {Signal} [signal]
    * @returns {Promise<Exclude<Reply, ErrorReply> | NotPlaced>}
    */
-  async settled(task, withinMs) {
+  async settled(task, withinMs, signal) {
     this.stir();
-    if (!this.#isOver) {
+    if (!this.#isOver && !signal?.aborted) {
+      let wake = () => {};
       /** @type {Promise<void>} */
-      const finished = new Promise((resolve) => { this.#waiters.set(task, resolve); });
+      const finished = new Promise((resolve) => { wake = resolve; });
+      this.#waiters.set(task, wake);
+      signal?.addEventListener("abort", wake);
       await inTime(finished, withinMs);
+      signal?.removeEventListener("abort", wake);
       this.#waiters.delete(task);
     }
     const {result, bet, request, isDoubtful} = task;
-    if (result === null) this.state.abandon(task);
-    else if (result.type === "error") throw new Refused(result);
-    else return result;
+    if (result?.type === "error") throw new Refused(result);
+    if (result !== null) return result;
+    this.state.abandon(task);
+    if (signal?.aborted) throw signal.reason;
     const wasSent = task.sentAt !== null || isDoubtful;
     if (this.state.fault !== null && !wasSent) throw this.state.fault;
     const what = bet === null ? request.type : `bet ${bet.bet_id}`;

@@ -19,7 +19,7 @@ const FAULTS = {1007: "no UTF-8", 1009: "a frame is too big", 4400: "not this pr
  * @param {number | null} [atLeastMs]  what the server has asked for
  */
 export function pauseMs(chance, tries, atLeastMs = null) {
-  if (atLeastMs !== null) return Math.trunc(atLeastMs * (1 + chance() / 2));
+  if (atLeastMs) return Math.trunc(atLeastMs * (1 + chance() / 2));
   const longestMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(tries, 10));
   return Math.trunc((longestMs * (1 + chance())) / 2);
 }

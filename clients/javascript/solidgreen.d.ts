@@ -48,13 +48,13 @@ export declare class Wallet {
      */
     place(bet: Bet, options?: Within): Promise<Answer>;
     /**
-     * The bets of this user whose fate is not known: of calls that ended in `Unresolved`, of a page that was
+     * The bets of this user whose fate nobody was told: of calls that ended in `Unresolved`, of a page that was
      * closed, and of calls that still wait.
      */
     unresolved(): string[];
     /**
-     * Find out what became of a bet that is, or was just now, among `unresolved()`: also `{type:
-     * "not_placed"}`, which takes 90 s to be sure of, or the `bet.state` of one that is archived. Nothing is
+     * Find out what became of a bet that is among `unresolved()`, or throw a `RangeError`: also `{type:
+     * "not_placed"}`, sure 90 s after it was sent last, or the `bet.state` of one that is archived. Nothing is
      * placed anew, unless `again` says that the bet is still wanted.
      *
      * @param {string} bet_id

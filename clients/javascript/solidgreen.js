@@ -1,15 +1,9 @@
-// A client of the wallet, `wallet.v1`: for browsers, and for Node 18 or later. No dependency, no build step.
-//
-//   import {Wallet} from "./solidgreen.js";
-//   const wallet = new Wallet("wss://example.com/ws", getToken, {storage: localStorage});
-//   await wallet.ready();
-//   const answer = await wallet.place({stake: 250, game: "roulette"});
-//
-// A `Wallet` is one user's connection, over as many sockets as it takes: when one breaks, another is opened,
-// and what was not answered is sent again with the same `bet_id` and `nonce`, so that no money moves twice.
+// A client of the wallet, `wallet.v1`: for browsers, and for Node 18 or later.
+// A `Wallet` is one user's connection, over as many sockets as it takes; what was not answered is sent again
+// with the same `bet_id`.
 // All decisions are in state.js, the sockets in link.js; docs/clients.md tells how to use it.
 
-import {GivenUp, Refused, Unresolved} from "./errors.js";
+import {Refused, Unresolved} from "./errors.js";
 import {Journal, MemoryStorage} from "./journal.js";
 import {Link} from "./link.js";
 
@@ -25,7 +19,7 @@ export {ClientError, GivenUp, NotAuthenticated, Refused, Unresolved} from "./err
 /** @typedef {import("./types.js").Question} Question */
 
 const WITHIN_MS = 10_000; // the server promises an answer in 2 s
-const LATE_MAX = 1000; // answers, some 300 bytes each, that came too late for a call: kept for `resolve`
+const LATE_MAX = 1000; // answers, some 300 bytes each
 
 /** A fresh UUID of version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits. */
 export function newBetId() {
@@ -49,7 +43,7 @@ export class Wallet {
   #state;
   #journal;
   #withinMs;
-  /** Last words on bets that nobody waited for any more. @type {Map<string, Fate>} */
+  /** Last words on bets that nobody waited for any more, until somebody asks. @type {Map<string, Fate>} */
   #late = new Map();
 
   /**
@@ -121,14 +115,14 @@ export class Wallet {
   }
 
   /**
-   * The bets of this user whose fate is not known: of calls that ended in `Unresolved`, of a page that was
+   * The bets of this user whose fate nobody was told: of calls that ended in `Unresolved`, of a page that was
    * closed, and of calls that still wait.
    */
   unresolved() { return this.#journal.kept(this.userId).map(({bet_id}) => bet_id); }
 
   /**
-   * Find out what became of a bet that is, or was just now, among `unresolved()`: also `{type:
-   * "not_placed"}`, which takes 90 s to be sure of, or the `bet.state` of one that is archived. Nothing is
+   * Find out what became of a bet that is among `unresolved()`, or throw a `RangeError`: also `{type:
+   * "not_placed"}`, sure 90 s after it was sent last, or the `bet.state` of one that is archived. Nothing is
    * placed anew, unless `again` says that the bet is still wanted.
    *
    * @param {string} bet_id
@@ -138,7 +132,7 @@ export class Wallet {
   async resolve(bet_id, {again = false, ...options} = {}) {
     const late = this.#late.get(bet_id);
     if (late !== undefined) {
-      this.#late.delete(bet_id);
+      this.#forget(bet_id);
       return late;
     }
     const bet = this.#journal.bet(this.userId, bet_id);
@@ -204,7 +198,8 @@ export class Wallet {
     if (/** @type {{type: string}} */ (request).type === "bet.place") {
       throw new TypeError("a bet is kept before it is sent: use place()");
     }
-    const reply = await this.#settled(this.#state.start({...request}), options);
+    const kept = JSON.parse(JSON.stringify(request)); // throws here, and stays as it is for each sending
+    const reply = await this.#settled(this.#state.start(kept), options);
     return /** @type {Replies[Q["type"]]} */ (reply); // as the server promises
   }
 
@@ -219,30 +214,37 @@ export class Wallet {
   async #betSettled(bet_id, task, options) {
     try {
       const result = await this.#settled(task, options);
-      this.#journal.forget(bet_id);
+      this.#forget(bet_id);
       return /** @type {Fate} */ (result); // state.js takes nothing else for the last word on a bet
     } catch (error) {
-      const neverLeft = error instanceof GivenUp || (error instanceof Unresolved && !error.was_sent);
-      if ((neverLeft || error instanceof Refused) && !task.isDoubtful) this.#journal.forget(bet_id);
-      if (!(error instanceof Unresolved && task.isRejected)) throw error;
-      this.#journal.forget(bet_id);
+      const isRejected = error instanceof Unresolved && task.isRejected;
+      const isOver = isRejected || ((task.sentAt === null || error instanceof Refused) && !task.isDoubtful);
+      if (isOver && !this.#link.waitsFor(bet_id)) this.#forget(bet_id);
+      if (!isRejected) throw error;
       return /** @type {BetRejected} */ (task.last);
     }
   }
 
-  /** The caller has gone, and may still ask. @param {Task} task */
+  /** The caller has gone: until somebody asks it stays unresolved. @param {Task} task */
   #keepLate({bet, result}) {
     if (bet === null || result === null || result.type === "error") return;
-    this.#journal.forget(bet.bet_id);
     this.#late.set(bet.bet_id, /** @type {Fate} */ (result));
     if (this.#late.size > LATE_MAX) this.#late.delete(/** @type {string} */ (this.#late.keys().next().value));
+  }
+
+  /** @param {string} bet_id */
+  #forget(bet_id) {
+    this.#late.delete(bet_id);
+    this.#journal.forget(bet_id);
   }
 
   /**
    * @param {Task} task
    * @param {Within} [options]
    */
-  #settled(task, {withinMs = this.#withinMs} = {}) { return this.#link.settled(task, withinMs); }
+  #settled(task, {withinMs = this.#withinMs, signal} = {}) {
+    return this.#link.settled(task, withinMs, signal);
+  }
 
   get #welcome() {
     if (this.#state.welcome === null) throw new Error("not connected yet: await ready()");

@@ -1,6 +1,6 @@
 // A client of `wallet.v1` as a state machine: what comes in, what is to be sent, when to connect. No socket,
-// no clock, no chance: they are arguments. It is ws/client/state.py in JavaScript, where the table of what
-// follows what stands, and clients/scenarios.json keeps the two languages together.
+// no clock, no chance: they are arguments. It is ws/client/state.py in JavaScript, which tells what follows what
+// and where the numbers come from; clients/scenarios.json keeps the two languages together.
 
 import {NotAuthenticated} from "./errors.js";
 import {Reconnecting, pauseMs} from "./pauses.js";
@@ -13,10 +13,10 @@ import {bytesOf, decodeFrame, inFrames} from "./wire.js";
 /** @import {KeptBet, NotPlaced, Question} from "./types.js" */
 
 const WELCOME_WITHIN_MS = 10_000;
-const QUIET_MS = 15_000; // below the 30 s after which proxies and the server itself give up connections
+const QUIET_MS = 15_000;
 const PONG_WITHIN_MS = 10_000;
-const ANSWER_WITHIN_MS = 10_000; // the server promises an answer in 2 s; a loaded one gets five times that
-const EXPIRED_WITHIN_MS = 5000; // a server that takes this token no more closes the socket within a second
+const ANSWER_WITHIN_MS = 10_000;
+const EXPIRED_WITHIN_MS = 5000;
 const STALE_MAX = 5;
 const BET_ANSWERS = ["bet.confirmed", "bet.rejected", "bet.state", "error"]; // and not `bet.pending`
 /** @type {Required<Bounds>} */
@@ -50,12 +50,17 @@ export class ClientState {
   #queue = new Queue();
   /** @type {Map<string, Task>} */
   #waiting = new Map();
+  /** Server time since which a bet that is not answered was not sent, here. @type {Map<string, number>} */
+  #unsentSince = new Map();
   /** @type {string | null} */
   #resumeId = null;
   /** @type {string | null} */
   #pingId = null;
   /** @type {string | null} */
   #lookId = null;
+  #mayLookMs = 0;
+  /** Times in a row that what this asks by itself was refused. */
+  #ownRefused = 0;
   #wantsTime = false;
   #isExpired = false;
   /** @type {number | null} */
@@ -89,7 +94,10 @@ export class ClientState {
    *
    * @param {Task} task
    */
-  abandon(task) { task.isAbandoned = true; }
+  abandon(task) {
+    task.isAbandoned = true;
+    if (task.bet !== null && task.isRejected) this.#unsentSince.delete(task.bet.bet_id);
+  }
 
   /** The server's time, as well as it is known: too early by what a message takes. @param {number} nowMs */
   serverMs(nowMs) { return nowMs + this.#serverAheadMs; }
@@ -165,6 +173,7 @@ export class ClientState {
     if (this.phase !== "open" || this.#isExpired) return this.#deadMs; // nothing is sent
     const times = [this.#pingId === null ? this.#heardMs + QUIET_MS : null, this.#deadMs];
     if (this.#resumeId === null) times.push(this.view.feed.wantsMs());
+    if (this.view.isUnsure && this.#lookId === null) times.push(this.#mayLookMs);
     if (this.#isRoom) times.push(this.#queue.dueMs);
     const [oldest] = this.#waiting.values();
     if (oldest !== undefined) times.push(oldest.askedMs + ANSWER_WITHIN_MS);
@@ -186,7 +195,7 @@ export class ClientState {
       this.#resumeId = this.#nextId();
       own.push({type: "resume", id: this.#resumeId, from_seq: fromSeq});
     }
-    if (this.view.isUnsure && this.#lookId === null) {
+    if (this.view.isUnsure && this.#lookId === null && nowMs >= this.#mayLookMs) {
       this.view.isUnsure = false;
       this.#lookId = this.#nextId();
       own.push({type: "balance.get", id: this.#lookId});
@@ -200,27 +209,22 @@ export class ClientState {
     return own;
   }
 
-  /**
-   * @param {Task} task
-   * @param {number} nowMs
-   */
+  /** @param {Task} task @param {number} nowMs */
   #message(task, nowMs) {
     task.id = this.#nextId();
     task.askedMs = nowMs;
     if (task.bet !== null && task.looks) {
-      task.looksFrom ??= this.serverMs(nowMs);
+      this.#sinceOf(task.bet, nowMs);
       return JSON.stringify({type: "bet.get", id: task.id, bet_id: task.bet.bet_id});
     }
     task.sentAt = this.serverMs(nowMs);
+    if (task.bet !== null) this.#unsentSince.set(task.bet.bet_id, task.sentAt);
     return JSON.stringify({...task.request, id: task.id, ...(task.bet && {sent_at: task.sentAt})});
   }
 
   // -- messages
 
-  /**
-   * @param {Reply} message
-   * @param {number} nowMs
-   */
+  /** @param {Reply} message @param {number} nowMs */
   #take(message, nowMs) {
     if (message.type === "welcome" && !this.#welcomed(message, nowMs)) return;
     this.view.take(message);
@@ -229,17 +233,19 @@ export class ClientState {
     if (id === null) return;
     if (id === this.#resumeId && message.type === "resumed") {
       this.#resumeId = null;
+      this.#ownRefused = 0;
       this.view.feed.resumed(message, nowMs);
-    } else if (id === this.#resumeId && message.type === "error") {
-      this.#resumeId = null;
-      this.view.feed.dropped(nowMs);
-      this.view.feed.mayResumeMs = nowMs + pauseMs(this.#chance, 0, message.retry_after_ms);
+    } else if ((id === this.#resumeId || id === this.#lookId) && message.type === "error") {
+      this.#askLater(message, nowMs);
     } else if (id === this.#pingId && message.type === "pong") {
       this.#pingId = null;
       if (!this.#isExpired) this.#deadMs = null;
       this.#serverAheadMs = message.server_time - nowMs;
     } else {
-      if (id === this.#lookId) this.#lookId = null;
+      if (id === this.#lookId) {
+        this.#lookId = null;
+        this.#ownRefused = 0;
+      }
       const task = this.#waiting.get(id);
       if (task === undefined || (task.bet !== null && !BET_ANSWERS.includes(message.type))) return;
       this.#waiting.delete(id);
@@ -251,9 +257,25 @@ export class ClientState {
   }
 
   /**
-   * @param {Welcome} welcome
+   * What this asks by itself is asked again, more and more slowly.
+   *
+   * @param {ErrorReply} refused
    * @param {number} nowMs
    */
+  #askLater(refused, nowMs) {
+    const laterMs = nowMs + pauseMs(this.#chance, this.#ownRefused++, refused.retry_after_ms);
+    if (refused.id === this.#resumeId) {
+      this.#resumeId = null;
+      this.view.feed.dropped(nowMs);
+      this.view.feed.mayResumeMs = laterMs;
+    } else {
+      this.#lookId = null;
+      this.view.isUnsure = true;
+      this.#mayLookMs = laterMs;
+    }
+  }
+
+  /** @param {Welcome} welcome @param {number} nowMs */
   #welcomed(welcome, nowMs) {
     const was = this.welcome;
     if (was !== null && (was.user_id !== welcome.user_id || was.role !== welcome.role)) {
@@ -269,11 +291,7 @@ export class ClientState {
     return true;
   }
 
-  /**
-   * @param {Task} task
-   * @param {Exclude<Reply, ErrorReply>} reply
-   * @param {number} nowMs
-   */
+  /** @param {Task} task @param {Exclude<Reply, ErrorReply>} reply @param {number} nowMs */
   #answered(task, reply, nowMs) {
     if (reply.type === "bet.state" && task.looks && reply.state === "pending") {
       this.#again(task, nowMs);
@@ -290,11 +308,7 @@ export class ClientState {
     }
   }
 
-  /**
-   * @param {Task} task
-   * @param {ErrorReply} error
-   * @param {number} nowMs
-   */
+  /** @param {Task} task @param {ErrorReply} error @param {number} nowMs */
   #failed(task, error, nowMs) {
     const {code, retryable, retry_after_ms: retryAfterMs} = error;
     if (code === "UNAUTHORIZED") {
@@ -303,7 +317,7 @@ export class ClientState {
       this.#queue.add(task);
     } else if (code === "NOT_FOUND" && task.looks) {
       this.#notFound(task, nowMs);
-    } else if (code === "IDEMPOTENCY_CONFLICT" && task.decided !== null) {
+    } else if (code === "IDEMPOTENCY_CONFLICT" && task.decided && task.onlyLooks) {
       this.#finish(task, task.decided); // archived, so that there is no replay
     } else if (code === "OUTCOME_UNKNOWN" && task.bet !== null) {
       task.lost();
@@ -321,35 +335,35 @@ export class ClientState {
     }
   }
 
-  /**
-   * @param {Task} task
-   * @param {number} nowMs
-   */
+  /** @param {Task} task @param {number} nowMs */
   #notFound(task, nowMs) {
+    const bet = /** @type {KeptBet} */ (task.bet);
     if (!task.onlyLooks) {
       task.looks = false;
       this.#again(task, nowMs);
     // `sent_at` is accepted for less than that, so what has not arrived by then never will.
-    } else if (task.bet !== null && this.#isTooLate(task, nowMs)) {
-      this.#finish(task, {type: "not_placed", bet_id: task.bet.bet_id});
+    } else if (this.serverMs(nowMs) > this.#sinceOf(bet, nowMs) + this.limits.nonce_window_ms) {
+      this.#finish(task, {type: "not_placed", bet_id: bet.bet_id});
     } else {
       this.#again(task, nowMs);
     }
   }
 
   /**
-   * @param {Task} task
+   * Its newest sending, or the first look where it was sent before this page was loaded.
+   *
+   * @param {{bet_id: string}} bet
    * @param {number} nowMs
    */
-  #isTooLate({looksFrom}, nowMs) {
-    return looksFrom !== null && this.serverMs(nowMs) > looksFrom + this.limits.nonce_window_ms;
+  #sinceOf({bet_id}, nowMs) {
+    const since = this.#unsentSince.get(bet_id) ?? this.serverMs(nowMs);
+    this.#unsentSince.set(bet_id, since);
+    return since;
   }
 
-  /**
-   * @param {Task} task
-   * @param {Reply | NotPlaced} result
-   */
+  /** @param {Task} task @param {Reply | NotPlaced} result */
   #finish(task, result) {
+    if (task.bet !== null) this.#unsentSince.delete(task.bet.bet_id);
     task.result = result;
     this.finished.push(task);
   }

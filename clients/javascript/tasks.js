@@ -1,4 +1,4 @@
-// What was asked of a client: requests that are sent until their last word is there, and the order in which.
+// What was asked of a client, and the order in which it is sent.
 
 /** @import {BetState, Reply} from "./messages.js" */
 /** @import {KeptBet, NotPlaced, Question} from "./types.js" */
@@ -8,12 +8,6 @@ export class Task {
   /** Of the message that waits for its answer on this socket. @type {string | null} */
   id = null;
   askedMs = 0;
-  /**
-   * Server time of the first look of a task that only looks: whatever was sent, was sent before.
-   *
-   * @type {number | null}
-   */
-  looksFrom = null;
   /** Server time of the newest sending; null: it never left. @type {number | null} */
   sentAt = null;
   tries = 0;
@@ -69,10 +63,7 @@ export class Queue {
   /** At once, as the last one. @param {Task} task */
   add(task) { this.#ready.push(task); }
 
-  /**
-   * @param {Task} task
-   * @param {number} dueMs
-   */
+  /** @param {Task} task @param {number} dueMs */
   addLater(task, dueMs) {
     let place = this.#later.length;
     while (place > 0 && isAfter(this.#later[place - 1], dueMs, task.number)) place -= 1;
@@ -104,9 +95,5 @@ export class Queue {
   }
 }
 
-/**
- * @param {{dueMs: number, task: Task}} one
- * @param {number} ms
- * @param {number} number
- */
+/** @param {{dueMs: number, task: Task}} one @param {number} ms @param {number} number */
 const isAfter = ({dueMs, task}, ms, number) => dueMs > ms || (dueMs === ms && task.number > number);

@@ -27,9 +27,21 @@ type WithoutId<R extends Request> = R extends Request ? Omit<R, "id"> : never;
 /** What can be asked, but for what the client asks by itself. Its `id` is made by the client. */
 export type Question = WithoutId<Exclude<Request, Auth | BetPlace | Resume>>;
 
-/** How long to wait for an answer, in milliseconds, through however many sockets. */
+/** What is used of an `AbortSignal`. */
+export interface Signal {
+  readonly aborted: boolean;
+  readonly reason: any;
+  addEventListener(type: "abort", listener: () => void): void;
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+
+/**
+ * How long to wait for an answer, in milliseconds, through however many sockets. When `signal` is aborted the
+ * call throws its `reason` at once; a bet that has left by then is among `unresolved()`.
+ */
 export interface Within {
   withinMs?: number | undefined;
+  signal?: Signal | undefined;
 }
 
 /** A wallet, in minor units of `currency`. `held` is as it was last told: a hold is not pushed. */

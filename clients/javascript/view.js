@@ -1,17 +1,12 @@
-// What a client knows of its own wallet: the balance, and every entry once, in order.
-//
-// Both follow one number, `seq`, the id of a ledger entry. A balance counts only if its `seq` is not older
-// than the one that is known, since the replay of an answer brings an old one. Entries reach a socket as
-// pushes, but not those that the socket has asked for itself, and none while there is no socket: `prev_seq`
-// shows what is missing, and `resume` fetches it from the ledger. So does a `seq` in any other message that
-// is newer than the newest entry.
+// What a client knows of its own wallet: the balance, and every entry once, in order. How `seq` and
+// `prev_seq` tell what is missing, and where the numbers come from, stands in ws/client/view.py.
 
 /** @import {Reply, Resumed, WalletEntry, Welcome} from "./messages.js" */
 /** @import {Funds, Gap} from "./types.js" */
 
-const ENTRIES_MAX = 10_000; // that wait for their reader: as many as one `resume` brings
-const RESUME_EVERY_MS = 100; // entries of the own bets are learned by it, and many bets cost one look
-const CHANGES_HELD = ["CAPTURE", "WITHDRAWAL"]; // after which what is held may be another, which is not told
+const ENTRIES_MAX = 10_000;
+const RESUME_EVERY_MS = 100;
+const CHANGES_HELD = ["CAPTURE", "WITHDRAWAL"];
 
 /** The entries of a wallet after `cursor`, each once, in order. Nothing is followed until `follow`. */
 export class Feed {
@@ -174,9 +169,5 @@ export class WalletView {
   }
 }
 
-/**
- * @param {Omit<Funds, "currency">} told
- * @param {string} currency
- * @returns {Funds}
- */
+/** @param {Omit<Funds, "currency">} told @param {string} currency @returns {Funds} */
 const fundsOf = ({balance, held, available, seq}, currency) => ({currency, balance, held, available, seq});

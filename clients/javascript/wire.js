@@ -6,8 +6,7 @@
 const encoder = new TextEncoder();
 
 /**
- * The messages of one frame, in order. Throws `SyntaxError` where it is no JSON. That they are what they say
- * is taken on trust: it is the user's own server.
+ * The messages of one frame, in order, taken at their word. Throws `SyntaxError` where it is no JSON.
  *
  * @param {string} text
  * @returns {Reply[]}

@@ -2,11 +2,12 @@
 // by tests/test_client_types.py, never run.
 import {GivenUp, Refused, Unresolved, Wallet, newBetId, type Answer, type Funds} from "solidgreen-client";
 import type {BetConfirmed, BetSettled, Code, WalletEntry} from "solidgreen-client/messages.js";
-import type {BetStorage, Options, SocketClass} from "solidgreen-client/types.js";
+import type {BetStorage, Options, Signal, SocketClass} from "solidgreen-client/types.js";
 
 declare const storage: BetStorage;
 declare const Socket: SocketClass;
 declare const perhaps: string | undefined;
+declare const signal: Signal;
 
 const options: Options = {storage, WebSocket: Socket, withinMs: 5000};
 const wallet: Wallet = await new Wallet("wss://example.com/ws", async () => "token", options).ready();
@@ -34,7 +35,7 @@ const state: "won" | "lost" | string | undefined = (await wallet.state(newBetId(
 // Anything else: the request says which reply it has.
 const won: BetSettled = await wallet.ask({type: "bet.settle", key: "k", bet_id: newBetId(), result: "won"});
 const time: number = (await wallet.ask({type: "ping"})).server_time;
-const funds: Funds | null = await wallet.refresh();
+const funds: Funds | null = await wallet.refresh({signal});
 const available: number | undefined = wallet.balance?.available;
 
 for await (const entry of wallet.entries(0)) {
@@ -51,6 +52,8 @@ try {
 }
 
 // What is wrong: each of these is an error where it stands.
+// @ts-expect-error  a signal can be listened to
+wallet.refresh({signal: {aborted: false}});
 // @ts-expect-error  no token
 new Wallet(url);
 // @ts-expect-error  a token is a text

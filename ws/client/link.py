@@ -23,6 +23,8 @@ from ws.wire.messages import Error
 
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 """Of a frame of the server's: its own are below 200 KB, and a receipt may be longer."""
+OPEN_WITHIN_S: Final = 10.0
+"""Of one socket, as of its `welcome`, however patient whoever waits is: the next one may find the way."""
 CLOSE_WITHIN_S: Final = 2.0
 SEND_WITHIN_S: Final = 10.0
 """Of one frame, as of a pong: while the other end takes none, nobody asks whether it is there."""
@@ -78,7 +80,13 @@ class Link:
             raise
         if self.state.fault is not None:
             await self.close()
-            raise self.state.fault
+            raise self.fault_now()
+
+    def fault_now(self) -> GivenUp:
+        """Why this has ended, to be raised once more: without the frames of each time before, or they would
+        be kept for ever."""
+        assert self.state.fault is not None
+        return self.state.fault.with_traceback(None)
 
     async def close(self) -> None:
         """End the connection. Whoever still waits hears `Unresolved`."""
@@ -96,6 +104,10 @@ class Link:
     def stir(self) -> None:
         """Something is to be sent."""
         self._stir.set()
+
+    def waits_for(self, bet_id: str) -> bool:
+        """Whether some call waits to hear what becomes of this bet."""
+        return any(task.bet is not None and task.bet.bet_id == bet_id for task in self._waiters)
 
     async def settled(self, task: Task, within_s: float) -> Reply | NotPlaced:
         """The last word on a task that was just started. Raises `Refused`, `Unresolved` or `GivenUp`."""
@@ -117,7 +129,7 @@ class Link:
         if task.result is not None:
             return task.result
         if self.state.fault is not None and task.sent_at is None and not task.is_doubtful:
-            raise self.state.fault
+            raise self.fault_now()
         raise _unresolved(task)
 
     async def _run(self) -> None:
@@ -184,7 +196,7 @@ class Link:
                 additional_headers={"Authorization": f"Bearer {self._token}"},
                 compression=None,
                 proxy=None,
-                open_timeout=self._within_s,
+                open_timeout=min(self._within_s, OPEN_WITHIN_S),
                 close_timeout=CLOSE_WITHIN_S,
                 ping_interval=None,  # the state asks by itself, as a browser must
                 max_size=FRAME_BYTES_MAX,

@@ -95,8 +95,6 @@ class Task:
     """Of a bet: find out what became of it, and place it only where it is known to be decided."""
     is_doubtful: bool = False
     """Whether an earlier sending may still take place, though nobody waits for its answer."""
-    looks_from: int | None = None
-    """Server time of the first look of a task that only looks: whatever was sent, was sent before."""
     looks: bool = False
     """What is sent next, or waits for its answer, is `bet.get`."""
     id: str | None = None
@@ -165,9 +163,15 @@ class ClientState:
         self._ids = itertools.count(1)
         self._queue = _Queue()
         self._waiting: dict[str, Task] = {}
+        self._unsent_since: dict[str, int] = {}
+        """Server time since which no bet of this `bet_id` has left here, of those that are not answered: its
+        newest sending or, where an earlier process sent it, the first look."""
         self._resume_id: str | None = None
         self._ping_id: str | None = None
         self._look_id: str | None = None
+        self._may_look_ms = 0
+        self._own_refused = 0
+        """Times in a row that what this asks by itself was refused."""
         self._wants_time = False
         self._is_expired = False
         self._dead_ms: int | None = None
@@ -189,6 +193,8 @@ class ClientState:
     def abandon(self, task: Task) -> None:
         """Nobody waits for it: it is not sent again. Its answer may still come, and is among `finished`."""
         task.is_abandoned = True
+        if task.bet is not None and task.is_rejected:
+            self._unsent_since.pop(task.bet.bet_id, None)
 
     def server_ms(self, now_ms: int) -> int:
         """The server's time, as well as it is known: too early by what a message takes."""
@@ -268,6 +274,7 @@ class ClientState:
             return self._dead_ms
         times = [self._heard_ms + QUIET_MS if self._ping_id is None else None, self._dead_ms]
         times.append(self.view.feed.wants_ms() if self._resume_id is None else None)
+        times.append(self._may_look_ms if self.view.is_unsure and self._look_id is None else None)
         if self._queue.later and len(self._waiting) < self.limits.in_flight:
             times.append(self._queue.later[0][0])
         if self._waiting:
@@ -284,7 +291,7 @@ class ClientState:
             self.view.feed.asked()
             self._resume_id = self._next_id()
             yield Resume(self._resume_id, from_seq)
-        if self.view.is_unsure and self._look_id is None:
+        if self.view.is_unsure and self._look_id is None and now_ms >= self._may_look_ms:
             self.view.is_unsure = False
             self._look_id = self._next_id()
             yield BalanceGet(self._look_id)
@@ -301,10 +308,9 @@ class ClientState:
             task.sent_at = self.server_ms(now_ms)
             return encode(msgspec.structs.replace(task.request, id=task.id))
         if task.looks:
-            if task.looks_from is None:
-                task.looks_from = self.server_ms(now_ms)
+            self._unsent_since.setdefault(bet.bet_id, self.server_ms(now_ms))
             return encode(BetGet(task.id, bet.bet_id))
-        task.sent_at = self.server_ms(now_ms)
+        task.sent_at = self._unsent_since[bet.bet_id] = self.server_ms(now_ms)
         return encode(msgspec.structs.replace(bet, id=task.id, sent_at=task.sent_at))
 
     # -- messages
@@ -317,12 +323,10 @@ class ClientState:
             self.unasked.append(message)
         match message:
             case Resumed(id=self._resume_id):
-                self._resume_id = None
+                self._resume_id, self._own_refused = None, 0
                 self.view.feed.resumed(message, now_ms)
-            case Error(id=self._resume_id) if self._resume_id is not None:
-                self._resume_id = None
-                self.view.feed.dropped(now_ms)
-                self.view.feed.may_resume_ms = now_ms + self._pause_ms(0, _or_none(message.retry_after_ms))
+            case Error(id=str(refused_id)) if refused_id in (self._resume_id, self._look_id):
+                self._ask_later(message, now_ms)
             case Pong(id=self._ping_id):
                 self._ping_id = None
                 self._dead_ms = self._dead_ms if self._is_expired else None
@@ -330,10 +334,21 @@ class ClientState:
             case _:
                 id_ = getattr(message, "id", None)
                 if id_ is not None and id_ == self._look_id:
-                    self._look_id = None
+                    self._look_id, self._own_refused = None, 0
                 task = self._waiting.get(id_) if isinstance(id_, str) else None
                 if task is not None and (task.bet is None or isinstance(message, BET_ANSWERS)):
                     self._answered(task, message, now_ms)
+
+    def _ask_later(self, refused: Error, now_ms: int) -> None:
+        """What this asks by itself is asked again, more and more slowly: the server may have much to do."""
+        later_ms = now_ms + self._pause_ms(self._own_refused, _or_none(refused.retry_after_ms))
+        self._own_refused += 1
+        if refused.id == self._resume_id:
+            self._resume_id = None
+            self.view.feed.dropped(now_ms)
+            self.view.feed.may_resume_ms = later_ms
+        else:
+            self._look_id, self.view.is_unsure, self._may_look_ms = None, True, later_ms
 
     def _welcomed(self, welcome: Welcome, now_ms: int) -> bool:
         was = self.welcome
@@ -363,7 +378,7 @@ class ClientState:
                 self._queue.ready.append(task)
             case Error(code="NOT_FOUND") if task.looks:
                 self._not_found(task, now_ms)
-            case Error(code="IDEMPOTENCY_CONFLICT") if task.decided is not None:
+            case Error(code="IDEMPOTENCY_CONFLICT") if task.decided is not None and task.only_looks:
                 self._finish(task, task.decided)  # archived, so that there is no replay
             case Error(code="OUTCOME_UNKNOWN") if task.bet is not None:
                 self._lost(task)
@@ -388,14 +403,16 @@ class ClientState:
             task.looks = False
             self._again(task, now_ms)
             return
-        assert task.looks_from is not None
+        server_ms = self.server_ms(now_ms)
         # `sent_at` is accepted for less than that, so what has not arrived by then never will.
-        if self.server_ms(now_ms) > task.looks_from + self.limits.nonce_window_ms:
+        if server_ms > self._unsent_since.setdefault(bet.bet_id, server_ms) + self.limits.nonce_window_ms:
             self._finish(task, NotPlaced(bet.bet_id))
         else:
             self._again(task, now_ms)
 
     def _finish(self, task: Task, result: Reply | NotPlaced) -> None:
+        if task.bet is not None:
+            self._unsent_since.pop(task.bet.bet_id, None)
         task.result = result
         self.finished.append(task)
 
@@ -429,8 +446,9 @@ class ClientState:
             self._again(task, now_ms)
 
     def _pause_ms(self, tries: int, at_least_ms: int | None = None) -> int:
-        """By chance, so that not all come back at once; who is told when never comes earlier."""
-        if at_least_ms is not None:
+        """By chance, so that not all come back at once; who is told when never comes earlier. "At once" is
+        not believed."""
+        if at_least_ms:
             return int(at_least_ms * (1 + self._chance() / 2))
         longest_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** min(tries, 10))
         return int(longest_ms * (1 + self._chance()) / 2)

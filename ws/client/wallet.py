@@ -15,16 +15,18 @@ import asyncio
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+import weakref
+from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 from typing import Final, TypeVar
 
 from engine.commands import Result
-from ws.client.errors import Gap, GivenUp, NotPlaced, Refused, Unresolved
+from ws.client.errors import Gap, NotPlaced, Refused, Unresolved
 from ws.client.journal import Journal, KeptBet, MemoryJournal
 from ws.client.link import Link, Token
 from ws.client.state import Task
 from ws.client.view import Funds
+from ws.client.wire import encode
 from ws.wire.fields import Reply, Request
 from ws.wire.messages import (
     Balance,
@@ -90,7 +92,8 @@ class Wallet:
         self._journal: Journal = MemoryJournal() if journal is None else journal
         self._within_s = within_s
         self._late: dict[str, BetConfirmed | BetRejected | BetState | NotPlaced] = {}
-        """Last words on bets that nobody waited for any more."""
+        """Last words on bets that nobody waited for any more, until somebody asks."""
+        self._reader: weakref.ref[AsyncGenerator[WalletEntry | Gap, None]] | None = None
 
     async def __aenter__(self) -> Wallet:
         await self._link.open()
@@ -165,7 +168,9 @@ class Wallet:
             user_id=user_id,
             free_bet_id=free_bet_id,
         )
-        is_doubtful = bet.bet_id in self.unresolved()  # of an earlier call: it may have left
+        encode(bet)  # raises here what would else end the connection, of all who use it
+        # Of an earlier call, whose bet may have left.
+        is_doubtful = bet_id is not None and bet_id in self.unresolved()
         if not is_doubtful:  # else what is kept is what may have left, and only that can be resolved
             await asyncio.to_thread(self._journal.keep, KeptBet(self.user_id, bet))
         task = self._state.start(bet, is_doubtful=is_doubtful)
@@ -174,22 +179,24 @@ class Wallet:
         return result
 
     def unresolved(self) -> list[str]:
-        """The bets of this user whose fate is not known: of calls that were cancelled or ended in
+        """The bets of this user whose fate nobody was told: of calls that were cancelled or ended in
         `Unresolved`, of a process that crashed, and of calls that still wait."""
         return [kept.bet.bet_id for kept in self._journal.kept() if kept.user_id == self.user_id]
 
     async def resolve(
         self, bet_id: str, *, again: bool = False, within_s: float | None = None
     ) -> BetConfirmed | BetRejected | BetState | NotPlaced:
-        """Find out what became of a bet that is, or was just now, among `unresolved()`. Raises `KeyError` for
-        any other.
+        """Find out what became of a bet that is among `unresolved()`. Raises `KeyError` for any other: also
+        where its own call has told it meanwhile.
 
         Nothing is placed anew, unless `again` says that the bet is still wanted. Without it, a bet that never
-        arrived takes 90 s to be told (`NotPlaced`), since until then it might: give it the time, or come back
-        later. A `BetState` tells of a bet that is archived.
+        arrived takes 90 s from its last sending to be told (`NotPlaced`), since until then it might, or from
+        the first look at one that a process before this has left: give it the time, or come back later. A
+        `BetState` tells of a bet that is archived.
         """
-        late = self._late.pop(bet_id, None)
+        late = self._late.get(bet_id)
         if late is not None:
+            self._forget(bet_id)
             return late
         mine = (kept.bet for kept in self._journal.kept() if kept.user_id == self.user_id)
         bet = next((bet for bet in mine if bet.bet_id == bet_id), None)
@@ -209,19 +216,26 @@ class Wallet:
 
     # -- entries
 
-    async def entries(self, from_seq: int | None = None) -> AsyncIterator[WalletEntry | Gap]:
+    def entries(self, from_seq: int | None = None) -> AsyncGenerator[WalletEntry | Gap, None]:
         """The ledger entries of this wallet after `from_seq`, each once, in order, those to come as well.
 
         Without `from_seq` from where the wallet stood when this client connected first. A `Gap` stands for
         entries that were archived. Ends when the client is closed, raises `GivenUp` when it has given up. One
-        reader at a time; another raises `RuntimeError`.
+        reader at a time, until it is left or closed; another raises `RuntimeError`.
         """
         view = self._state.view
         if view.funds is None:
             raise TypeError(f"{self.role}s have no wallet")
-        if view.feed.cursor is not None:
+        if self._reader is not None and self._reader() is not None:
             raise RuntimeError("the entries of this wallet are read already")
-        view.feed.follow(view.first_seq if from_seq is None else from_seq)
+        reader = self._entries(view.first_seq if from_seq is None else from_seq)
+        # Whoever leaves an `async for` leaves it to the event loop to end the generator, later.
+        self._reader = weakref.ref(reader)
+        return reader
+
+    async def _entries(self, from_seq: int) -> AsyncGenerator[WalletEntry | Gap, None]:
+        view, mine = self._state.view, self._reader
+        view.feed.follow(from_seq)
         try:
             while True:
                 while view.feed.waiting:
@@ -232,9 +246,11 @@ class Wallet:
                 self._link.stir()
                 await self._link.news.wait()
         finally:
-            view.feed.unfollow()
+            if self._reader is mine:  # else somebody else reads by now
+                self._reader = None
+                view.feed.unfollow()
         if self._state.fault is not None:
-            raise self._state.fault
+            raise self._link.fault_now()
 
     # -- anything
 
@@ -246,36 +262,56 @@ class Wallet:
         """
         if isinstance(request, BetPlace):
             raise TypeError("a bet has to be kept before it is sent: use place()")
+        encode(request)  # as in `place`
         result = await self._settled(self._state.start(request), within_s)
         if not isinstance(result, reply):
             raise TypeError(f"the server answers {type(request).__name__} with {result!r}")
         return result
 
-    async def settle(self, bet_id: str, result: Result, payout: int | None = None, *, key: str) -> BetSettled:
+    async def settle(
+        self,
+        bet_id: str,
+        result: Result,
+        payout: int | None = None,
+        *,
+        key: str,
+        within_s: float | None = None,
+    ) -> BetSettled:
         """End a bet; for operators. `payout`: gross, in minor units."""
-        return await self.ask(BetSettle("", key, bet_id, result, payout), BetSettled)
+        return await self.ask(BetSettle("", key, bet_id, result, payout), BetSettled, within_s=within_s)
 
-    async def unsettle(self, bet_id: str, *, key: str) -> BetUnsettled:
+    async def unsettle(self, bet_id: str, *, key: str, within_s: float | None = None) -> BetUnsettled:
         """Take back how a bet was settled; for operators."""
-        return await self.ask(BetUnsettle("", key, bet_id), BetUnsettled)
+        return await self.ask(BetUnsettle("", key, bet_id), BetUnsettled, within_s=within_s)
 
-    async def roll_back(self, bet_id: str, *, key: str) -> BetRolledBack:
+    async def roll_back(self, bet_id: str, *, key: str, within_s: float | None = None) -> BetRolledBack:
         """Undo a bet, or see to it that it is never placed; for operators."""
-        return await self.ask(BetRollback("", key, bet_id), BetRolledBack)
+        return await self.ask(BetRollback("", key, bet_id), BetRolledBack, within_s=within_s)
 
-    async def cash_out(self, bet_id: str, stake: int, payout: int, *, key: str) -> BetCashedOut:
+    async def cash_out(
+        self, bet_id: str, stake: int, payout: int, *, key: str, within_s: float | None = None
+    ) -> BetCashedOut:
         """End the part `stake` of a bet for `payout`; for operators."""
-        return await self.ask(BetCashout("", key, bet_id, stake, payout), BetCashedOut)
+        return await self.ask(BetCashout("", key, bet_id, stake, payout), BetCashedOut, within_s=within_s)
 
-    async def deposit(self, user_id: int, amount: int, *, key: str) -> WalletMoved:
+    async def deposit(
+        self, user_id: int, amount: int, *, key: str, within_s: float | None = None
+    ) -> WalletMoved:
         """Money from outside into a wallet; for operators."""
-        return await self.ask(WalletDeposit("", key, user_id, amount), WalletMoved)
+        return await self.ask(WalletDeposit("", key, user_id, amount), WalletMoved, within_s=within_s)
 
     async def withdraw(
-        self, user_id: int, amount: int, *, key: str, for_approval: bool = False
+        self,
+        user_id: int,
+        amount: int,
+        *,
+        key: str,
+        for_approval: bool = False,
+        within_s: float | None = None,
     ) -> WalletMoved:
         """Money out of a wallet, or set aside until it is approved; for operators."""
-        return await self.ask(WalletWithdraw("", key, user_id, amount, for_approval), WalletMoved)
+        request = WalletWithdraw("", key, user_id, amount, for_approval)
+        return await self.ask(request, WalletMoved, within_s=within_s)
 
     # -- waiting
 
@@ -284,22 +320,16 @@ class Wallet:
     ) -> BetConfirmed | BetRejected | BetState | NotPlaced:
         try:
             result = await self._settled(task, within_s)
-        except Refused:
-            if not task.is_doubtful:
-                self._journal.forget(bet.bet_id)
+        except BaseException as error:  # cancelled as well: it is not sent any more
+            rejected = task.last if isinstance(error, Unresolved) and task.is_rejected else None
+            has_not_left = task.sent_at is None or isinstance(error, Refused)
+            is_over = rejected is not None or (has_not_left and not task.is_doubtful)
+            if is_over and not self._link.waits_for(bet.bet_id):  # nor can another call have it sent
+                self._forget(bet.bet_id)
+            if isinstance(rejected, BetRejected):
+                return rejected
             raise
-        except Unresolved as unresolved:
-            if not unresolved.was_sent and not task.is_doubtful:
-                self._journal.forget(bet.bet_id)
-            if isinstance(task.last, BetRejected) and task.is_rejected:
-                self._journal.forget(bet.bet_id)
-                return task.last
-            raise
-        except GivenUp:  # this call's never left
-            if not task.is_doubtful:
-                self._journal.forget(bet.bet_id)
-            raise
-        self._journal.forget(bet.bet_id)
+        self._forget(bet.bet_id)
         assert isinstance(result, FATES), result
         return result
 
@@ -307,13 +337,18 @@ class Wallet:
         return await self._link.settled(task, self._within_s if within_s is None else within_s)
 
     def _keep_late(self, task: Task) -> None:
-        """The caller has gone, and may still ask."""
+        """The caller has gone. Until somebody asks the bet stays among `unresolved()`: a process that ends
+        before would leave one that nobody has heard of."""
         if task.bet is None or not isinstance(task.result, FATES):
             return
-        self._journal.forget(task.bet.bet_id)
         self._late[task.bet.bet_id] = task.result
         if len(self._late) > LATE_MAX:
             del self._late[next(iter(self._late))]
+
+    def _forget(self, bet_id: str) -> None:
+        """Somebody is told what became of it, or nothing can have."""
+        self._late.pop(bet_id, None)
+        self._journal.forget(bet_id)
 
     @property
     def _welcome(self) -> Welcome:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Final
 
 from ws.contracts.meanings import LEFT_OUT
-from ws.contracts.plain_operations import plain_operation
+from ws.contracts.plain_operations import IF_NONE_MATCH, cache_headers, not_modified, plain_operation
 from ws.contracts.plain_routes import PLAIN_ROUTES
 from ws.contracts.preface import (
     BEARER,
@@ -61,7 +61,8 @@ def openapi() -> Json:
             "version": VERSION,
             "summary": WHAT_IT_IS,
             "description": (
-                f"{CONVENTIONS} Errors are `{MEDIA_TYPE}` (RFC 9457) with a stable `type` and `code`."
+                f"{CONVENTIONS} Errors are `{MEDIA_TYPE}` (RFC 9457) with a stable `type` and `code`. Each "
+                "answer names its request in `X-Request-Id`, by the name that came with it or a new one."
             ),
         },
         "servers": [{"url": "/", "description": "Whoever serves this document."}],
@@ -132,15 +133,7 @@ def _parameters(route: Route, known: dict[str, Json]) -> list[Json]:
     if route.moves_money:
         found.append(_key(route))
     if route.method == "GET":
-        found.append(
-            {
-                "name": "If-None-Match",
-                "in": "header",
-                "required": False,
-                "description": "An `ETag` of before: 304 if nothing has changed since.",
-                "schema": {"type": "string"},
-            }
-        )
+        found.append(IF_NONE_MATCH)
     return found
 
 
@@ -212,8 +205,8 @@ def _successes(route: Route, known: dict[str, Json]) -> Json:
     if route.method != "GET":
         return {"200": {"description": "It is done.", "content": content}}
     return {
-        "200": {"description": "As it is now.", "headers": _cache_headers(), "content": content},
-        "304": {"description": "As the `ETag` of `If-None-Match` says.", "headers": _cache_headers()},
+        "200": {"description": "As it is now.", "headers": cache_headers(), "content": content},
+        "304": not_modified(),
     }
 
 
@@ -227,21 +220,6 @@ def _links(reply: str, known: dict[str, Json]) -> Json:
         }
         for route in ROUTES
         if (in_path := {each.name for each in _fields(route) if each.where is Where.PATH}) and in_path <= told
-    }
-
-
-def _cache_headers() -> Json:
-    return {
-        "ETag": {
-            "description": "Changes with the answer.",
-            "required": True,
-            "schema": {"type": "string", "pattern": '^"[0-9a-f]+"$'},
-        },
-        "Cache-Control": {
-            "description": "Whether to ask again.",
-            "required": True,
-            "schema": {"type": "string"},
-        },
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from engine.outcomes import Code
 from ws.contracts.meanings import MEANINGS
@@ -14,6 +14,25 @@ from ws.contracts.tags import operation_id, tag_of
 
 Json = dict[str, Any]
 
+REFRESH_COOKIE: Final[Json] = {
+    "name": "sg_refresh",
+    "in": "cookie",
+    "required": False,
+    "description": (
+        "The refresh token, as a browser keeps it: read where the body has none, and only beside the media "
+        "type `application/json`, also of an empty body."
+    ),
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+}
+
+IF_NONE_MATCH: Final[Json] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "An `ETag` of before: 304 if nothing has changed since.",
+    "schema": {"type": "string"},
+}
+
 
 def plain_operation(route: PlainRoute, known: dict[str, Json], problems: dict[str, Json]) -> Json:
     """The operation of a plain route. `problems`: where a response goes that other routes may share."""
@@ -21,7 +40,11 @@ def plain_operation(route: PlainRoute, known: dict[str, Json], problems: dict[st
         "operationId": operation_id(route.name),
         "summary": route.summary,
         "tags": [tag_of(route.path)],
-        "parameters": [_in_path(name) for name in re.findall(r"{(\w+)}", route.path)],
+        "parameters": [
+            *(_in_path(name) for name in re.findall(r"{(\w+)}", route.path)),
+            *([REFRESH_COOKIE] if route.takes_cookie else []),
+            *([IF_NONE_MATCH] if route.is_fixed else []),
+        ],
     }
     if not operation["parameters"]:
         del operation["parameters"]
@@ -33,6 +56,9 @@ def plain_operation(route: PlainRoute, known: dict[str, Json], problems: dict[st
             "content": {"application/json": content},
         }
     responses = {str(status): _answer(answer, known) for status, answer in route.answers.items()}
+    if route.is_fixed:
+        responses["200"]["headers"] = cache_headers()
+        responses["304"] = not_modified()
     may = [code for code in Code if code in route.codes]
     for status, name, refusal in refusals(may, "Problem", has_body=route.body is not None):
         problems[name] = refusal
@@ -43,7 +69,35 @@ def plain_operation(route: PlainRoute, known: dict[str, Json], problems: dict[st
     return operation if route.is_any_role else operation | {"security": []}
 
 
+def not_modified() -> Json:
+    """The answer to an `ETag` that is still right."""
+    return {"description": "As the `ETag` of `If-None-Match` says.", "headers": cache_headers()}
+
+
+def cache_headers() -> Json:
+    """How what is read is asked for again."""
+    return {
+        "ETag": {
+            "description": "Changes with the answer.",
+            "required": True,
+            "schema": {"type": "string", "pattern": '^"[0-9a-f]+"$'},
+        },
+        "Cache-Control": {
+            "description": "Whether to ask again.",
+            "required": True,
+            "schema": {"type": "string"},
+        },
+    }
+
+
 def _answer(answer: Answer, known: dict[str, Json]) -> Json:
+    told = _content(answer, known)
+    if answer.cookie is not None:
+        told["headers"] = {"Set-Cookie": {"description": answer.cookie, "schema": {"type": "string"}}}
+    return told
+
+
+def _content(answer: Answer, known: dict[str, Json]) -> Json:
     if answer.content is None:
         return {"description": answer.words}
     if not isinstance(answer.content, type):

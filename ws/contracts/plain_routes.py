@@ -36,12 +36,14 @@ TEXT: Final[Json] = {"type": "string"}
 
 class Answer(NamedTuple):
     """What one status of a success says. `content`: a type, or a schema where there is none; None: nothing.
-    `list_of`: the name under which the content stands many times."""
+    `list_of`: the name under which the content stands many times. `cookie`: when it sets or ends the cookie
+    of the refresh token, in words."""
 
     words: str
     content: type | Json | None = None
     media_type: str = JSON
     list_of: str | None = None
+    cookie: str | None = None
 
 
 class PlainRoute(NamedTuple):
@@ -59,12 +61,17 @@ class PlainRoute(NamedTuple):
     """Whose token it wants; none: it wants no token."""
     is_any_role: bool = False
     """It wants a token, whosever it is."""
+    takes_cookie: bool = False
+    """A cookie may bring the refresh token."""
+    is_fixed: bool = False
+    """It is asked for again by its `ETag`."""
 
 
 _ALL: Final = (Code.INVALID_REQUEST, Code.RATE_LIMITED, Code.INTERNAL)
 _WRITES: Final = (Code.OUTCOME_UNKNOWN, Code.CIRCUIT_OPEN, Code.OVERLOADED, Code.TIMED_OUT)
 _ADMINS: Final = (*_ALL, *_WRITES, Code.UNAUTHORIZED, Code.FORBIDDEN)
 _NEW: Final = Answer("A key, in full, this once.", NewKey)
+_IF_WANTED: Final = "Where the body says `cookie`: the refresh token, in place of that in the answer."
 
 IDENTITY: Final = (
     PlainRoute(
@@ -72,7 +79,7 @@ IDENTITY: Final = (
         "/v1/auth/register",
         "auth.register",
         "become a player with a wallet",
-        {201: Answer("He is one, and is logged in.", Tokens)},
+        {201: Answer("He is one, and is logged in.", Tokens, cookie=_IF_WANTED)},
         Register,
         codes=(*_ALL, *_WRITES, Code.FORBIDDEN, Code.IDEMPOTENCY_CONFLICT, Code.CURRENCY_MISMATCH),
     ),
@@ -81,7 +88,7 @@ IDENTITY: Final = (
         "/v1/auth/login",
         "auth.login",
         "log in",
-        {200: Answer("Whom the server takes him for, and his tokens.", Tokens)},
+        {200: Answer("Whom the server takes him for, and his tokens.", Tokens, cookie=_IF_WANTED)},
         Login,
         codes=(*_ALL, *_WRITES, Code.UNAUTHORIZED),
     ),
@@ -90,17 +97,24 @@ IDENTITY: Final = (
         "/v1/auth/refresh",
         "auth.refresh",
         "new tokens for a refresh token, which is good once",
-        {200: Answer("The next tokens.", Tokens)},
+        {
+            200: Answer(
+                "The next tokens.",
+                Tokens,
+                cookie="Where a cookie has brought the token: the next one, in place of that in the answer.",
+            )
+        },
         Refresh,
         may_be_empty=True,
         codes=(*_ALL, *_WRITES, Code.UNAUTHORIZED),
+        takes_cookie=True,
     ),
     PlainRoute(
         "POST",
         "/v1/auth/logout",
         "auth.logout",
         "end this log-in, and its sockets",
-        {204: Answer("It has ended.")},
+        {204: Answer("It has ended.", cookie="Where there was a cookie: its end.")},
         Refresh,
         may_be_empty=True,
         codes=(*_ALL, *_WRITES, Code.UNAUTHORIZED),
@@ -225,15 +239,33 @@ WATCHING: Final = (
         "figures for Prometheus",
         {200: Answer("In Prometheus' text form.", TEXT, "text/plain")},
     ),
-    PlainRoute("GET", "/openapi.json", "openapi", "this contract", {200: Answer("OpenAPI 3.1.", DOCUMENT)}),
+    PlainRoute(
+        "GET",
+        "/openapi.json",
+        "openapi",
+        "this contract",
+        {200: Answer("OpenAPI 3.1.", DOCUMENT)},
+        codes=_ALL,
+        is_fixed=True,
+    ),
     PlainRoute(
         "GET",
         "/asyncapi.json",
         "asyncapi",
         "the contract of the socket",
         {200: Answer("AsyncAPI 3.0.", DOCUMENT)},
+        codes=_ALL,
+        is_fixed=True,
     ),
-    PlainRoute("GET", "/docs", "docs", "both, for people", {200: Answer("A page.", TEXT, "text/html")}),
+    PlainRoute(
+        "GET",
+        "/docs",
+        "docs",
+        "both, for people",
+        {200: Answer("A page.", TEXT, "text/html")},
+        codes=_ALL,
+        is_fixed=True,
+    ),
 )
 
 PLAIN_ROUTES: Final = (*IDENTITY, *WATCHING)
