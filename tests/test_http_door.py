@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 
 from tests.peer import Peer
 from tests.server_fixture import RawSocket, World
+from tests.sim.loop import Loop, Scheduler
 from ws.transport.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX, REQUEST_BYTES, HttpDoor
 from ws.transport.shares import Shares
 from ws.transport.turns import TURN_BYTES, Turns
@@ -112,6 +113,9 @@ def test_a_handshake_behind_a_request_that_is_not_answered_is_refused(world: Wor
     with RawSocket(world.server.port, upgrade=False) as raw:
         raw.send(GET + UPGRADE)
         raw.read_head()
+        assert raw.status == 200
+        assert raw._exactly(17) == b'{"status":"live"}'
+        raw.read_head()
         assert raw.status == 400
 
 
@@ -196,3 +200,37 @@ def test_so_many_requests_are_begun_in_one_turn_however_many_connections_ask() -
             door.connection_lost(None)
 
     asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_a_request_has_all_of_its_time_however_long_its_connection_was_idle() -> None:
+    """A log-in may wait for 8 s, and 5 were left: nothing was heard of it."""
+    takes_s, idle_s = ANSWERED_WITHIN_S - 1, 4
+    scheduler = Scheduler()
+    failures: list[dict[str, Any]] = []
+    loop = Loop(scheduler, failures.append)
+    peer = Peer()
+
+    async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        await asyncio.sleep(takes_s)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async def run() -> None:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        config.load()
+        door = HttpDoor(config, ServerState(), {}, turns=Turns(), shares=Shares())
+        door.connection_made(peer)
+        for answered in (1, 2):
+            door.data_received(GET)
+            await asyncio.sleep(takes_s + idle_s)
+            assert door.server_state.total_requests == answered
+        assert not peer.is_gone
+        door.data_received(GET[:9])
+        await asyncio.sleep(ANSWERED_WITHIN_S)
+        assert peer.is_gone, "half a request does not count"
+        door.connection_lost(None)
+
+    running = loop.create_task(run())
+    scheduler.run_until(60_000_000)
+    running.result()
+    assert failures == []

@@ -2,9 +2,12 @@
 
 Without them a header line without end is kept whole, and copied anew with each read; half a request, or a
 reader of the answer, is waited for without end; requests are queued without end behind one that is not
-answered; and connections are taken until no file can be opened. `tests/test_http_door.py`,
-`test_wire_hostile.py` and `test_wire_descriptors.py` do all of this. The figures and their reasons:
-docs/adr/0017.
+answered; a turn of the loop parses headers and chunks of a byte without number; and connections are taken
+until no file can be opened. `tests/test_http_door.py`, `test_http_framing.py`, `test_wire_hostile.py` and
+`test_wire_descriptors.py` do all of this. The figures and their reasons: docs/adr/0017.
+
+And where it reads a request otherwise than a proxy in front of it would, or its sender meant it: the body
+beside an `Upgrade` that it does not know, trailers, an answer out of order.
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from engine.outcomes import Code
@@ -28,9 +33,18 @@ log = logging.getLogger("solidgreen.ws")
 HEAD_BYTES_MAX: Final = 65_536
 """A request's line and headers: what uvicorn's other HTTP parser, h11, takes."""
 
+FIELDS_MAX: Final = 128
+"""Header lines of a request, trailers included: what the WebSocket library takes. Of empty ones 64 KiB hold
+13,000, which cost 30 ms."""
+
+PIECES_MAX: Final = 1024
+"""Chunks, or reads, that one body comes in: 256 bytes each in the largest, and a packet has 536 at the least.
+A read of 256 KB can hold 43,000 chunks of a byte, which cost 27 ms."""
+
 ANSWERED_WITHIN_S: Final = 10.0
-"""From the connection, or the last answer, until the next one is written or a handshake begins: twice what
-auth may take, and more than an idle connection is kept for (uvicorn: 5 s)."""
+"""From the connection, or the last answer, until the next request begins, and from then until its answer is
+written or a handshake begins: twice what auth may take, and more than an idle connection is kept for
+(uvicorn: 5 s)."""
 
 ANSWERED_CROWDED_S: Final = 1.0
 """The same where descriptors are few: sixteen connections that say nothing must not keep health from being
@@ -47,6 +61,9 @@ REQUEST_BYTES: Final = 4096
 """What a request counts for in its turn: eight are begun in one, which take 2 ms. `/metrics` is one
 look for all who ask (ws/watching/metrics.py)."""
 
+NO_HTTP: Final = "Invalid HTTP request received."
+"""In uvicorn's words, which `ws/watching/noise.py` knows."""
+
 REFUSALS_TOLD_S: Final = 60.0
 """From one line in the log about refused connections to the next."""
 
@@ -61,6 +78,11 @@ class HttpDoor(HttpToolsProtocol):
     """
 
     _head_bytes = 0
+    _fields = 0
+    _pieces = 0
+    _is_in_head = False
+    _head_again: bytes | None = None
+    _last_words: bytes | None = None
     _next: tuple[RequestResponseCycle, Any] | None = None
     _begun: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle | None = None
@@ -104,31 +126,85 @@ class HttpDoor(HttpToolsProtocol):
             self._begun = None
 
     def data_received(self, data: bytes) -> None:
+        if self._last_words is not None:
+            return  # behind what was no HTTP nothing is
+        self._unset_keepalive_if_required()
         self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self._refuse(raw(of_status(431)))
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            if self._head_again is None:
+                self.handle_websocket_upgrade()
+            else:
+                self.data_received(self._head_again + data[upgrade.args[0] :])
+        except HttpParserError:
+            self.logger.warning(NO_HTTP)
+            if self._fields > FIELDS_MAX:
+                self._refuse(raw(of_status(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)))
+            else:
+                self.send_400_response(NO_HTTP)
+        else:
+            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+                self._refuse(raw(of_status(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)))
+
+    # -- called by the parser, which stops where they raise: then the answer is a refusal
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= PIPELINED_MAX:
-            raise OverflowError("too many requests at a time")  # the parser stops, and uvicorn answers 400
+            raise OverflowError("too many requests at a time")
+        self._fields = self._pieces = 0
+        self._is_in_head = True
+        self._head_again = None
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += 1
+        if self._fields > FIELDS_MAX:
+            raise OverflowError("too many header lines")
+        # Not a trailer, for which a proxy does not look where it looks for `X-Forwarded-For` (RFC 9110,
+        # section 6.5.1): the headers are those before the body.
+        if self._is_in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._head_bytes = 0
+        self._is_in_head = False
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             # RFC 9112, section 3.2. Of two a proxy may go by the one, and who may connect by the other.
-            raise ValueError("not one Host")  # the parser stops, and uvicorn answers 400
-        super().on_headers_complete()
+            raise ValueError("not one Host")
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            self._head_again = self._without_upgrade()
+        else:
+            super().on_headers_complete()
+
+    def _without_upgrade(self) -> bytes:
+        """The head of a request that asks for an upgrade which is not offered, as it would be if it did not.
+
+        A server may ignore it (RFC 9110, section 7.8), and programs in Java ask for HTTP/2 so each time. But
+        the parser ends such a request with its head, and takes its body for the next request: whoever gets
+        one past a proxy so has the answer to it given to whom the proxy serves next.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise ValueError("no proxy")
+        lines = [b"%s: %s\r\n" % line for line in self.headers if line[0] != b"upgrade"]
+        version = self.parser.get_http_version().encode()
+        return b"%s %s HTTP/%s\r\n%s\r\n" % (method, self.url, version, b"".join(lines))
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
+        self._pieces += 1
+        if self._pieces > PIECES_MAX:
+            raise OverflowError("too many chunks")
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._head_bytes = 0
-        super().on_message_complete()
+        if self._head_again is None:
+            super().on_message_complete()
+
+    # -- turns
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._next = cycle, app  # the only one: those behind it wait in the pipeline
@@ -142,12 +218,16 @@ class HttpDoor(HttpToolsProtocol):
         if self.transport.is_closing():
             return 0
         self._begun = cycle
+        self._restart_timer()  # a log-in may take most of that, and the connection may have been idle before
         super()._start_asgi_task(cycle, app)
         return REQUEST_BYTES
 
     def on_response_complete(self) -> None:
+        is_the_last = not self.pipeline
         super().on_response_complete()
         self._restart_timer()
+        if is_the_last and self._last_words is not None and not self.transport.is_closing():
+            self._end(self._last_words)
         if self._is_crowded:
             self.transport.close()
 
@@ -168,6 +248,26 @@ class HttpDoor(HttpToolsProtocol):
         self._refuse(raw(problem(Code.INVALID_REQUEST, msg)))
 
     def _refuse(self, answer: bytes) -> None:
+        """Say so and close: behind the answers that are owed, since the first that comes is taken for that of
+        the first request, and whoever placed a bet with that would hear that he has not."""
+        if self._is_owing():
+            self._last_words = answer
+        else:
+            self._end(answer)
+
+    def _is_owing(self) -> bool:
+        """Whether a request that came whole is not answered yet; one in whose body it breaks off is dropped,
+        unless it has begun: then it is the first, and it is refused."""
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        if not self.cycle.more_body:
+            return True
+        if self.pipeline:
+            self.pipeline.popleft()
+            return True
+        return False
+
+    def _end(self, answer: bytes) -> None:
         self.transport.write(answer)
         self.transport.close()
 
