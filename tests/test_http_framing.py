@@ -112,6 +112,15 @@ def test_what_is_no_http_is_refused_behind_the_answers_before_it(door: Door, bro
     assert all(each == (200, HELLO_YOU) for each in others)
 
 
+def test_a_body_that_breaks_off_behind_its_answer_has_no_other(door: Door) -> None:
+    """It would be that of the next request."""
+    with connected(door) as raw:
+        raw.send(POST.replace(b"echo", b"nothing") + CHUNKED)
+        assert told(raw)[0] == 404
+        raw.send(b"zz\r\n")
+        assert answers(raw) == []
+
+
 @pytest.mark.parametrize("more", [0, 1])
 def test_so_many_headers_and_no_more(door: Door, more: int) -> None:
     """A turn of the loop parsed 13,000 of them."""

@@ -81,6 +81,7 @@ class HttpDoor(HttpToolsProtocol):
     _fields = 0
     _pieces = 0
     _is_in_head = False
+    _is_in_body = False
     _head_again: bytes | None = None
     _last_words: bytes | None = None
     _next: tuple[RequestResponseCycle, Any] | None = None
@@ -153,7 +154,7 @@ class HttpDoor(HttpToolsProtocol):
         if len(self.pipeline) >= PIPELINED_MAX:
             raise OverflowError("too many requests at a time")
         self._fields = self._pieces = 0
-        self._is_in_head = True
+        self._is_in_head, self._is_in_body = True, False
         self._head_again = None
         super().on_message_begin()
 
@@ -177,6 +178,7 @@ class HttpDoor(HttpToolsProtocol):
             self._head_again = self._without_upgrade()
         else:
             super().on_headers_complete()
+            self._is_in_body = True
 
     def _without_upgrade(self) -> bytes:
         """The head of a request that asks for an upgrade which is not offered, as it would be if it did not.
@@ -201,6 +203,7 @@ class HttpDoor(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._head_bytes = 0
+        self._is_in_body = False
         if self._head_again is None:
             super().on_message_complete()
 
@@ -250,22 +253,16 @@ class HttpDoor(HttpToolsProtocol):
     def _refuse(self, answer: bytes) -> None:
         """Say so and close: behind the answers that are owed, since the first that comes is taken for that of
         the first request, and whoever placed a bet with that would hear that he has not."""
-        if self._is_owing():
+        is_answered = self.cycle is None or self.cycle.response_complete  # then so are those before it
+        if self._is_in_body and is_answered:
+            self.transport.close()  # nor may it be taken for the answer to the next one
+        elif self._is_in_body and self.pipeline:
+            self.pipeline.popleft()  # it is the newest: this is its answer
             self._last_words = answer
-        else:
+        elif self._is_in_body or is_answered:
             self._end(answer)
-
-    def _is_owing(self) -> bool:
-        """Whether a request that came whole is not answered yet; one in whose body it breaks off is dropped,
-        unless it has begun: then it is the first, and it is refused."""
-        if self.cycle is None or self.cycle.response_complete:
-            return False
-        if not self.cycle.more_body:
-            return True
-        if self.pipeline:
-            self.pipeline.popleft()
-            return True
-        return False
+        else:
+            self._last_words = answer
 
     def _end(self, answer: bytes) -> None:
         self.transport.write(answer)
