@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 from tests.peer import Peer
 from tests.server_fixture import RawSocket, World
 from tests.sim.loop import Loop, Scheduler
-from ws.transport.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX, REQUEST_BYTES, HttpDoor
+from ws.transport.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX, PROXY_IDLE_S, REQUEST_BYTES, HttpDoor
 from ws.transport.shares import Shares
 from ws.transport.turns import TURN_BYTES, Turns
 
@@ -200,6 +200,42 @@ def test_so_many_requests_are_begun_in_one_turn_however_many_connections_ask() -
             door.connection_lost(None)
 
     asyncio.run(asyncio.wait_for(run(), 30))
+
+
+class OfAProxy(Peer):
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("10.0.0.5", 4711) if name == "peername" else super().get_extra_info(name, default)
+
+
+@pytest.mark.parametrize(("proxies", "idle_s"), [([], 5), (["10.0.0.0/24"], PROXY_IDLE_S)])
+def test_a_proxy_that_is_named_is_who_closes_its_connections(proxies: list[str], idle_s: int) -> None:
+    """It keeps them for its next requests; where one met the close of the server, its client had a 502."""
+    scheduler = Scheduler()
+    failures: list[dict[str, Any]] = []
+    loop = Loop(scheduler, failures.append)
+    peer = OfAProxy()
+
+    async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async def run() -> None:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        config.load()
+        door = HttpDoor(config, ServerState(), {}, turns=Turns(), shares=Shares(proxies))
+        door.connection_made(peer)
+        for _ in range(2):
+            door.data_received(GET)
+            await asyncio.sleep(idle_s - 0.1)
+            assert not peer.is_gone
+        await asyncio.sleep(0.2)
+        assert peer.is_gone
+        door.connection_lost(None)
+
+    running = loop.create_task(run())
+    scheduler.run_until(400_000_000)
+    running.result()
+    assert failures == []
 
 
 def test_a_request_has_all_of_its_time_however_long_its_connection_was_idle() -> None:

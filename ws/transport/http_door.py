@@ -46,6 +46,11 @@ ANSWERED_WITHIN_S: Final = 10.0
 written or a handshake begins: twice what auth may take, and more than an idle connection is kept for
 (uvicorn: 5 s)."""
 
+PROXY_IDLE_S: Final = 150
+"""How long a connection of a trusted proxy is kept while nothing is asked on it: longer than nginx and AWS do
+(60 s), Traefik (90 s) and Caddy (120 s). Whoever sends has to be who closes: else a request now and then
+meets the close, and no proxy sends a POST again. Whole seconds."""
+
 ANSWERED_CROWDED_S: Final = 1.0
 """The same where descriptors are few: sixteen connections that say nothing must not keep health from being
 told."""
@@ -87,6 +92,7 @@ class HttpDoor(HttpToolsProtocol):
     _next: tuple[RequestResponseCycle, Any] | None = None
     _begun: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle | None = None
+    _begins_within_s = ANSWERED_WITHIN_S
     _is_crowded = False
     _is_over_its_share = False
     _told_s: ClassVar[float] = float("-inf")
@@ -105,6 +111,9 @@ class HttpDoor(HttpToolsProtocol):
         # Of whoever has connected: what a proxy says of its clients comes later, and this one is its own.
         host = str((transport.get_extra_info("peername") or ("",))[0])
         over = self._shares.enter(transport, host, descriptor, descriptors.for_clients())
+        if self._shares.is_proxy(host):
+            self.timeout_keep_alive = PROXY_IDLE_S
+            self._begins_within_s = PROXY_IDLE_S + ANSWERED_WITHIN_S
         # The loop's own limits, but for TLS: there it would let 512 KiB wait before it says so.
         transport.set_write_buffer_limits(WAITING_BYTES)
         self._is_over_its_share = over > 0
@@ -113,7 +122,7 @@ class HttpDoor(HttpToolsProtocol):
             self._tell_of_refusals()
             transport.abort()
             return
-        self._restart_timer()
+        self._restart_timer(self._begins_within_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -221,14 +230,14 @@ class HttpDoor(HttpToolsProtocol):
         if self.transport.is_closing():
             return 0
         self._begun = cycle
-        self._restart_timer()  # a log-in may take most of that, and the connection may have been idle before
+        self._restart_timer(ANSWERED_WITHIN_S)  # all of it, however long the connection was idle
         super()._start_asgi_task(cycle, app)
         return REQUEST_BYTES
 
     def on_response_complete(self) -> None:
         is_the_last = not self.pipeline
         super().on_response_complete()
-        self._restart_timer()
+        self._restart_timer(self._begins_within_s)
         if is_the_last and self._last_words is not None and not self.transport.is_closing():
             self._end(self._last_words)
         if self._is_crowded:
@@ -279,9 +288,9 @@ class HttpDoor(HttpToolsProtocol):
         else:
             log.warning("sockets are refused: all file descriptors but a reserve are in use")
 
-    def _restart_timer(self) -> None:
+    def _restart_timer(self, within_s: float) -> None:
         self._stop_timer()
-        within_s = ANSWERED_CROWDED_S if self._is_crowded else ANSWERED_WITHIN_S
+        within_s = ANSWERED_CROWDED_S if self._is_crowded else within_s
         self._timer = self.loop.call_later(within_s, self.transport.abort)
 
     def _stop_timer(self) -> None:
