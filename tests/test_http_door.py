@@ -19,7 +19,15 @@ from uvicorn.server import ServerState
 from tests.peer import Peer
 from tests.server_fixture import RawSocket, World
 from tests.sim.loop import Loop, Scheduler
-from ws.transport.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX, PROXY_IDLE_S, REQUEST_BYTES, HttpDoor
+from ws.transport.http_door import (
+    ANSWERED_WITHIN_S,
+    PIECES_MAX,
+    PIPELINED_MAX,
+    PROXY_IDLE_S,
+    REQUEST_BYTES,
+    SLICE_BYTES,
+    HttpDoor,
+)
 from ws.transport.shares import Shares
 from ws.transport.turns import TURN_BYTES, Turns
 
@@ -202,6 +210,41 @@ def test_so_many_requests_are_begun_in_one_turn_however_many_connections_ask() -
     asyncio.run(asyncio.wait_for(run(), 30))
 
 
+def test_so_many_bytes_are_parsed_in_one_turn_however_many_connections_send() -> None:
+    """Forty reads of 256 KB that are chunks of a byte took a second, and all bets waited."""
+    connections, chunk = 40, b"1\r\nx\r\n"
+    flood = b"POST /health/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 40_000
+
+    async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        while (await receive())["type"] == "http.request":
+            pass
+
+    async def run() -> None:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        config.load()
+        turns = Turns()
+        doors = [
+            HttpDoor(config, ServerState(), {}, turns=turns, shares=Shares()) for _ in range(connections)
+        ]
+        peers = [Peer() for _ in doors]
+        for door, peer in zip(doors, peers, strict=True):
+            door.connection_made(peer)
+            door.data_received(flood)
+            assert not peer.is_read
+        parsed, longest = 0, 0
+        while not all(peer.is_gone for peer in peers):
+            await asyncio.sleep(0)
+            now = sum(door._pieces for door in doors)
+            parsed, longest = now, max(longest, now - parsed)
+        assert parsed == connections * (PIECES_MAX + 1), "then each is refused"
+        assert longest <= (TURN_BYTES + SLICE_BYTES) / len(chunk)
+        for door in doors:
+            door.connection_lost(None)
+        await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
 class OfAProxy(Peer):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("10.0.0.5", 4711) if name == "peername" else super().get_extra_info(name, default)
@@ -247,7 +290,7 @@ def test_a_request_has_all_of_its_time_however_long_its_connection_was_idle() ->
     peer = Peer()
 
     async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
-        await asyncio.sleep(takes_s)
+        await asyncio.sleep(takes_s if scope["query_string"] != b"quick" else 0)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body"})
 
@@ -260,6 +303,14 @@ def test_a_request_has_all_of_its_time_however_long_its_connection_was_idle() ->
             door.data_received(GET)
             await asyncio.sleep(takes_s + idle_s)
             assert door.server_state.total_requests == answered
+        # One whose head is still being parsed, in slices, when the one before it is answered.
+        quick, long = (
+            GET.replace(b" HTTP", b"?quick HTTP"),
+            GET.replace(b": x", b": x\r\nA: " + b"a" * 60_000),
+        )
+        door.data_received(quick + long)
+        await asyncio.sleep(takes_s + idle_s)
+        assert door.server_state.total_requests == 4
         assert not peer.is_gone
         door.data_received(GET[:9])
         await asyncio.sleep(ANSWERED_WITHIN_S)

@@ -19,6 +19,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from engine.outcomes import Code
@@ -37,9 +38,12 @@ FIELDS_MAX: Final = 128
 """Header lines of a request, trailers included: what the WebSocket library takes. Of empty ones 64 KiB hold
 13,000, which cost 30 ms."""
 
-PIECES_MAX: Final = 1024
-"""Chunks, or reads, that one body comes in: 256 bytes each in the largest, and a packet has 536 at the least.
-A read of 256 KB can hold 43,000 chunks of a byte, which cost 27 ms."""
+PIECES_MAX: Final = 4096
+"""Chunks, or slices, that one body comes in: 64 bytes each in the largest, as fragments of a message."""
+
+SLICE_BYTES: Final = 8192
+"""What one connection may have parsed in one turn of the event loop: as much as a socket. A read of 256 KB
+can hold 43,000 chunks of a byte, which cost 27 ms; those of forty connections cost a second."""
 
 ANSWERED_WITHIN_S: Final = 10.0
 """From the connection, or the last answer, until the next request begins, and from then until its answer is
@@ -75,8 +79,9 @@ REFUSALS_TOLD_S: Final = 60.0
 
 class HttpDoor(HttpToolsProtocol):
     """HTTP whose request heads are bounded in bytes, and whose connections are dropped when no request is
-    answered for a while: because it does not end, or because nobody reads. Requests take turns: those of four
-    hundred connections, begun in one turn of the event loop, would have each batch of bets wait for them.
+    answered for a while: because it does not end, or because nobody reads. Requests take turns, and so does
+    what comes in large reads: those of four hundred connections, begun in one turn of the event loop, would
+    have each batch of bets wait for them.
 
     Where few file descriptors are left, or the peer's network has its share of them, it serves short requests
     and refuses sockets; where hardly any are, it drops the connection at once.
@@ -93,6 +98,7 @@ class HttpDoor(HttpToolsProtocol):
     _begun: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle | None = None
     _begins_within_s = ANSWERED_WITHIN_S
+    _is_due = False
     _is_crowded = False
     _is_over_its_share = False
     _told_s: ClassVar[float] = float("-inf")
@@ -106,6 +112,8 @@ class HttpDoor(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = FlowControl(self)  # type: ignore[arg-type]  # it pauses and resumes, and no more
+        self._held = bytearray()
         descriptor = transport.get_extra_info("socket").fileno()
         left = descriptors.left(descriptor)
         # Of whoever has connected: what a proxy says of its clients comes later, and this one is its own.
@@ -126,6 +134,7 @@ class HttpDoor(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._held.clear()
         self._shares.leave(self.transport)
         super().connection_lost(exc)
         if self._begun is not None:
@@ -135,7 +144,49 @@ class HttpDoor(HttpToolsProtocol):
             self._begun.message_event.set()
             self._begun = None
 
+    # -- what comes, in slices
+
     def data_received(self, data: bytes) -> None:
+        if self._held or len(data) > SLICE_BYTES or not self._turns.may_take(len(data)):
+            self._held += data
+            self.transport.pause_reading()
+            self._go_on()
+        else:
+            self._parse(data)
+
+    def pause_reading(self) -> None:
+        """For uvicorn's flow control: enough waits for the application."""
+        self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Likewise: no more does, so read on, once what is held is parsed."""
+        if not self._held:
+            self.transport.resume_reading()
+
+    def _go_on(self) -> None:
+        """Parse the next slice soon, or read again if all is parsed."""
+        if self._is_due or self.parser is None or self.transport.is_closing():
+            return
+        if self._held:
+            self._is_due = True
+            self._turns.ask(self)
+        elif not self.flow.read_paused:
+            self.transport.resume_reading()
+
+    def _take_slice(self) -> int:
+        self._is_due = False
+        piece = bytes(self._held[:SLICE_BYTES])
+        del self._held[:SLICE_BYTES]
+        if piece and not self.transport.is_closing():
+            try:
+                self._parse(piece)
+            except Exception:
+                self.transport.abort()  # as uvloop does where it calls `data_received`
+                raise
+        self._go_on()
+        return len(piece)
+
+    def _parse(self, data: bytes) -> None:
         if self._last_words is not None:
             return  # behind what was no HTTP nothing is
         self._unset_keepalive_if_required()
@@ -144,9 +195,11 @@ class HttpDoor(HttpToolsProtocol):
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             if self._head_again is None:
+                self._held.clear()  # who asks for a socket waits for the answer
+                self.transport.resume_reading()
                 self.handle_websocket_upgrade()
             else:
-                self.data_received(self._head_again + data[upgrade.args[0] :])
+                self._parse(self._head_again + data[upgrade.args[0] :])
         except HttpParserError:
             self.logger.warning(NO_HTTP)
             if self._fields > FIELDS_MAX:
@@ -223,8 +276,9 @@ class HttpDoor(HttpToolsProtocol):
         self._turns.ask(self)
 
     def take_turn(self) -> int:
-        """Begin the request that waits, if whoever sent it is still there; what that costs."""
-        assert self._next is not None
+        """Begin the request that waits, if whoever sent it is still there, or parse a slice; what it cost."""
+        if self._next is None:
+            return self._take_slice()
         cycle, app = self._next
         self._next = None
         if self.transport.is_closing():
