@@ -18,7 +18,16 @@ from uvicorn.server import ServerState
 
 from tests.peer import Peer
 from tests.server_fixture import RawSocket, World
-from ws.transport.http_door import ANSWERED_WITHIN_S, PIPELINED_MAX, REQUEST_BYTES, HttpDoor
+from tests.sim.loop import Loop, Scheduler
+from ws.transport.http_door import (
+    ANSWERED_WITHIN_S,
+    PIECES_MAX,
+    PIPELINED_MAX,
+    PROXY_IDLE_S,
+    REQUEST_BYTES,
+    SLICE_BYTES,
+    HttpDoor,
+)
 from ws.transport.shares import Shares
 from ws.transport.turns import TURN_BYTES, Turns
 
@@ -112,6 +121,9 @@ def test_a_handshake_behind_a_request_that_is_not_answered_is_refused(world: Wor
     with RawSocket(world.server.port, upgrade=False) as raw:
         raw.send(GET + UPGRADE)
         raw.read_head()
+        assert raw.status == 200
+        assert raw._exactly(17) == b'{"status":"live"}'
+        raw.read_head()
         assert raw.status == 400
 
 
@@ -196,3 +208,116 @@ def test_so_many_requests_are_begun_in_one_turn_however_many_connections_ask() -
             door.connection_lost(None)
 
     asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_so_many_bytes_are_parsed_in_one_turn_however_many_connections_send() -> None:
+    """Forty reads of 256 KB that are chunks of a byte took a second, and all bets waited."""
+    connections, chunk = 40, b"1\r\nx\r\n"
+    flood = b"POST /health/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 40_000
+
+    async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        while (await receive())["type"] == "http.request":
+            pass
+
+    async def run() -> None:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        config.load()
+        turns = Turns()
+        doors = [
+            HttpDoor(config, ServerState(), {}, turns=turns, shares=Shares()) for _ in range(connections)
+        ]
+        peers = [Peer() for _ in doors]
+        for door, peer in zip(doors, peers, strict=True):
+            door.connection_made(peer)
+            door.data_received(flood)
+            assert not peer.is_read
+        parsed, longest = 0, 0
+        while not all(peer.is_gone for peer in peers):
+            await asyncio.sleep(0)
+            now = sum(door._pieces for door in doors)
+            parsed, longest = now, max(longest, now - parsed)
+        assert parsed == connections * (PIECES_MAX + 1), "then each is refused"
+        assert longest <= (TURN_BYTES + SLICE_BYTES) / len(chunk)
+        for door in doors:
+            door.connection_lost(None)
+        await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+class OfAProxy(Peer):
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("10.0.0.5", 4711) if name == "peername" else super().get_extra_info(name, default)
+
+
+@pytest.mark.parametrize(("proxies", "idle_s"), [([], 5), (["10.0.0.0/24"], PROXY_IDLE_S)])
+def test_a_proxy_that_is_named_is_who_closes_its_connections(proxies: list[str], idle_s: int) -> None:
+    """It keeps them for its next requests; where one met the close of the server, its client had a 502."""
+    scheduler = Scheduler()
+    failures: list[dict[str, Any]] = []
+    loop = Loop(scheduler, failures.append)
+    peer = OfAProxy()
+
+    async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async def run() -> None:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        config.load()
+        door = HttpDoor(config, ServerState(), {}, turns=Turns(), shares=Shares(proxies))
+        door.connection_made(peer)
+        for _ in range(2):
+            door.data_received(GET)
+            await asyncio.sleep(idle_s - 0.1)
+            assert not peer.is_gone
+        await asyncio.sleep(0.2)
+        assert peer.is_gone
+        door.connection_lost(None)
+
+    running = loop.create_task(run())
+    scheduler.run_until(400_000_000)
+    running.result()
+    assert failures == []
+
+
+def test_a_request_has_all_of_its_time_however_long_its_connection_was_idle() -> None:
+    """A log-in may wait for 8 s, and 5 were left: nothing was heard of it."""
+    takes_s, idle_s = ANSWERED_WITHIN_S - 1, 4
+    scheduler = Scheduler()
+    failures: list[dict[str, Any]] = []
+    loop = Loop(scheduler, failures.append)
+    peer = Peer()
+
+    async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        await asyncio.sleep(takes_s if scope["query_string"] != b"quick" else 0)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async def run() -> None:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        config.load()
+        door = HttpDoor(config, ServerState(), {}, turns=Turns(), shares=Shares())
+        door.connection_made(peer)
+        for answered in (1, 2):
+            door.data_received(GET)
+            await asyncio.sleep(takes_s + idle_s)
+            assert door.server_state.total_requests == answered
+        # One whose head is still being parsed, in slices, when the one before it is answered.
+        quick, long = (
+            GET.replace(b" HTTP", b"?quick HTTP"),
+            GET.replace(b": x", b": x\r\nA: " + b"a" * 60_000),
+        )
+        door.data_received(quick + long)
+        await asyncio.sleep(takes_s + idle_s)
+        assert door.server_state.total_requests == 4
+        assert not peer.is_gone
+        door.data_received(GET[:9])
+        await asyncio.sleep(ANSWERED_WITHIN_S)
+        assert peer.is_gone, "half a request does not count"
+        door.connection_lost(None)
+
+    running = loop.create_task(run())
+    scheduler.run_until(60_000_000)
+    running.result()
+    assert failures == []

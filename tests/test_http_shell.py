@@ -207,7 +207,18 @@ def test_requests_at_the_same_time_do_not_mix_up_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/hello/", "//v1/hello", "/v1/hello/../hello", "/\x00", "/é"]
+    "path",
+    [
+        "/",
+        "/v1",
+        "/v1/hello/",
+        "//v1/hello",
+        "/v1/hello/../hello",
+        "/\x00",
+        "/é",
+        "/v1/hello\n",
+        "/metrics\n",
+    ],
 )
 def test_what_is_nowhere_is_a_problem_and_no_redirect(path: str) -> None:
     answer = asked(path, headers={"Host": "evil.example"})

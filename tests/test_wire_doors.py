@@ -211,8 +211,10 @@ def test_the_subprotocol_is_picked_out_of_several_and_nothing_is_compressed(worl
 
 @pytest.mark.parametrize("path", ["/", "/ws/", "/wsx", "/WS", "/health/live", "/%2e%2e/ws"])
 def test_only_ws_is_a_websocket(world: World, path: str) -> None:
+    """And a developer who has the path wrong looks for nothing that is wrong with his token or his origin."""
     with RawSocket(world.server.port, path=path, token=world.operator) as raw:
-        assert raw.status in (307, 403, 404)
+        assert raw.status == 404
+        assert b"content-type: application/problem+json" in raw.head.lower()
 
 
 def test_a_token_in_the_url_counts_for_nothing(world: World) -> None:

@@ -142,6 +142,15 @@ def test_behind_a_proxy_that_is_trusted_each_client_is_counted(tmp_path: Path) -
         assert is_refused(statuses(server, 1, X_Forwarded_For="127.0.0.1, 192.0.2.2, 10.0.0.1")) == [True]
         assert is_refused(statuses(server, 3, X_Forwarded_For="2001:db8:1:2::1")) == [False, False, True]
         assert is_refused(statuses(server, 1, X_Forwarded_For="2001:db8:1:2::2")) == [True]
+        # Nor does a trailer count, which no proxy overwrites.
+        with RawSocket(server.port, upgrade=False) as raw:
+            raw.send(
+                b"POST %s HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+                b"0\r\nX-Forwarded-For: 192.0.2.99\r\n\r\n" % LOGIN.encode()
+            )
+            raw.read_head()
+            assert raw.status == 429
         # What makes no sense is one client.
         assert is_refused(statuses(server, 2, X_Forwarded_For="x" * 9_000)) == [False, False]
         assert is_refused(statuses(server, 1, X_Forwarded_For="_hidden")) == [True]

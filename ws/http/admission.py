@@ -75,6 +75,10 @@ class Admission:
             )
             if refusal is not None:
                 return not_now(refusal)
+        if path.endswith("\n"):
+            # The expression of a route ends with `$`, which matches in front of it as well: `/metrics%0A`,
+            # which is no `/metrics` to a proxy that keeps that to itself, would be it here.
+            return answer(of_status(HTTPStatus.NOT_FOUND))
         return None if length is None and not is_chunked else _of_body(scope["method"], length, is_chunked)
 
 

@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from engine.outcomes import Code
 from ws.http.admission import Admission
-from ws.http.answers import HANDLERS, answer
+from ws.http.answers import HANDLERS, answer, deny, of_status
 from ws.http.bearer import Identify
 from ws.http.bodies import BODY_BYTES_MAX
 from ws.http.cors import Cors, Preflights
@@ -43,6 +45,16 @@ def shelled(
     starlette = Starlette(routes=routes, exception_handlers=HANDLERS, max_body_size=BODY_BYTES_MAX)
     # Else `/v1/wallet/` is answered by a redirect to whatever `Host` the client has named.
     starlette.router.redirect_slashes = False
+    there_is_none = starlette.router.default
+
+    async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+        """No route is there. Of a socket Starlette would say 403, which is for who may not come."""
+        if scope["type"] == "websocket":
+            await deny(WebSocket(scope, receive, send), answer(of_status(HTTPStatus.NOT_FOUND)))
+        else:
+            await there_is_none(scope, receive, send)
+
+    starlette.router.default = nowhere
     if not origins:
         return Shell(Admission(starlette, identify, rates))
     return Shell(Cors(Admission(Preflights(starlette, origins), identify, rates), origins))

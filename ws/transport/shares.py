@@ -41,7 +41,7 @@ class Shares:
         `descriptor`: of the connection; those below the lowest that was ever seen are not for connections.
         `room`: the descriptors of the process that are not in reserve.
         """
-        if self._is_proxy(host):
+        if self.is_proxy(host):
             return 0
         self._lowest = descriptor if self._lowest is None else min(self._lowest, descriptor)
         network = self._holder[connection] = site_of(host)
@@ -61,7 +61,8 @@ class Shares:
             if not self._held[network]:
                 del self._held[network]
 
-    def _is_proxy(self, host: str) -> bool:
+    def is_proxy(self, host: str) -> bool:
+        """Whether connections from there are those of many."""
         if not self._proxies:
             return False
         try:

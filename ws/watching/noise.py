@@ -18,7 +18,6 @@ BY_STRANGERS: Final = frozenset(
     {
         "Invalid HTTP request received.",
         "Invalid UTF-8 sequence received from client.",
-        "Unsupported upgrade request.",
     }
 )
 
