@@ -19,15 +19,8 @@ from uvicorn.server import ServerState
 from tests.peer import Peer
 from tests.server_fixture import RawSocket, World
 from tests.sim.loop import Loop, Scheduler
-from ws.transport.http_door import (
-    ANSWERED_WITHIN_S,
-    PIECES_MAX,
-    PIPELINED_MAX,
-    PROXY_IDLE_S,
-    REQUEST_BYTES,
-    SLICE_BYTES,
-    HttpDoor,
-)
+from ws.transport.http_door import ANSWERED_WITHIN_S, PROXY_IDLE_S, REQUEST_BYTES, HttpDoor
+from ws.transport.http_framing import PIECES_MAX, PIPELINED_MAX, SLICE_BYTES
 from ws.transport.shares import Shares
 from ws.transport.turns import TURN_BYTES, Turns
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.server_fixture import RawSocket
 from tests.test_wire_shell import POST, Door, told
-from ws.transport.http_door import FIELDS_MAX, PIECES_MAX
+from ws.transport.http_framing import FIELDS_MAX, PIECES_MAX
 
 HELLO = b"GET /v1/hello HTTP/1.1\r\nHost: x\r\n\r\n"
 HELLO_YOU = {"hello": "you"}
