@@ -21,6 +21,7 @@ import pytest
 from engine.files import served_at
 from harness.process import PATIENT, Server, seed, solidgreen
 from harness.wire import bet, connect
+from tests.books_open import look
 from tests.certificates import issued
 from tests.server_fixture import CLOSE, RawSocket, World
 from tests.test_wire_slow import GONE_WITHIN_S, place, resume
@@ -94,6 +95,14 @@ def sockets(world: World) -> set[str]:
         with contextlib.suppress(OSError):  # closed meanwhile
             found.add(str(each.readlink()))
     return {name for name in found if name.startswith("socket:")}
+
+
+def wait_for_rest(world: World) -> None:
+    """Until no more bets are placed."""
+    before, now = -2, -1
+    while now != before:
+        time.sleep(0.5)  # nothing tells that nothing more will come
+        before, ((now,),) = now, look(world.server.db, "SELECT count(*) FROM bets")
 
 
 def test_bets_and_http_inside_tls(tls: tuple[World, Pair]) -> None:
@@ -259,6 +268,7 @@ def test_what_waits_for_a_reader_is_bounded(tls: tuple[World, Pair]) -> None:
     with raw(world, pair.key.parent, token, receive_buffer=4096) as slow:
         for number in range(300):
             slow.send_frame(json.dumps([bet(1, id=f"{number}-{each}") for each in range(100)]))
+        wait_for_rest(world)  # else a server that is slower than this reader would have nothing to bound
         told_bytes, code = 0, None
         while code is None:
             opcode, payload = slow.read_frame()
