@@ -167,6 +167,14 @@ def is_dropped(raw: RawSocket) -> bool:
     return True
 
 
+def sharing_turns(app: Any, connections: int) -> list[HttpDoor]:
+    """As many as there are connections, of one server."""
+    config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+    config.load()
+    turns = Turns()
+    return [HttpDoor(config, ServerState(), {}, turns=turns, shares=Shares()) for _ in range(connections)]
+
+
 def test_so_many_requests_are_begun_in_one_turn_however_many_connections_ask() -> None:
     """All of them in one turn made a batch of bets, which needs five turns, wait for five times as many: with
     forty connections that asked for `/metrics` 106 ms (p50; 4 ms without them)."""
@@ -180,12 +188,7 @@ def test_so_many_requests_are_begun_in_one_turn_however_many_connections_ask() -
         await send({"type": "http.response.body"})
 
     async def run() -> None:
-        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
-        config.load()
-        turns = Turns()
-        doors = [
-            HttpDoor(config, ServerState(), {}, turns=turns, shares=Shares()) for _ in range(connections)
-        ]
+        doors = sharing_turns(app, connections)
         peers = [Peer() for _ in doors]
         for door, peer in zip(doors, peers, strict=True):
             door.connection_made(peer)
@@ -213,12 +216,7 @@ def test_so_many_bytes_are_parsed_in_one_turn_however_many_connections_send() ->
             pass
 
     async def run() -> None:
-        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
-        config.load()
-        turns = Turns()
-        doors = [
-            HttpDoor(config, ServerState(), {}, turns=turns, shares=Shares()) for _ in range(connections)
-        ]
+        doors = sharing_turns(app, connections)
         peers = [Peer() for _ in doors]
         for door, peer in zip(doors, peers, strict=True):
             door.connection_made(peer)
